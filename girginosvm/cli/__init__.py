@@ -1,0 +1,1 @@
+"""Counter: the command line, generic over the actions that the rooms define."""

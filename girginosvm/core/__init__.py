@@ -1,0 +1,1 @@
+"""Vocabulary: what every floor speaks. Imports nothing of ours."""

@@ -1,0 +1,56 @@
+"""What travels in the log and on the local socket: closed msgpack messages, nothing unpickled, sizes bounded."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from girginosvm.core.access import Actor
+from girginosvm.core.errors import ProblemBody
+
+MAX_COMMAND_BYTES: Final = 256 * 1024
+
+
+class Envelope(msgspec.Struct, frozen=True):
+    """One command on its way into the log. It carries no time: the leader stamps the entry."""
+
+    request_id: str
+    actor: Actor
+    why: str
+    name: str
+    version: int
+    body: msgspec.Raw
+    # The caller's Idempotency-Key and the digest of the body it came with (before names became ids).
+    key: str = ""
+    digest: bytes = b""
+
+
+class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of a command: a value, or a problem. Recorded under the request id."""
+
+    index: int
+    value: msgspec.Raw | None = None
+    problem: ProblemBody | None = None
+    # The first of several answers to the same request, not a second execution.
+    repeated: bool = False
+
+
+_encoder: Final = msgspec.msgpack.Encoder()
+_envelope: Final = msgspec.msgpack.Decoder(Envelope)
+_outcome: Final = msgspec.msgpack.Decoder(Outcome)
+
+
+def encode(value: object) -> bytes:
+    """Msgpack of a struct of ours."""
+    return _encoder.encode(value)
+
+
+def envelope(data: bytes) -> Envelope:
+    """Decoded strictly; msgspec.ValidationError or DecodeError when it is none."""
+    return _envelope.decode(data)
+
+
+def outcome(data: bytes) -> Outcome:
+    """Decoded strictly; msgspec.ValidationError or DecodeError when it is none."""
+    return _outcome.decode(data)

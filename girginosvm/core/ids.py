@@ -1,0 +1,37 @@
+"""Identities: UUIDv7 where time helps (RFC 9562 section 5.7), UUIDv5 where replicas must agree."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from typing import Final
+
+_UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def uuid7(at_ms: int, chance: bytes) -> str:
+    """A UUIDv7 of the wall clock in ms and 10 bytes of ``chance``."""
+    if len(chance) != 10:
+        raise ValueError("uuid7 wants 10 bytes of chance")
+    value = (at_ms & (1 << 48) - 1) << 80 | int.from_bytes(chance)
+    value = value & ~(0xF << 76) | 0x7 << 76
+    value = value & ~(0x3 << 62) | 0x2 << 62
+    return str(uuid.UUID(int=value))
+
+
+def uuid7_ms(text: str) -> int:
+    """The time in a UUIDv7, in ms; ValueError when it is not one."""
+    value = uuid.UUID(text)
+    if value.version != 7:
+        raise ValueError(f"{text} is not a UUIDv7")
+    return value.int >> 80
+
+
+def derived(request_id: str, counter: int) -> str:
+    """The id of the ``counter``-th thing that a request makes: equal on every replica."""
+    return str(uuid.uuid5(uuid.UUID(request_id), str(counter)))
+
+
+def is_uuid(text: str) -> bool:
+    """Text is a UUID as we write them: lower case, with dashes."""
+    return _UUID.fullmatch(text) is not None

@@ -1,0 +1,47 @@
+"""Kill points: the places where a process may die with the world half changed.
+
+Each await that leaves the process is surrounded by ``reach("<port>.<method>:before")`` and ``:after``. Without
+``GIRGINOSVM_POINTS_*`` in the environment ``reach`` is a no-op. The crash tests list the points from the code,
+run the deed once per point with ``GIRGINOSVM_POINTS_KILL=<process>/<name>[#n]`` (SIGKILL to itself at the n-th
+visit) and fail when one is not covered; ``GIRGINOSVM_POINTS_LOG=FILE`` appends each visited point to a file.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from typing import Final
+
+_seen: dict[str, int] = {}
+_process = "?"
+
+
+def _watch(log: str, kill: str) -> Callable[[str], None]:
+    wanted, _, nth = kill.partition("#")
+
+    def reach(name: str) -> None:
+        point = f"{_process}/{name}"
+        _seen[point] = _seen.get(point, 0) + 1
+        if log:
+            with open(log, "a", encoding="utf-8") as out:
+                out.write(point + "\n")
+        if point == wanted and _seen[point] == int(nth or 1):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return reach
+
+
+def _nothing(name: str) -> None:
+    """Production: no watcher, no cost."""
+
+
+_LOG: Final = os.environ.get("GIRGINOSVM_POINTS_LOG", "")
+_KILL: Final = os.environ.get("GIRGINOSVM_POINTS_KILL", "")
+reach: Final = _watch(_LOG, _KILL) if _LOG or _KILL else _nothing
+
+
+def name_process(name: str) -> None:
+    """Say which process this is (``raft``, ``agent``): the first half of a point's name."""
+    global _process  # noqa: PLW0603 - one process has one name
+    _process = name

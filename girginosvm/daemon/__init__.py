@@ -1,0 +1,1 @@
+"""Composition: the entry points, the only place where the floors meet."""

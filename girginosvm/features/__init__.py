@@ -1,0 +1,1 @@
+"""Rooms: what each noun means."""

@@ -1,0 +1,1 @@
+"""Front desk: HTTP, generic over the actions that the rooms define."""

@@ -1,0 +1,1 @@
+"""Hands: the only floor that touches the host."""

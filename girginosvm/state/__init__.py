@@ -1,0 +1,1 @@
+"""Memory: the replicated SQLite database. The only importer of apsw."""

@@ -28,3 +28,10 @@ lock: ## write the lock files anew from requirements/*.in (needs uv)
 	  --custom-compile-command "make lock" requirements/run.in -o requirements/run.txt
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	  --custom-compile-command "make lock" requirements/dev.in -o requirements/dev.txt
+
+.venv/stamp: requirements/dev.txt
+	@command -v pkg-config >/dev/null && test -e /usr/include/libvirt/libvirt.h || { apt-get update -qq && apt-get install -y -qq python3-venv libvirt-dev pkg-config gcc python3-dev; }
+	@python3 -m venv .venv && .venv/bin/pip -q install --require-hashes -r requirements/dev.txt && touch .venv/stamp
+
+test: .venv/stamp ## everything the project checks
+	@$(MAKE) -s lint types imports unit VENV=.venv

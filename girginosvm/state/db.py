@@ -1,0 +1,60 @@
+"""Connections to the state database: one writer, many readers. WAL; the log is the durable truth."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+import apsw
+
+# SQL without chance: functions that two replicas would answer differently, also inside column defaults.
+_CHANCE: Final = frozenset(
+    {"random", "randomblob", "date", "time", "datetime", "julianday", "unixepoch", "strftime", "timediff",
+     "changes", "total_changes", "last_insert_rowid", "sqlite_source_id", "sqlite_version", "load_extension"}
+)  # fmt: skip
+
+Row = dict[str, Any]
+
+
+def open_writer(path: Path) -> apsw.Connection:
+    """The one connection that applies. Only the raft process opens it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    db = apsw.Connection(str(path))
+    db.set_busy_timeout(5000)
+    # NORMAL: a commit may be lost with the power; the journal replays it (tests/floors/state shows it).
+    for pragma in ("journal_mode=wal", "synchronous=normal", "foreign_keys=on", "trusted_schema=off"):
+        db.execute(f"pragma {pragma}").fetchall()
+    db.authorizer = _refuse_chance
+    return db
+
+
+def open_reader(path: Path) -> apsw.Connection:
+    """A read-only connection; any process, any number."""
+    db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+    db.set_busy_timeout(1000)
+    for pragma in ("query_only=on", "trusted_schema=off", "cache_size=-8000"):
+        db.execute(f"pragma {pragma}").fetchall()
+    return db
+
+
+def rows(db: apsw.Connection, sql: str, params: Iterable[Any] = ()) -> list[Row]:
+    """All rows as dictionaries by column name."""
+    cursor = db.cursor()
+    found = cursor.execute(sql, tuple(params))
+    out: list[Row] = []
+    names: tuple[str, ...] | None = None
+    for row in found:
+        if names is None:
+            names = tuple(column[0] for column in cursor.description)
+        out.append(dict(zip(names, row, strict=True)))
+    return out
+
+
+def _refuse_chance(operation: int, first: str | None, second: str | None, *_: Any) -> int:
+    if operation == sqlite3.SQLITE_FUNCTION and (second or "").lower() in _CHANCE:
+        return int(apsw.SQLITE_DENY)
+    if operation in (sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH):
+        return int(apsw.SQLITE_DENY)
+    return int(apsw.SQLITE_OK)

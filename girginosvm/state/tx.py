@@ -1,0 +1,109 @@
+"""What a command's ``apply`` may touch: one transaction, the entry's stamp, and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any
+
+import apsw
+import msgspec
+
+from girginosvm.core import ids
+from girginosvm.core.access import Actor
+from girginosvm.core.codec import Envelope
+from girginosvm.state import db as dbs
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One line of history, before it gets its place in the chain."""
+
+    kind: str
+    noun: str
+    subject_id: str
+    text: str
+    fields: dict[str, Any]
+
+
+class Tx:
+    """Deterministic: every replica that runs the same command with the same ``Tx`` inputs writes the same rows."""
+
+    def __init__(self, db: apsw.Connection, envelope: Envelope, *, index: int, at_ms: int, node: str) -> None:
+        self._db = db
+        self._envelope = envelope
+        self._made = 0
+        self.index = index
+        self.at_ms = at_ms
+        self.node = node
+        self.events: list[Event] = []
+
+    @property
+    def actor(self) -> Actor:
+        """Who asked."""
+        return self._envelope.actor
+
+    @property
+    def why(self) -> str:
+        """The reason trail."""
+        return self._envelope.why
+
+    def new_id(self) -> str:
+        """The next id of this request: UUIDv5 of request id and counter."""
+        self._made += 1
+        return ids.derived(self._envelope.request_id, self._made)
+
+    def all(self, sql: str, params: Iterable[Any] = ()) -> list[dbs.Row]:
+        """All rows. More than one: the ORDER BY ends in a unique key."""
+        return dbs.rows(self._db, sql, params)
+
+    def one(self, sql: str, params: Iterable[Any] = ()) -> dbs.Row | None:
+        """The first row, or None."""
+        found = dbs.rows(self._db, sql, params)
+        return found[0] if found else None
+
+    def run(self, sql: str, params: Iterable[Any] = ()) -> int:
+        """Write; answers how many rows changed."""
+        self._db.execute(sql, tuple(params))
+        return self._db.changes()
+
+    def insert(self, table: str, **columns: Any) -> None:
+        """One row. Names come from code, values are bound."""
+        names = ", ".join(columns)
+        marks = ", ".join("?" * len(columns))
+        self._db.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", tuple(columns.values()))
+
+    def event(self, kind: str, noun: str, subject_id: str, text: str, **fields: Any) -> None:
+        """Write a line of history; kept only when the command is."""
+        self.events.append(Event(kind, noun, subject_id, text, fields))
+
+
+def record(db: apsw.Connection, tx: Tx, first: int, chain: bytes) -> tuple[int, bytes]:
+    """Write the transaction's events as ``first``, ``first + 1``... of its entry; answers the next number and the
+    chain's new head. Each row's ``chain`` is SHA-256 of the row before and this row, so that a changed or missing
+    line shows (``verify``)."""
+    number = first
+    for event in tx.events:
+        row = (
+            tx.index, number, tx.new_id(), tx.at_ms, event.kind, event.noun, event.subject_id, event.text,
+            tx.actor.id, tx.actor.name, tx.actor.address, tx.why, tx.node,
+            msgspec.json.encode(event.fields, order="deterministic").decode(),
+        )  # fmt: skip
+        chain = link(chain, row)
+        db.execute(f"INSERT INTO event VALUES ({', '.join('?' * 15)})", (*row, chain))
+        number += 1
+    return number, chain
+
+
+def link(chain: bytes, row: tuple[Any, ...]) -> bytes:
+    """The chain's head after ``row``."""
+    return hashlib.sha256(chain + msgspec.msgpack.encode(row)).digest()
+
+
+def verify(db: apsw.Connection) -> int | None:
+    """The log index of the first event whose chain is broken, or None."""
+    head = b""
+    for row in db.execute("SELECT * FROM event ORDER BY log_index, n"):
+        head = link(head, tuple(row[:14]))
+        if head != row[14]:
+            return int(row[0])
+    return None

@@ -3,5 +3,16 @@
 from typing import Final
 
 from girginosvm.core.manifest import Registry
+from girginosvm.features import event, image, network, node, operation, storage, vm
 
-REGISTRY: Final = Registry(())
+REGISTRY: Final = Registry(
+    (
+        node.MANIFEST,
+        storage.MANIFEST,
+        network.MANIFEST,
+        image.MANIFEST,
+        vm.MANIFEST,
+        operation.MANIFEST,
+        event.MANIFEST,
+    )
+)

@@ -1,0 +1,8 @@
+"""Events: what happened, who did it, and why."""
+
+from typing import Final
+
+from girginosvm.core.manifest import Manifest
+from girginosvm.features.event import queries
+
+MANIFEST: Final = Manifest(name="event", actions=(queries.ListEvents,))

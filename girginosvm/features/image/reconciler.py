@@ -1,0 +1,61 @@
+"""Fetches the images that this node was asked to have, and deletes the files of those forgotten."""
+
+from __future__ import annotations
+
+from girginosvm.core.errors import Problem
+from girginosvm.features.image import api
+from girginosvm.features.image.commands import ReportImage
+from girginosvm.features.site import Site
+from girginosvm.state.db import Row
+from girginosvm.state.reader import Reader
+
+
+class ImageReconciler:
+    """One image at a time: a slow mirror is not made faster by asking for two."""
+
+    name = "image"
+    wakes_on = ("image", "image_gone")
+    resync_s = 60.0
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    async def reconcile(self) -> float | None:
+        """One round: forgotten files first, since they free room."""
+        gone, pulling = await self._site.read(self._rows)
+        for row in gone:
+            await self._site.host.images.remove(self._site.image_path(api.file_name(row["id"], row["format"])))
+            await self._site.say(ReportImage(image=row["id"], node=self._site.node, state="gone"))
+        for row in pulling:
+            await self._pull(row)
+        return None
+
+    def _rows(self, reader: Reader) -> tuple[list[Row], list[Row]]:
+        gone = reader.all("SELECT * FROM image_gone WHERE node = ? ORDER BY id", (self._site.node,))
+        pulling = reader.all(
+            "SELECT * FROM image WHERE node = ? AND state = 'pulling' ORDER BY created_index, id", (self._site.node,)
+        )
+        return gone, pulling
+
+    async def _pull(self, row: Row) -> None:
+        def progress(done: int, total: int) -> None:
+            self._site.progress[row["id"]] = done * 100 // total if total else 0
+
+        target = self._site.image_path(api.file_name(row["id"], row["format"]))
+        self._site.log.info("image.pull", image=row["name"], source=row["source"])
+        try:
+            facts = await self._site.host.images.ensure(
+                row["source"], target, sha256=row["sha256"], size_bytes=row["size_bytes"], progress=progress
+            )
+        except Problem as problem:
+            report = ReportImage(
+                image=row["id"], node=self._site.node, state="failed", problem_code=problem.code,
+                problem=problem.detail[:1000],
+            )  # fmt: skip
+        else:
+            report = ReportImage(
+                image=row["id"], node=self._site.node, state="ready", virtual_bytes=facts.virtual_bytes
+            )
+        finally:
+            self._site.progress.pop(row["id"], None)
+        await self._site.say(report)

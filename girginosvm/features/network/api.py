@@ -1,0 +1,79 @@
+"""The door of networks: addresses and MACs, allotted inside the transaction that needs them."""
+
+import hashlib
+import ipaddress
+
+import msgspec
+
+from girginosvm.core.errors import Conflict, Fault, Invalid, Missing, OverQuota
+from girginosvm.state.tx import Tx
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """What a NIC got. ``address`` is empty on a network without a pool (the guest asks DHCP there)."""
+
+    network: str
+    bridge: str
+    mac: str
+    address: str
+    mtu: int
+
+
+def lease(tx: Tx, network: str, *, vm: str, nic: int, address: str = "") -> Lease:
+    """The lowest free address of a network, or ``address`` when that is asked for and free."""
+    row = tx.one("SELECT * FROM network WHERE id = ?", (network,))
+    if row is None:
+        raise Missing("network-missing", f"there is no network {network}")
+    mac = _mac(tx, vm, nic)
+    text = ""
+    if row["cidr"]:
+        number = _asked(tx, row, address) if address else _lowest(tx, row)
+        text = str(ipaddress.IPv4Address(number))
+        tx.insert("lease", network=network, address=number, text=text, mac=mac, vm=vm, nic=nic, at_ms=tx.at_ms)
+    elif address:
+        detail = f"network {row['name']} has no addresses of its own to hand out"
+        raise Invalid("address-unmanaged", detail, faults=(Fault("/address", detail),))
+    return Lease(network, row["bridge"], mac, text, row["mtu"])
+
+
+def release(tx: Tx, vm: str) -> None:
+    """Give back all addresses of a machine."""
+    tx.run("DELETE FROM lease WHERE vm = ?", (vm,))
+
+
+def _lowest(tx: Tx, row: dict[str, object]) -> int:
+    found = tx.one(
+        "SELECT min(candidate) AS address FROM ("
+        " SELECT ? AS candidate UNION ALL SELECT address + 1 FROM lease WHERE network = ? AND address >= ?"
+        ") WHERE candidate <= ? AND candidate NOT IN (SELECT address FROM lease WHERE network = ?)",
+        (row["range_start"], row["id"], row["range_start"], row["range_end"], row["id"]),
+    )
+    if found is None or found["address"] is None:
+        first, last = (ipaddress.IPv4Address(int(str(row[key]))) for key in ("range_start", "range_end"))
+        raise OverQuota("addresses-exhausted", f"network {row['name']} has no free address in {first} to {last}")
+    return int(found["address"])
+
+
+def _asked(tx: Tx, row: dict[str, object], address: str) -> int:
+    try:
+        wanted = ipaddress.IPv4Address(address)
+    except ValueError as fault:
+        detail = f"{address!r} is no IPv4 address"
+        raise Invalid("address-invalid", detail, faults=(Fault("/address", detail),)) from fault
+    if not int(str(row["range_start"])) <= int(wanted) <= int(str(row["range_end"])):
+        detail = f"{wanted} is outside the range of network {row['name']}"
+        raise Invalid("address-outside", detail, faults=(Fault("/address", detail),))
+    taken = tx.one("SELECT vm FROM lease WHERE network = ? AND address = ?", (row["id"], int(wanted)))
+    if taken is not None:
+        raise Conflict("address-taken", f"{wanted} is leased to machine {taken['vm']}")
+    return int(wanted)
+
+
+def _mac(tx: Tx, vm: str, nic: int) -> str:
+    """52:54:00 (QEMU's locally used prefix) and 24 bits of the id, the next one when taken."""
+    for attempt in range(256):
+        digest = hashlib.sha256(f"{vm}/{nic}/{attempt}".encode()).digest()
+        mac = "52:54:00:" + ":".join(f"{byte:02x}" for byte in digest[:3])
+        if tx.one("SELECT 1 FROM vm_nic WHERE mac = ?", (mac,)) is None:
+            return mac
+    raise OverQuota("macs-exhausted", "no free MAC address was found in 256 tries")

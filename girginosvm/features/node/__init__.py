@@ -1,0 +1,13 @@
+"""Nodes: the hosts that run the product."""
+
+from typing import Final
+
+from girginosvm.core.manifest import Manifest
+from girginosvm.features.node import commands, queries, schema
+
+MANIFEST: Final = Manifest(
+    name="node",
+    nouns={"node": queries.resolve},
+    actions=(queries.ListNodes, queries.ShowNode, commands.ReportNode),
+    migrations=schema.MIGRATIONS,
+)

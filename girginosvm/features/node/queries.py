@@ -1,0 +1,92 @@
+"""Reading nodes."""
+
+from typing import Annotated, Any, Final
+
+import msgspec
+
+from girginosvm.core.action import Page, Query, action
+from girginosvm.core.errors import Missing
+from girginosvm.core.fields import Ref, field
+from girginosvm.core.units import MIB
+from girginosvm.features.times import rfc3339
+from girginosvm.state.page import page
+from girginosvm.state.reader import Reader
+
+
+class Node(msgspec.Struct, frozen=True, kw_only=True):
+    """A host that runs the product."""
+
+    id: str
+    name: str
+    hostname: str
+    cpus: int
+    cpu_model: str
+    memory_mb: int
+    memory_used_mb: int
+    memory_reserve_mb: int
+    vcpus: int
+    vms: int
+    kernel: str
+    os: str
+    libvirt: str
+    qemu: str
+    acceleration: str
+    acceleration_reason: str
+    firmwares: list[str]
+    addresses: list[str]
+    seen_at: str
+
+
+class Nodes(msgspec.Struct, frozen=True):
+    """A page of nodes."""
+
+    items: list[Node]
+    next: str
+    applied_index: int
+
+
+_SQL: Final = """
+SELECT node.*, (SELECT count(*) FROM vm WHERE vm.node = node.id) AS vms,
+  (SELECT ifnull(sum(memory_bytes), 0) FROM vm WHERE vm.node = node.id) AS used_bytes,
+  (SELECT ifnull(sum(vcpu), 0) FROM vm WHERE vm.node = node.id) AS vcpus FROM node"""
+COLUMNS: Final = {name: name for name in ("id", "name", "hostname", "cpus", "acceleration", "kernel", "os", "vms")}
+
+
+def shown(row: dict[str, Any]) -> Node:
+    """A row as its public form."""
+    return Node(
+        id=row["id"], name=row["name"], hostname=row["hostname"], cpus=row["cpus"], cpu_model=row["cpu_model"],
+        memory_mb=row["memory_bytes"] // MIB, memory_used_mb=row["used_bytes"] // MIB,
+        memory_reserve_mb=row["reserve_bytes"] // MIB, vcpus=row["vcpus"], vms=row["vms"], kernel=row["kernel"],
+        os=row["os"], libvirt=row["libvirt"], qemu=row["qemu"], acceleration=row["acceleration"],
+        acceleration_reason=row["acceleration_reason"], firmwares=msgspec.json.decode(row["firmwares"]),
+        addresses=msgspec.json.decode(row["addresses"]), seen_at=rfc3339(row["reported_at_ms"]),
+    )  # fmt: skip
+
+
+def resolve(reader: Reader, text: str) -> str | None:
+    """A node's id by name or id."""
+    row = reader.one("SELECT id FROM node WHERE id = ? OR name = ?", (text, text))
+    return row["id"] if row else None
+
+
+@action("GET /v1/nodes", cli="node list", permission="node.read", summary="List nodes", answers=Nodes)
+class ListNodes(Page, frozen=True, kw_only=True):
+    """A page of nodes."""
+
+    def fetch(self, reader: Reader) -> Nodes:
+        found, following = page(reader, _SQL, COLUMNS, self)
+        return Nodes([shown(row) for row in found], following, reader.applied_index)
+
+
+@action("GET /v1/nodes/{node}", cli="node show", permission="node.read", summary="Show one node", answers=Node)
+class ShowNode(Query, frozen=True, kw_only=True):
+    """One node."""
+
+    node: Annotated[Ref, field("Node.", ref="node")]
+
+    def fetch(self, reader: Reader) -> Node:
+        row = reader.one(f"SELECT * FROM ({_SQL}) WHERE id = ?", (self.node,))
+        if row is None:
+            raise Missing("node-missing", f"there is no node {self.node}")
+        return shown(row)

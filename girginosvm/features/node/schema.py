@@ -1,0 +1,19 @@
+"""Nodes as they describe themselves."""
+
+from typing import Final
+
+from girginosvm.core.manifest import Migration
+
+MIGRATIONS: Final = (
+    Migration(
+        1,
+        """
+CREATE TABLE node (
+  id TEXT PRIMARY KEY, created_index INTEGER NOT NULL, name TEXT NOT NULL UNIQUE, hostname TEXT NOT NULL,
+  cpus INTEGER NOT NULL, cpu_model TEXT NOT NULL, memory_bytes INTEGER NOT NULL, reserve_bytes INTEGER NOT NULL,
+  kernel TEXT NOT NULL, os TEXT NOT NULL, libvirt TEXT NOT NULL, qemu TEXT NOT NULL, acceleration TEXT NOT NULL,
+  acceleration_reason TEXT NOT NULL, firmwares TEXT NOT NULL, addresses TEXT NOT NULL, reported_at_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+""",
+    ),
+)

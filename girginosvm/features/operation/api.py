@@ -1,0 +1,38 @@
+"""The door of operations: opened by the command that asks, closed by the report that it is so."""
+
+from girginosvm.state.tx import Tx
+
+
+def start(tx: Tx, *, kind: str, noun: str, subject_id: str, name: str, node: str, generation: int) -> str:
+    """A running operation for ``generation`` of a thing. Older ones of the same thing end as overtaken."""
+    tx.run(
+        "UPDATE operation SET state = 'failed', problem_code = 'overtaken', problem = ?, finished_at_ms = ? "
+        "WHERE subject_id = ? AND state = 'running'",
+        (f"overtaken by a later request: {kind}", tx.at_ms, subject_id),
+    )
+    operation = tx.new_id()
+    tx.insert(
+        "operation", id=operation, created_index=tx.index, kind=kind, noun=noun, subject_id=subject_id,
+        subject_name=name, node=node, generation=generation, state="running", step="accepted", problem_code="",
+        problem="", actor=tx.actor.name, created_at_ms=tx.at_ms,
+    )  # fmt: skip
+    return operation
+
+
+def step(tx: Tx, subject_id: str, text: str) -> None:
+    """Say what the running operation of a thing is doing or waiting for."""
+    tx.run(
+        "UPDATE operation SET step = ? WHERE subject_id = ? AND state = 'running' AND step <> ?",
+        (text, subject_id, text),
+    )
+
+
+def finish(tx: Tx, subject_id: str, generation: int, *, code: str = "", problem: str = "") -> None:
+    """End what runs for this thing up to ``generation``: done, or failed with a problem."""
+    tx.run(
+        "UPDATE operation SET state = ?, step = ?, problem_code = ?, problem = ?, finished_at_ms = ? "
+        "WHERE subject_id = ? AND state = 'running' AND generation <= ?",
+        (
+            "failed" if code else "done", "failed" if code else "done", code, problem, tx.at_ms, subject_id, generation,
+        ),
+    )  # fmt: skip

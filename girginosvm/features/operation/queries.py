@@ -1,0 +1,100 @@
+"""Reading operations."""
+
+from typing import Annotated, Any, Final
+
+import msgspec
+
+from girginosvm.core.action import Page, Query, action
+from girginosvm.core.errors import Missing
+from girginosvm.core.fields import Ref, field
+from girginosvm.features.times import rfc3339
+from girginosvm.state.page import page
+from girginosvm.state.reader import Reader
+
+
+class ProblemShown(msgspec.Struct, frozen=True):
+    """Why something is not as asked."""
+
+    code: str
+    detail: str
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """Work that outlives a request. It goes on when nobody waits for it."""
+
+    id: str
+    kind: str
+    noun: str
+    subject_id: str
+    subject_name: str
+    node: str
+    state: str
+    step: str
+    progress: int | None
+    problem: ProblemShown | None
+    actor: str
+    created_at: str
+    finished_at: str | None
+
+
+class Operations(msgspec.Struct, frozen=True):
+    """A page of operations."""
+
+    items: list[Operation]
+    next: str
+    applied_index: int
+
+
+COLUMNS: Final = {
+    name: name for name in ("id", "kind", "noun", "subject_id", "subject_name", "node", "state", "step", "actor")
+} | {"created_at": "created_at_ms", "finished_at": "finished_at_ms"}
+
+
+def shown(row: dict[str, Any]) -> Operation:
+    """A row as its public form. ``progress`` is filled by the node that works (it is not replicated)."""
+    return Operation(
+        id=row["id"], kind=row["kind"], noun=row["noun"], subject_id=row["subject_id"],
+        subject_name=row["subject_name"], node=row["node"], state=row["state"], step=row["step"], progress=None,
+        problem=ProblemShown(row["problem_code"], row["problem"]) if row["problem_code"] else None,
+        actor=row["actor"], created_at=rfc3339(row["created_at_ms"]),
+        finished_at=rfc3339(row["finished_at_ms"]) if row["finished_at_ms"] is not None else None,
+    )  # fmt: skip
+
+
+def resolve(reader: Reader, text: str) -> str | None:
+    """Operations have no names."""
+    return text if reader.one("SELECT 1 FROM operation WHERE id = ?", (text,)) else None
+
+
+@action(
+    "GET /v1/operations",
+    cli="operation list",
+    permission="operation.read",
+    summary="List operations, oldest first",
+    answers=Operations,
+)
+class ListOperations(Page, frozen=True, kw_only=True):
+    """A page of operations."""
+
+    def fetch(self, reader: Reader) -> Operations:
+        found, following = page(reader, "SELECT * FROM operation", COLUMNS, self)
+        return Operations([shown(row) for row in found], following, reader.applied_index)
+
+
+@action(
+    "GET /v1/operations/{operation}",
+    cli="operation show",
+    permission="operation.read",
+    summary="Show one operation",
+    answers=Operation,
+)
+class ShowOperation(Query, frozen=True, kw_only=True):
+    """One operation."""
+
+    operation: Annotated[Ref, field("Operation.", ref="operation")]
+
+    def fetch(self, reader: Reader) -> Operation:
+        row = reader.one("SELECT * FROM operation WHERE id = ?", (self.operation,))
+        if row is None:
+            raise Missing("operation-missing", f"there is no operation {self.operation}")
+        return shown(row)

@@ -1,0 +1,60 @@
+"""What a reconciler stands on: one node's hands, its eyes on the database, and its voice into the log."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from girginosvm.core.action import Command
+from girginosvm.core.clock import Clock
+from girginosvm.core.log import Log
+from girginosvm.core.settings import Settings
+from girginosvm.hypervisor.ports import Host
+from girginosvm.state.reader import Reader
+
+T = TypeVar("T")
+
+
+class Site:
+    """Constructor arguments of every reconciler. ``say`` proposes a report; ``unseal`` opens a sealed field."""
+
+    def __init__(
+        self,
+        *,
+        node: str,
+        settings: Settings,
+        host: Host,
+        read: Callable[[Callable[[Reader], Any]], Awaitable[Any]],
+        say: Callable[[Command], Awaitable[object]],
+        unseal: Callable[[str], str],
+        clock: Clock,
+        log: Log,
+        progress: dict[str, int],
+    ) -> None:
+        self.node = node
+        self.settings = settings
+        self.host = host
+        self.read = read
+        self.say = say
+        self.unseal = unseal
+        self.clock = clock
+        self.log = log
+        # Percent of running work by subject id: local, never replicated.
+        self.progress = progress
+
+    def image_path(self, name: str) -> Path:
+        """A file of the image store."""
+        return self.settings.path("images", name)
+
+    def seed_path(self, vm: str) -> Path:
+        """A machine's seed."""
+        return self.settings.path("seeds", f"{vm}.iso")
+
+    def serial_log(self, vm: str) -> Path:
+        """What a machine's serial port said."""
+        return self.settings.path("serial", f"{vm}.log")
+
+    def pool_path(self, path: str) -> str:
+        """A pool's or volume's path, under the root in labs."""
+        return str(Path(self.settings.root, path.lstrip("/")))

@@ -1,0 +1,35 @@
+"""The door of storage: booking room inside the transaction that needs it."""
+
+from girginosvm.core.errors import Busy, HostFault, Missing, OverQuota
+from girginosvm.core.units import shown
+from girginosvm.state.tx import Tx
+
+
+def book(tx: Tx, pool: str, node: str, size_bytes: int) -> str:
+    """Room for a disk of this size on a node; answers the pool's path.
+
+    A disk is booked with its whole size, though it starts small, so that no pool is ever filled past its reserve:
+    ``room = free + already allocated by our disks - booked by all our disks - reserve``.
+    """
+    row = tx.one("SELECT * FROM pool WHERE id = ?", (pool,))
+    if row is None:
+        raise Missing("pool-missing", f"there is no storage pool {pool}")
+    found = tx.one("SELECT * FROM pool_found WHERE pool = ? AND node = ?", (pool, node))
+    if found is None:
+        raise Busy("pool-unknown", f"pool {row['name']} has not been seen on its node yet", retry_after_s=2)
+    if found["problem"]:
+        raise HostFault("pool-faulty", f"pool {row['name']}: {found['problem']}")
+    booked = tx.one(
+        "SELECT ifnull(sum(size_bytes), 0) AS size FROM vm_disk JOIN vm ON vm.id = vm_disk.vm "
+        "WHERE vm_disk.pool = ? AND vm.node = ?",
+        (pool, node),
+    )
+    reserve = found["capacity_bytes"] * row["reserve_percent"] // 100
+    room = found["free_bytes"] + found["allocated_bytes"] - (booked["size"] if booked else 0) - reserve
+    if size_bytes > room:
+        raise OverQuota(
+            "pool-full",
+            f"pool {row['name']} has {shown(max(room, 0))} left above its reserve of {shown(reserve)}; "
+            f"{shown(size_bytes)} asked",
+        )
+    return str(row["path"])

@@ -1,0 +1,93 @@
+"""Writing pools."""
+
+from typing import Annotated
+
+from girginosvm.core.action import Command, action
+from girginosvm.core.errors import Conflict, Forbidden, InUse, Missing
+from girginosvm.core.fields import Name, Ref, field
+from girginosvm.state.tx import Tx
+
+
+@action(
+    "POST /v1/pools",
+    cli="storage pool add",
+    permission="pool.create",
+    summary="Add a storage pool: a directory on every node",
+    audit="added pool {name} at {path}",
+    answers=dict[str, str],
+    status=201,
+    examples=("girginosvm storage pool add --name fast --path /var/lib/girginosvm/storage/fast",),
+)
+class AddPool(Command, frozen=True, kw_only=True):
+    """Describe a pool; each node makes the directory and reports its room."""
+
+    name: Annotated[Name, field("Name of the pool.")]
+    path: Annotated[str, field("Absolute path of the directory.", pattern=r"^(/[A-Za-z0-9._-]+)+$", max_length=255)]
+    reserve_percent: Annotated[int, field("Share that is never filled, percent.", ge=0, le=90, flag="reserve")] = 5
+
+    def apply(self, tx: Tx) -> dict[str, str]:
+        if "/.." in self.path or "/./" in self.path:
+            raise Conflict("path-odd", f"the path {self.path} has . or .. in it")
+        same = tx.one("SELECT * FROM pool WHERE name = ? OR path = ?", (self.name, self.path))
+        if same is not None:
+            raise Conflict("pool-exists", f"pool {same['name']} is at {same['path']}")
+        pool = tx.new_id()
+        tx.insert("pool", id=pool, created_index=tx.index, name=self.name, path=self.path,
+                  reserve_percent=self.reserve_percent)  # fmt: skip
+        tx.event("pool.added", "pool", pool, f"added pool {self.name} at {self.path}")
+        return {"pool": pool}
+
+
+@action(
+    "DELETE /v1/pools/{pool}",
+    cli="storage pool rm",
+    permission="pool.delete",
+    summary="Forget a storage pool; its directory stays",
+    audit="forgot pool {pool}",
+    answers=dict[str, str],
+)
+class RemovePool(Command, frozen=True, kw_only=True):
+    """Forget a pool that no disk uses."""
+
+    pool: Annotated[Ref, field("Pool.", ref="pool")]
+
+    def apply(self, tx: Tx) -> dict[str, str]:
+        row = tx.one("SELECT * FROM pool WHERE id = ?", (self.pool,))
+        if row is None:
+            raise Missing("pool-missing", f"there is no storage pool {self.pool}")
+        used = tx.one("SELECT count(*) AS n FROM vm_disk WHERE pool = ?", (self.pool,))
+        if used and used["n"]:
+            raise InUse("pool-in-use", f"pool {row['name']} holds {used['n']} disks")
+        tx.run("DELETE FROM pool WHERE id = ?", (self.pool,))
+        tx.run("DELETE FROM pool_found WHERE pool = ?", (self.pool,))
+        tx.event("pool.removed", "pool", self.pool, f"forgot pool {row['name']}")
+        return {"pool": self.pool}
+
+
+@action(
+    "POST /v1/pools/{pool}/report",
+    permission="pool.report",
+    summary="A node says what room its pool has",
+    audit="reported pool {pool}",
+    answers=dict[str, str],
+)
+class ReportPool(Command, frozen=True, kw_only=True):
+    """Upsert what the speaking node found."""
+
+    pool: Annotated[str, field("Pool.", max_length=64)]
+    node: Annotated[str, field("Member id.", max_length=64)]
+    capacity_bytes: Annotated[int, field("Size of its file system.", ge=0)]
+    free_bytes: Annotated[int, field("Free for us (statfs f_bavail).", ge=0)]
+    allocated_bytes: Annotated[int, field("Taken by volumes of ours.", ge=0)]
+    problem: Annotated[str, field("Why it cannot be used; empty: it can.", max_length=500)] = ""
+
+    def apply(self, tx: Tx) -> dict[str, str]:
+        if tx.node != self.node:
+            raise Forbidden("not-your-row", f"node {tx.node} spoke for node {self.node}")
+        if tx.one("SELECT 1 FROM pool WHERE id = ?", (self.pool,)) is None:
+            return {"pool": self.pool}
+        tx.run(
+            "INSERT OR REPLACE INTO pool_found VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (self.pool, self.node, self.capacity_bytes, self.free_bytes, self.allocated_bytes, self.problem, tx.at_ms),
+        )
+        return {"pool": self.pool}

@@ -1,0 +1,64 @@
+"""Reading pools."""
+
+from typing import Any, Final
+
+import msgspec
+
+from girginosvm.core.action import Page, action
+from girginosvm.state.page import page
+from girginosvm.state.reader import Reader
+
+
+class Pool(msgspec.Struct, frozen=True, kw_only=True):
+    """A directory of disks. Sizes are of the nodes that have reported, together."""
+
+    id: str
+    name: str
+    path: str
+    reserve_percent: int
+    capacity_bytes: int
+    free_bytes: int
+    booked_bytes: int
+    reserved_bytes: int
+    problem: str
+
+
+class Pools(msgspec.Struct, frozen=True):
+    """A page of pools."""
+
+    items: list[Pool]
+    next: str
+    applied_index: int
+
+
+_SQL: Final = """
+SELECT pool.*, ifnull((SELECT sum(capacity_bytes) FROM pool_found WHERE pool = pool.id), 0) AS capacity_bytes,
+  ifnull((SELECT sum(free_bytes) FROM pool_found WHERE pool = pool.id), 0) AS free_bytes,
+  ifnull((SELECT sum(size_bytes) FROM vm_disk WHERE vm_disk.pool = pool.id), 0) AS booked_bytes,
+  ifnull((SELECT group_concat(problem) FROM pool_found f WHERE f.pool = pool.id AND problem <> ''), '') AS problem
+FROM pool""".replace("WHERE pool = pool.id", "WHERE pool_found.pool = pool.id")
+COLUMNS: Final = {name: name for name in ("id", "name", "path", "capacity_bytes", "free_bytes", "booked_bytes")}
+
+
+def shown(row: dict[str, Any]) -> Pool:
+    """A row as its public form."""
+    return Pool(
+        id=row["id"], name=row["name"], path=row["path"], reserve_percent=row["reserve_percent"],
+        capacity_bytes=row["capacity_bytes"], free_bytes=row["free_bytes"], booked_bytes=row["booked_bytes"],
+        reserved_bytes=row["capacity_bytes"] * row["reserve_percent"] // 100, problem=row["problem"],
+    )  # fmt: skip
+
+
+def resolve(reader: Reader, text: str) -> str | None:
+    """A pool's id by name or id."""
+    row = reader.one("SELECT id FROM pool WHERE id = ? OR name = ?", (text, text))
+    return row["id"] if row else None
+
+
+@action("GET /v1/pools", cli="storage pool list", permission="pool.read", summary="List storage pools", answers=Pools)
+class ListPools(Page, frozen=True, kw_only=True):
+    """A page of pools."""
+
+    def fetch(self, reader: Reader) -> Pools:
+        found, following = page(reader, _SQL, COLUMNS, self)
+        return Pools([shown(row) for row in found], following, reader.applied_index)

@@ -1,0 +1,261 @@
+"""Creating, destroying and adopting machines."""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from girginosvm.core.action import Command, action
+from girginosvm.core.errors import Conflict, Fault, Invalid, Missing
+from girginosvm.core.fields import Name, Ref, field
+from girginosvm.core.units import GIB, MIB
+from girginosvm.features.image import api as images
+from girginosvm.features.network import api as networks
+from girginosvm.features.node import api as nodes
+from girginosvm.features.operation import api as operations
+from girginosvm.features.storage import api as storage
+from girginosvm.features.vm.api import changed, machine
+from girginosvm.features.vm.model import tap_name
+from girginosvm.state.tx import Tx
+
+Tag = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,39}$")]
+SshKey = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^(ssh-(ed25519|rsa)|ecdsa-sha2-nistp(256|384|521)|sk-[a-z0-9@.-]+) "
+        r"[A-Za-z0-9+/=]+( [^\x00-\x1f\x7f]{0,200})?$",
+        max_length=3000,
+    ),
+]
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """The machine, and the operation that ends when its node has done it."""
+
+    vm: str
+    operation: str
+    node: str
+
+
+@action(
+    "POST /v1/vms",
+    cli="vm create",
+    permission="vm.create",
+    summary="Create a machine from an image",
+    audit="create machine {name}",
+    answers=Accepted,
+    status=202,
+    examples=(
+        "girginosvm vm create --name web01 --image almalinux-10 --vcpu 4 --memory 8192 --disk 80 --network br-vsw",
+    ),
+)
+class CreateVm(Command, frozen=True, kw_only=True):
+    """Describe a new machine; the node it lands on builds it. Everything scarce is booked here, or nothing is."""
+
+    name: Annotated[Name, field("Unique within the project; the guest's host name.", form={"group": "what"})]
+    image: Annotated[Ref, field("What it starts from.", ref="image", form={"group": "what"})]
+    vcpu: Annotated[int, field("Virtual CPUs.", ge=1, le=512, form={"group": "size"})] = 1
+    memory_mb: Annotated[
+        int, field("Memory.", ge=64, le=16 * 1024 * 1024, flag="memory", unit="MiB", form={"group": "size"})
+    ] = 1024
+    disk_gb: Annotated[
+        int,
+        field(
+            "Size of the first disk; 0: the image's own.",
+            ge=0,
+            le=65536,
+            flag="disk",
+            unit="GiB",
+            form={"group": "size"},
+        ),
+    ] = 0
+    network: Annotated[
+        str, field("Network of its first interface.", ref="network", max_length=63, form={"group": "network"})
+    ] = "default"
+    address: Annotated[
+        str, field("A certain IPv4 address; empty: the next free one.", max_length=15, form={"group": "network"})
+    ] = ""
+    pool: Annotated[str, field("Storage pool of its disk.", ref="pool", max_length=63, form={"group": "size"})] = (
+        "default"
+    )
+    full_copy: Annotated[bool, field("Copy the image instead of a copy on write.", form={"group": "size"})] = False
+    firmware: Annotated[Literal["auto", "bios", "uefi"], field("How it starts.", form={"group": "what"})] = "auto"
+    ssh_keys: Annotated[
+        tuple[SshKey, ...],
+        field("Public keys that may log in.", max_length=32, flag="ssh-key", form={"group": "guest"}),
+    ] = ()
+    user_data: Annotated[
+        str,
+        field(
+            "cloud-init user-data: #cloud-config or a script.",
+            max_length=96 * 1024,
+            secret="seal",
+            file="user-data",
+            form={"group": "guest"},
+        ),
+    ] = ""
+    start: Annotated[bool, field("Start it when it is built.", form={"group": "what"})] = True
+    project: Annotated[str, field("Project that owns it.", max_length=63, form={"group": "notes"})] = "default"
+    tags: Annotated[
+        tuple[Tag, ...], field("Words to find it by.", max_length=32, flag="tag", form={"group": "notes"})
+    ] = ()
+    notes: Annotated[str, field("For people.", max_length=4000, form={"group": "notes"})] = ""
+    external_id: Annotated[str, field("Its id in another system.", max_length=100, form={"group": "notes"})] = ""
+
+    def apply(self, tx: Tx) -> Accepted:
+        if tx.one("SELECT 1 FROM vm WHERE project = ? AND name = ?", (self.project, self.name)):
+            raise Conflict("name-taken", f"project {self.project} has a machine named {self.name} already")
+        image = images.usable(tx, self.image)
+        size = self._disk_bytes(images.least_gb(image))
+        node = nodes.place(tx, self.memory_mb * MIB)
+        vm = tx.new_id()
+        directory = storage.book(tx, self.pool, node, size)
+        nic = networks.lease(tx, self.network, vm=vm, nic=0, address=self.address)
+        firmware = (image["firmware"] or "bios") if self.firmware == "auto" else self.firmware
+        tx.insert(
+            "vm",
+            id=vm,
+            created_index=tx.index,
+            name=self.name,
+            project=self.project,
+            node=node,
+            generation=1,
+            power="on" if self.start else "off",
+            stop_mode="",
+            stop_by_ms=0,
+            reboots=0,
+            reboot_force=0,
+            doomed="",
+            adopted=0,
+            vcpu=self.vcpu,
+            memory_bytes=self.memory_mb * MIB,
+            firmware=firmware,
+            image=self.image,
+            image_name=image["name"],
+            ssh_keys=msgspec.json.encode(self.ssh_keys).decode(),
+            user_data=self.user_data,
+            tags=msgspec.json.encode(self.tags).decode(),
+            notes=self.notes,
+            external_id=self.external_id,
+            created_at_ms=tx.at_ms,
+        )
+        tx.insert(
+            "vm_disk",
+            vm=vm,
+            n=0,
+            pool=self.pool,
+            path=f"{directory}/{vm}-0.qcow2",
+            format="qcow2",
+            size_bytes=size,
+            image=self.image,
+            image_format=image["format"],
+            full_copy=int(self.full_copy),
+        )
+        tx.insert("vm_nic", vm=vm, n=0, network=self.network, mac=nic.mac, address=nic.address, tap=tap_name(vm, 0))
+        operation = operations.start(
+            tx, kind="vm.create", noun="vm", subject_id=vm, name=self.name, node=node, generation=1
+        )
+        tx.event("vm.created", "vm", vm, f"created machine {self.name} from {image['name']}", address=nic.address)
+        return Accepted(vm, operation, node)
+
+    def _disk_bytes(self, least_gb: int) -> int:
+        if self.disk_gb and self.disk_gb < least_gb:
+            detail = f"the image needs a disk of at least {least_gb} GiB, {self.disk_gb} asked"
+            raise Invalid("disk-too-small", detail, faults=(Fault("/disk_gb", detail),))
+        return max(self.disk_gb, least_gb, 1) * GIB
+
+
+@action(
+    "DELETE /v1/vms/{vm}",
+    cli="vm destroy",
+    permission="vm.delete",
+    summary="Destroy a machine; its disks stay unless purged",
+    audit="destroy machine {vm}",
+    answers=Accepted,
+    status=202,
+    destroys=True,
+    examples=("girginosvm vm destroy web01 --purge",),
+)
+class DestroyVm(Command, frozen=True, kw_only=True):
+    """Mark a machine for removal; its node takes it apart and then the row goes."""
+
+    vm: Annotated[Ref, field("Machine.", ref="vm")]
+    purge: Annotated[bool, field("Delete its disks too.")] = False
+    force: Annotated[bool, field("Also when it is running.")] = False
+
+    def apply(self, tx: Tx) -> Accepted:
+        row = machine(tx, self.vm)
+        found = tx.one("SELECT state FROM vm_found WHERE vm = ?", (self.vm,))
+        if not self.force and (row["power"] == "on" or (found and found["state"] == "running")):
+            raise Conflict(
+                "vm-running", f"machine {row['name']} is running", hint="stop it first, or destroy it with --force"
+            )
+        doomed = "purge" if self.purge else "keep"
+        if row["doomed"] == "purge" and not self.purge:
+            raise Conflict("vm-doomed", f"machine {row['name']} is being purged already")
+        operation = changed(tx, row, "vm.destroy", power="off", stop_mode="force", stop_by_ms=tx.at_ms, doomed=doomed)
+        what = "and its disks" if self.purge else "and keep its disks"
+        tx.event("vm.destroying", "vm", self.vm, f"destroy machine {row['name']} {what}")
+        return Accepted(self.vm, operation, row["node"])
+
+
+@action(
+    "POST /v1/vms/{vm}/adopt",
+    cli="vm adopt",
+    permission="vm.create",
+    summary="Take a foreign libvirt domain under management, as it is",
+    audit="adopt machine {vm}",
+    answers=Accepted,
+    status=202,
+)
+class AdoptVm(Command, frozen=True, kw_only=True):
+    """Make a row of what was found. Nothing of the domain changes but our mark in its metadata."""
+
+    vm: Annotated[str, field("UUID of the domain.", min_length=36, max_length=36)]
+    name: Annotated[str, field("Name here; empty: the domain's.", max_length=63)] = ""
+    project: Annotated[str, field("Project that owns it.", max_length=63)] = "default"
+
+    def apply(self, tx: Tx) -> Accepted:
+        row = tx.one("SELECT * FROM vm_foreign WHERE id = ? ORDER BY node", (self.vm,))
+        if row is None:
+            raise Missing("foreign-missing", f"no node shows a foreign domain {self.vm}")
+        name = self.name or row["name"]
+        try:
+            msgspec.convert(name, Name)
+        except msgspec.ValidationError as fault:
+            detail = f"the domain's name {name!r} is none of ours; give one with --name"
+            raise Invalid("name-invalid", detail, faults=(Fault("/name", detail),)) from fault
+        if tx.one("SELECT 1 FROM vm WHERE project = ? AND name = ?", (self.project, name)):
+            raise Conflict("name-taken", f"project {self.project} has a machine named {name} already")
+        tx.insert(
+            "vm",
+            id=self.vm,
+            created_index=tx.index,
+            name=name,
+            project=self.project,
+            node=row["node"],
+            generation=1,
+            power="on" if row["state"] in ("running", "paused") else "off",
+            stop_mode="",
+            stop_by_ms=0,
+            reboots=0,
+            reboot_force=0,
+            doomed="",
+            adopted=1,
+            vcpu=row["vcpu"],
+            memory_bytes=row["memory_bytes"],
+            firmware=row["firmware"],
+            image="",
+            image_name="",
+            ssh_keys="[]",
+            user_data="",
+            tags="[]",
+            notes="",
+            external_id="",
+            created_at_ms=tx.at_ms,
+        )
+        tx.run("DELETE FROM vm_foreign WHERE id = ?", (self.vm,))
+        operation = operations.start(
+            tx, kind="vm.adopt", noun="vm", subject_id=self.vm, name=name, node=row["node"], generation=1
+        )
+        tx.event("vm.adopted", "vm", self.vm, f"adopted domain {row['name']} as machine {name}")
+        return Accepted(self.vm, operation, row["node"])

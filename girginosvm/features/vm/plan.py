@@ -1,0 +1,180 @@
+"""What to do next for one machine. Pure: wanted and found in, steps with reasons out.
+
+The order of a start is the order of safety: volume, seed, bridge and guard are seen first, then the domain is
+defined, then it runs. A machine is taken apart in the opposite order, and the row goes last, so that a crash
+anywhere leaves something that the next round finishes.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from girginosvm.core.host import FoundDomain, Power
+from girginosvm.features.vm.model import Wanted, WantedDisk
+
+
+class Wait(msgspec.Struct, frozen=True):
+    """Nothing can be done yet; woken again by change or time."""
+
+    reason: str
+    until_ms: int = 0
+
+
+class EnsureVolume(msgspec.Struct, frozen=True):
+    """Build a disk."""
+
+    disk: WantedDisk
+
+
+class EnsureSeed(msgspec.Struct, frozen=True):
+    """Write the cloud-init seed."""
+
+
+class Define(msgspec.Struct, frozen=True):
+    """Write the domain's definition, this generation."""
+
+    reason: str
+
+
+class Adopt(msgspec.Struct, frozen=True):
+    """Mark an adopted domain as ours."""
+
+
+class Start(msgspec.Struct, frozen=True):
+    """Run it."""
+
+    reason: str
+
+
+class Shutdown(msgspec.Struct, frozen=True):
+    """Ask the guest."""
+
+
+class PowerOff(msgspec.Struct, frozen=True):
+    """Cut its power."""
+
+    reason: str
+
+
+class Reboot(msgspec.Struct, frozen=True):
+    """Ask the guest to reboot, or reset it."""
+
+    force: bool
+
+
+class Undefine(msgspec.Struct, frozen=True):
+    """Forget the stopped domain."""
+
+
+class RemoveFiles(msgspec.Struct, frozen=True):
+    """Delete seed and serial log; the disks too when purging."""
+
+    disks: tuple[str, ...]
+
+
+class Reached(msgspec.Struct, frozen=True):
+    """Everything is as this generation wants it."""
+
+
+Step = (
+    Wait | EnsureVolume | EnsureSeed | Define | Adopt | Start | Shutdown | PowerOff | Reboot | Undefine
+    | RemoveFiles | Reached
+)  # fmt: skip
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What is there for one machine now."""
+
+    domain: FoundDomain | None
+    volumes: frozenset[str]
+    bridges: frozenset[str]
+    guarded: frozenset[str]
+    seeded: bool
+    asked_shutdown: bool  # the guest was asked during this generation
+    now_ms: int
+
+
+def plan(wanted: Wanted, found: Found) -> tuple[Step, ...]:
+    """The steps that can be taken now, in order. The last one is ``Reached`` or a ``Wait`` that says for what."""
+    domain = found.domain
+    if domain is not None and not domain.ours and not wanted.adopted:
+        return (Wait(f"a foreign domain holds the id {wanted.id}"),)
+    if domain is not None and domain.generation > wanted.generation:
+        return (Wait(f"the host holds generation {domain.generation}, newer than {wanted.generation} here"),)
+    if wanted.doomed:
+        return _take_apart(wanted, domain)
+    if wanted.adopted:
+        return _adopted(wanted, found)
+    steps: list[Step] = [EnsureVolume(disk) for disk in wanted.disks if disk.path not in found.volumes]
+    if not found.seeded:
+        steps.append(EnsureSeed())
+    if wanted.power == "off":
+        return (*steps, *_towards_off(wanted, found))
+    return (*steps, *_towards_on(wanted, found))
+
+
+def _running(domain: FoundDomain | None) -> bool:
+    return domain is not None and domain.power in (Power.RUNNING, Power.PAUSED)
+
+
+def _towards_on(wanted: Wanted, found: Found) -> tuple[Step, ...]:
+    domain = found.domain
+    for nic in wanted.nics:
+        if nic.bridge not in found.bridges:
+            return (Wait(f"bridge {nic.bridge} is not ready"),)
+        if nic.tap not in found.guarded:
+            return (Wait(f"the guard of {nic.tap} is not in force"),)
+    steps: list[Step] = []
+    if domain is None or domain.generation < wanted.generation:
+        steps.append(Define("not defined" if domain is None else f"generation {domain.generation} is defined"))
+    if not _running(domain):
+        steps.append(Start("it should run"))
+    elif wanted.reboots > wanted.found_reboots:
+        steps.append(Reboot(wanted.reboot_force))
+    return (*steps, Reached())
+
+
+def _towards_off(wanted: Wanted, found: Found) -> tuple[Step, ...]:
+    domain = found.domain
+    steps: list[Step] = []
+    if domain is None or domain.generation < wanted.generation:
+        steps.append(Define("not defined" if domain is None else f"generation {domain.generation} is defined"))
+    if not _running(domain):
+        return (*steps, Reached())
+    return (*steps, *_stop(wanted, found))
+
+
+def _stop(wanted: Wanted, found: Found) -> tuple[Step, ...]:
+    if wanted.stop_mode == "force":
+        return (PowerOff("its power was to be cut"), Reached())
+    if wanted.stop_by_ms and found.now_ms >= wanted.stop_by_ms:
+        return (PowerOff("the guest did not stop in the time it was given"), Reached())
+    if not found.asked_shutdown:
+        return (Shutdown(), Wait("the guest was asked to shut down", wanted.stop_by_ms))
+    return (Wait("the guest is shutting down", wanted.stop_by_ms),)
+
+
+def _adopted(wanted: Wanted, found: Found) -> tuple[Step, ...]:
+    domain = found.domain
+    if domain is None:
+        return (Wait("the adopted domain is gone from its host"),)
+    steps: list[Step] = []
+    if not domain.ours or domain.generation < wanted.generation:
+        steps.append(Adopt())
+    if wanted.power == "off":
+        return (*steps, *(_stop(wanted, found) if _running(domain) else (Reached(),)))
+    if not _running(domain):
+        steps.append(Start("it should run"))
+    elif wanted.reboots > wanted.found_reboots:
+        steps.append(Reboot(wanted.reboot_force))
+    return (*steps, Reached())
+
+
+def _take_apart(wanted: Wanted, domain: FoundDomain | None) -> tuple[Step, ...]:
+    steps: list[Step] = []
+    if domain is not None:
+        if _running(domain):
+            steps.append(PowerOff("it is being destroyed"))
+        steps.append(Undefine())
+    paths = tuple(disk.path for disk in wanted.disks) if wanted.doomed == "purge" else ()
+    return (*steps, RemoveFiles(paths), Reached())

@@ -1,0 +1,105 @@
+"""What a node says of its machines. Only differences are said."""
+
+from typing import Annotated
+
+import msgspec
+
+from girginosvm.core.action import Command, action
+from girginosvm.core.errors import Forbidden
+from girginosvm.core.fields import field
+from girginosvm.core.host import FoundDomain
+from girginosvm.features.network import api as networks
+from girginosvm.features.operation import api as operations
+from girginosvm.state.tx import Tx
+
+Node = Annotated[str, field("Member id.", max_length=64)]
+
+
+def own(tx: Tx, node: str) -> None:
+    """A node speaks of its own rows only (raft stamps who spoke)."""
+    if tx.node != node:
+        raise Forbidden("not-your-row", f"node {tx.node} spoke for node {node}")
+
+
+@action(
+    "POST /v1/vms/{vm}/report",
+    permission="vm.report",
+    summary="A node says how a machine is",
+    audit="machine {vm} is {state}",
+    answers=dict[str, str],
+)
+class ReportVm(Command, frozen=True, kw_only=True):
+    """Observed state; ``reached`` ends the operations up to that generation, a problem fails them."""
+
+    vm: Annotated[str, field("Machine.", max_length=64)]
+    node: Node
+    state: Annotated[str, field("running, paused, stopped, crashed, gone or unknown.", max_length=16)]
+    reason: Annotated[str, field("Why, in the hypervisor's or our words.", max_length=500)] = ""
+    step: Annotated[str, field("What is being done or waited for.", max_length=500)] = ""
+    reached: Annotated[int, field("Generation that holds now.", ge=0)] = 0
+    reboots: Annotated[int, field("Reboots done.", ge=0)] = 0
+    acceleration: Annotated[str, field("kvm or tcg.", max_length=8)] = ""
+    agent: Annotated[bool, field("The guest agent is connected.")] = False
+    problem_code: Annotated[str, field("Code of what is wrong.", max_length=64)] = ""
+    problem: Annotated[str, field("What is wrong.", max_length=1000)] = ""
+    failed: Annotated[int, field("Generation that the problem ends; 0: none.", ge=0)] = 0
+
+    def apply(self, tx: Tx) -> dict[str, str]:
+        own(tx, self.node)
+        row = tx.one("SELECT * FROM vm WHERE id = ? AND node = ?", (self.vm, self.node))
+        if row is None:
+            return {"vm": self.vm}
+        if self.state == "gone" and row["doomed"] and self.reached >= row["generation"]:
+            return self._forget(tx, row["name"])
+        before = tx.one("SELECT * FROM vm_found WHERE vm = ?", (self.vm,))
+        tx.run(
+            "INSERT OR REPLACE INTO vm_found VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (self.vm, self.state, self.reason, self.reached, self.reboots, self.acceleration, int(self.agent),
+             self.problem_code, self.problem, tx.at_ms),
+        )  # fmt: skip
+        if before is None or before["state"] != self.state:
+            tx.event(f"vm.{self.state}", "vm", self.vm, f"machine {row['name']} is {self.state}: {self.reason}")
+        if self.problem_code and (before is None or before["problem"] != self.problem):
+            tx.event("vm.problem", "vm", self.vm, f"machine {row['name']}: {self.problem}")
+        if self.reached >= row["generation"]:
+            operations.finish(tx, self.vm, self.reached)
+        elif self.failed >= row["generation"]:
+            operations.finish(tx, self.vm, self.failed, code=self.problem_code, problem=self.problem)
+        elif self.step:
+            operations.step(tx, self.vm, self.step)
+        return {"vm": self.vm}
+
+    def _forget(self, tx: Tx, name: str) -> dict[str, str]:
+        operations.finish(tx, self.vm, self.reached)
+        networks.release(tx, self.vm)
+        for table in ("vm_disk", "vm_nic", "vm_found"):
+            tx.run(f"DELETE FROM {table} WHERE vm = ?", (self.vm,))
+        tx.run("DELETE FROM vm WHERE id = ?", (self.vm,))
+        tx.event("vm.destroyed", "vm", self.vm, f"machine {name} is gone")
+        return {"vm": self.vm}
+
+
+@action(
+    "POST /v1/vms/foreign",
+    permission="vm.report",
+    summary="A node lists the domains that are not ours",
+    audit="foreign domains of {node}",
+    answers=dict[str, int],
+)
+class ReportForeign(Command, frozen=True, kw_only=True):
+    """Replace the list of a node's foreign domains."""
+
+    node: Node
+    domains: Annotated[tuple[FoundDomain, ...], field("What was found.", max_length=1000)]
+
+    def apply(self, tx: Tx) -> dict[str, int]:
+        own(tx, self.node)
+        tx.run("DELETE FROM vm_foreign WHERE node = ?", (self.node,))
+        for domain in self.domains:
+            tx.insert(
+                "vm_foreign", node=self.node, id=domain.id, created_index=tx.index, name=domain.name,
+                state=domain.power.value, vcpu=domain.vcpu, memory_bytes=domain.memory_bytes,
+                firmware=domain.firmware.value, disks=msgspec.json.encode(domain.disks).decode(),
+                nics=msgspec.json.encode(domain.nics).decode(),
+            )  # fmt: skip
+        return {"foreign": len(self.domains)}

@@ -1,0 +1,69 @@
+"""The machines of one node as values, out of the database."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any
+
+import msgspec
+
+from girginosvm.features.image import api as images
+from girginosvm.features.site import Site
+from girginosvm.features.vm.model import Wanted, WantedDisk, WantedNic
+from girginosvm.state.reader import Reader
+
+
+def machines(reader: Reader, site: Site) -> tuple[Wanted, ...]:
+    """Every machine placed on the site's node, in order of id."""
+    rows = reader.all(
+        "SELECT vm.*, ifnull(f.state, '') AS f_state, ifnull(f.reason, '') AS f_reason, "
+        "ifnull(f.generation, 0) AS f_generation, ifnull(f.reboots, 0) AS f_reboots, "
+        "ifnull(f.acceleration, '') AS f_acceleration, ifnull(f.agent, 0) AS f_agent, "
+        "ifnull(f.problem, '') AS f_problem "
+        "FROM vm LEFT JOIN vm_found f ON f.vm = vm.id WHERE vm.node = ? ORDER BY vm.id",
+        (site.node,),
+    )
+    disks = _by_vm(reader.all("SELECT * FROM vm_disk ORDER BY vm, n"))
+    nics = _by_vm(
+        reader.all(
+            "SELECT vm_nic.*, network.bridge, network.mtu, network.cidr, network.gateway, network.dns FROM vm_nic "
+            "JOIN network ON network.id = vm_nic.network ORDER BY vm_nic.vm, vm_nic.n"
+        )
+    )
+    return tuple(_wanted(row, disks.get(row["id"], []), nics.get(row["id"], []), site) for row in rows)
+
+
+def _by_vm(rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        found.setdefault(row["vm"], []).append(row)
+    return found
+
+
+def _wanted(row: dict[str, Any], disks: list[dict[str, Any]], nics: list[dict[str, Any]], site: Site) -> Wanted:
+    return Wanted(
+        id=row["id"], name=row["name"], generation=row["generation"], power=row["power"], stop_mode=row["stop_mode"],
+        stop_by_ms=row["stop_by_ms"], reboots=row["reboots"], reboot_force=bool(row["reboot_force"]),
+        doomed=row["doomed"], adopted=bool(row["adopted"]), vcpu=row["vcpu"], memory_bytes=row["memory_bytes"],
+        firmware=row["firmware"], disks=tuple(_disk(disk, site) for disk in disks),
+        nics=tuple(_nic(nic) for nic in nics), ssh_keys=tuple(msgspec.json.decode(row["ssh_keys"])),
+        user_data=row["user_data"], found_state=row["f_state"], found_reason=row["f_reason"],
+        found_generation=row["f_generation"], found_reboots=row["f_reboots"],
+        found_acceleration=row["f_acceleration"], found_agent=bool(row["f_agent"]), found_problem=row["f_problem"],
+    )  # fmt: skip
+
+
+def _disk(row: dict[str, Any], site: Site) -> WantedDisk:
+    base = str(site.image_path(images.file_name(row["image"], row["image_format"]))) if row["image"] else ""
+    return WantedDisk(
+        path=site.pool_path(row["path"]), format=row["format"], size_bytes=row["size_bytes"], base=base,
+        base_format=row["image_format"], full_copy=bool(row["full_copy"]),
+    )  # fmt: skip
+
+
+def _nic(row: dict[str, Any]) -> WantedNic:
+    return WantedNic(
+        mac=row["mac"], tap=row["tap"], bridge=row["bridge"], mtu=row["mtu"], address=row["address"],
+        prefix=ipaddress.IPv4Network(row["cidr"]).prefixlen if row["cidr"] else 0, gateway=row["gateway"],
+        dns=tuple(msgspec.json.decode(row["dns"])),
+    )  # fmt: skip

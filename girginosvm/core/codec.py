@@ -30,7 +30,7 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     """What became of a command: a value, or a problem. Recorded under the request id."""
 
     index: int
-    value: msgspec.Raw | None = None
+    value: bytes = b""  # msgpack of the answer; empty when there is a problem
     problem: ProblemBody | None = None
     # The first of several answers to the same request, not a second execution.
     repeated: bool = False

@@ -136,7 +136,7 @@ class Machine:
         self._db.execute("SAVEPOINT command")
         try:
             value = self._decoded(envelope).apply(tx)
-            outcome = Outcome(entry.index, value=msgspec.Raw(codec.encode(value)))
+            outcome = Outcome(entry.index, value=codec.encode(value))
         except Problem as problem:
             self._db.execute("ROLLBACK TO command")
             outcome, tx = Outcome(entry.index, problem=problem.body()), None

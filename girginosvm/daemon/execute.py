@@ -1,0 +1,160 @@
+"""From a request to the log and back: who may, what names mean, what must not be written in clear."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from girginosvm.core import access, codec
+from girginosvm.core.access import Actor
+from girginosvm.core.action import Command, Query, Request
+from girginosvm.core.clock import Chance, Clock, new_request_id
+from girginosvm.core.codec import Envelope, Outcome
+from girginosvm.core.errors import Busy, Conflict, Fault, Invalid, Missing, Unknown, problem_of
+from girginosvm.core.fields import extra_of
+from girginosvm.core.manifest import Registry
+from girginosvm.daemon.secrets import ClusterKey
+from girginosvm.state import db as dbs
+from girginosvm.state.reader import Reader, Readers
+
+Prepare = Callable[[Any], Awaitable[Command]]
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What a request came to: plain data, and the index it is true at."""
+
+    value: Any
+    index: int
+    repeated: bool = False
+
+
+class Executor:
+    """One per agent. ``propose`` hands bytes to the raft process and answers the outcome's bytes."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        readers: Readers,
+        propose: Callable[[bytes], Awaitable[bytes]],
+        *,
+        key: ClusterKey,
+        hash_password: Callable[[str], str],
+        clock: Clock,
+        chance: Chance,
+    ) -> None:
+        self._registry = registry
+        self._readers = readers
+        self._propose = propose
+        self._key = key
+        self._hash = hash_password
+        self._clock = clock
+        self._chance = chance
+        self._words = {kind: extra_of(kind) for kind in registry.actions}
+        self._in_flight: set[tuple[str, str]] = set()
+        # Commands whose facts are looked up outside before they may enter the log.
+        self.prepares: dict[type[Command], Prepare] = {}
+
+    async def command(self, asked: Command, actor: Actor, *, key: str = "", why: str = "") -> Answer:
+        """Check, prepare, propose; answers when it is applied on this node, or raises the problem it came to."""
+        access.check(actor, type(asked).action.permission)
+        digest = hashlib.sha256(type(asked).__name__.encode() + msgspec.msgpack.encode(asked)).digest()
+        if not key:
+            return await self._run(asked, actor, "", digest, why)
+        scope = (actor.id, key)
+        if scope in self._in_flight:
+            raise Conflict("request-in-flight", "the first request with this Idempotency-Key is still running")
+        self._in_flight.add(scope)
+        try:
+            return await self._known(actor, key, digest) or await self._run(asked, actor, key, digest, why)
+        finally:
+            self._in_flight.discard(scope)
+
+    async def query(self, asked: Query, actor: Actor) -> Answer:
+        """Read the local database in one transaction."""
+        access.check(actor, type(asked).action.permission)
+
+        def fetch(reader: Reader) -> Answer:
+            resolved = self._resolved(asked, reader)
+            return Answer(resolved.fetch(reader), reader.applied_index)
+
+        return await self._readers.read(fetch)
+
+    async def resolve(self, asked: Request, actor: Actor) -> Any:
+        """A stream's request with names made ids, once it is allowed."""
+        access.check(actor, type(asked).action.permission)
+        return await self._readers.read(lambda reader: self._resolved(asked, reader))
+
+    async def _known(self, actor: Actor, key: str, digest: bytes) -> Answer | None:
+        def fetch(reader: Reader) -> dbs.Row | None:
+            sql = "SELECT digest, outcome FROM request WHERE actor = ? AND key = ?"
+            return reader.one(sql, (actor.id, key))
+
+        row = await self._readers.read(fetch)
+        if row is None:
+            return None
+        if row["digest"] != digest:
+            detail = "this Idempotency-Key was used with another body; a new request wants a new key"
+            raise Invalid("idempotency-mismatch", detail)
+        return _answer(msgspec.structs.replace(codec.outcome(row["outcome"]), repeated=True))
+
+    async def _run(self, asked: Command, actor: Actor, key: str, digest: bytes, why: str) -> Answer:
+        ready: Any = await self._readers.read(lambda reader: self._resolved(asked, reader))
+        hook = self.prepares.get(type(asked))
+        if hook is not None:
+            ready = await hook(ready)
+        ready = await asyncio.to_thread(self._guarded, ready) if self._secret(type(ready)) else ready
+        envelope = Envelope(
+            request_id=new_request_id(self._clock, self._chance), actor=actor, why=why, name=type(ready).__name__,
+            version=type(ready).action.version, body=msgspec.Raw(codec.encode(ready)), key=key, digest=digest,
+        )  # fmt: skip
+        data = codec.encode(envelope)
+        if len(data) > codec.MAX_COMMAND_BYTES:
+            raise Invalid("command-too-large", f"the request is {len(data):,} bytes; {codec.MAX_COMMAND_BYTES:,} fit")
+        return await self._sent(data)
+
+    async def _sent(self, data: bytes) -> Answer:
+        """The same request id is safe to send again: the log answers it once."""
+        for attempt in range(4):
+            try:
+                return _answer(codec.outcome(await self._propose(data)))
+            except Unknown:
+                if attempt == 3:
+                    raise
+                await asyncio.sleep(0.25 * 2**attempt)
+        raise Busy("raft-away", "the raft process does not answer", retry_after_s=1)
+
+    def _secret(self, kind: type[Request]) -> bool:
+        return any("secret" in words for words in self._words.get(kind, {}).values())
+
+    def _guarded(self, asked: Command) -> Command:
+        changes: dict[str, str] = {}
+        for name, words in self._words[type(asked)].items():
+            value = getattr(asked, name)
+            if not value or "secret" not in words:
+                continue
+            changes[name] = self._hash(value) if words["secret"] == "hash" else self._key.seal(value)
+        return msgspec.structs.replace(asked, **changes)
+
+    def _resolved(self, asked: Any, reader: Reader) -> Any:
+        changes: dict[str, str] = {}
+        for name, words in self._words[type(asked)].items():
+            noun, value = words.get("ref"), getattr(asked, name)
+            if not noun or not value:
+                continue
+            found = self._registry.resolvers[noun](reader, value)
+            if found is None:
+                detail = f"there is no {noun} {value!r}"
+                raise Missing(f"{noun}-missing", detail, faults=(Fault(f"/{name}", detail),))
+            changes[name] = found
+        return msgspec.structs.replace(asked, **changes) if changes else asked
+
+
+def _answer(outcome: Outcome) -> Answer:
+    if outcome.problem is not None:
+        raise problem_of(outcome.problem)
+    value = msgspec.msgpack.decode(outcome.value) if outcome.value else None
+    return Answer(value, outcome.index, outcome.repeated)

@@ -1,0 +1,74 @@
+"""Runs reconcilers: woken by change and by time, one at a time each, the next round is the retry."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Final, Protocol
+
+from girginosvm.core.errors import Problem
+from girginosvm.core.log import Log
+
+_FIRST_S: Final = 1.0
+_LAST_S: Final = 60.0
+
+
+class Reconciler(Protocol):
+    """Reads both sides anew when woken; takes no input."""
+
+    name: str
+    wakes_on: tuple[str, ...]
+    resync_s: float
+
+    async def reconcile(self) -> float | None:
+        """One round; answers seconds until it wants the next one, None: at the next change."""
+        ...
+
+
+class Loop:
+    """One reconciler's life."""
+
+    def __init__(self, reconciler: Reconciler, log: Log) -> None:
+        self.reconciler = reconciler
+        self._log = log.bind(reconciler=reconciler.name)
+        self._wake = asyncio.Event()
+        self._failures = 0
+        self.last_problem = ""
+
+    def changed(self, tables: Iterable[str]) -> None:
+        """Wake when one of its tables changed; an empty table list means: anything may have."""
+        named = tuple(tables)
+        if not named or set(named) & set(self.reconciler.wakes_on):
+            self.wake()
+
+    def wake(self) -> None:
+        """Look again soon."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            self._wake.clear()
+            wait_s = await self._round()
+            try:
+                async with asyncio.timeout(wait_s):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    async def _round(self) -> float:
+        try:
+            wait_s = await self.reconciler.reconcile()
+        except Problem as problem:
+            return self._failed(problem.code, problem.detail)
+        except Exception as fault:  # a bug in one room must not stop the others; the next round is the retry
+            return self._failed("bug", repr(fault))
+        self._failures, self.last_problem = 0, ""
+        return min(wait_s, self.reconciler.resync_s) if wait_s is not None else self.reconciler.resync_s
+
+    def _failed(self, code: str, detail: str) -> float:
+        self._failures += 1
+        if detail != self.last_problem:
+            self._log.error("reconcile.failed", code=code, detail=detail)
+        self.last_problem = detail
+        return float(min(_FIRST_S * 2 ** min(self._failures - 1, 10), _LAST_S))

@@ -1,0 +1,68 @@
+"""Secrets on their way into the log: hashed, or sealed with the cluster key, which is never in the database."""
+
+from __future__ import annotations
+
+import base64
+import os
+from pathlib import Path
+
+from girginosvm.core.clock import Chance
+from girginosvm.core.errors import HostFault
+
+_PREFIX = "sealed:1:"
+
+
+class ClusterKey:
+    """AES-256-GCM (NIST SP 800-38D) with a fresh 96-bit nonce per value."""
+
+    def __init__(self, key: bytes, chance: Chance) -> None:
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        self._cipher = AESGCM(key)
+        self._chance = chance
+
+    def seal(self, text: str) -> str:
+        """Ciphertext as text; an empty text stays empty."""
+        if not text:
+            return ""
+        nonce = self._chance.take(12)
+        return _PREFIX + base64.b64encode(nonce + self._cipher.encrypt(nonce, text.encode(), b"")).decode()
+
+    def unseal(self, text: str) -> str:
+        """What was sealed; HostFault ``seal-broken`` when the key is another one."""
+        from cryptography.exceptions import InvalidTag
+
+        if not text:
+            return ""
+        try:
+            raw = base64.b64decode(text.removeprefix(_PREFIX), validate=True)
+            return self._cipher.decrypt(raw[:12], raw[12:], b"").decode()
+        except (InvalidTag, ValueError) as fault:
+            raise HostFault("seal-broken", "a sealed value does not open with this node's cluster key") from fault
+
+
+def load_key(path: Path, chance: Chance) -> ClusterKey:
+    """The key at ``path`` (0600), made at first start: written aside, flushed, renamed."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        aside = path.with_suffix(".new")
+        handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            os.write(handle, base64.b64encode(chance.take(32)))
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        os.rename(aside, path)
+        directory = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+    return ClusterKey(base64.b64decode(path.read_bytes()), chance)
+
+
+def hash_password(password: str) -> str:
+    """argon2id with the library's defaults (RFC 9106's second choice)."""
+    from argon2 import PasswordHasher
+
+    return PasswordHasher().hash(password)

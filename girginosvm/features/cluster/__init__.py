@@ -1,0 +1,8 @@
+"""The cluster itself: founded once, with what a first machine needs."""
+
+from typing import Final
+
+from girginosvm.core.manifest import Manifest
+from girginosvm.features.cluster import commands
+
+MANIFEST: Final = Manifest(name="cluster", actions=(commands.FoundCluster,))

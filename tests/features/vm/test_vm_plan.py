@@ -1,0 +1,102 @@
+"""What is decided for a machine, and why."""
+
+from girginosvm.core.host import FoundDomain, Power
+from girginosvm.features.vm.model import Wanted, WantedDisk, WantedNic
+from girginosvm.features.vm.plan import (
+    Define,
+    EnsureSeed,
+    EnsureVolume,
+    Found,
+    PowerOff,
+    Reached,
+    Reboot,
+    RemoveFiles,
+    Shutdown,
+    Start,
+    Step,
+    Undefine,
+    Wait,
+    plan,
+)
+
+DISK = WantedDisk("/pool/a.qcow2", "qcow2", 1)
+NIC = WantedNic("52:54:00:00:00:01", "gvm1", "br0", 1500)
+
+
+def wanted(**changes: object) -> Wanted:
+    fields: dict[str, object] = {
+        "id": "a", "name": "a", "generation": 1, "power": "on", "stop_mode": "", "stop_by_ms": 0, "reboots": 0,
+        "reboot_force": False, "doomed": "", "adopted": False, "vcpu": 1, "memory_bytes": 1, "firmware": "bios",
+        "disks": (DISK,), "nics": (NIC,),
+    }  # fmt: skip
+    return Wanted(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def domain(power: Power = Power.RUNNING, generation: int = 1, ours: bool = True) -> FoundDomain:
+    return FoundDomain(id="a", name="a", ours=ours, generation=generation, power=power)
+
+
+def found(**changes: object) -> Found:
+    fields: dict[str, object] = {
+        "domain": None, "volumes": frozenset({DISK.path}), "bridges": frozenset({"br0"}),
+        "guarded": frozenset({"gvm1"}), "seeded": True, "asked_shutdown": False, "now_ms": 1000,
+    }  # fmt: skip
+    return Found(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def kinds(steps: tuple[Step, ...]) -> list[type]:
+    return [type(step) for step in steps]
+
+
+def test_a_new_machine_is_built_defined_and_started_in_this_order() -> None:
+    steps = plan(wanted(), found(volumes=frozenset(), seeded=False))
+    assert kinds(steps) == [EnsureVolume, EnsureSeed, Define, Start, Reached]
+
+
+def test_a_machine_does_not_start_before_its_guard_is_in_force() -> None:
+    assert plan(wanted(), found(guarded=frozenset())) == (Wait("the guard of gvm1 is not in force"),)
+
+
+def test_a_machine_does_not_start_before_its_bridge_is_there() -> None:
+    assert plan(wanted(), found(bridges=frozenset())) == (Wait("bridge br0 is not ready"),)
+
+
+def test_a_machine_that_is_as_wanted_is_left_alone() -> None:
+    assert plan(wanted(), found(domain=domain())) == (Reached(),)
+
+
+def test_a_machine_killed_behind_our_back_is_started_again() -> None:
+    assert kinds(plan(wanted(), found(domain=domain(Power.STOPPED)))) == [Start, Reached]
+
+
+def test_a_foreign_domain_with_our_id_is_never_touched() -> None:
+    assert kinds(plan(wanted(doomed="purge"), found(domain=domain(ours=False)))) == [Wait]
+
+
+def test_a_host_with_a_newer_generation_is_left_alone() -> None:
+    assert kinds(plan(wanted(), found(domain=domain(generation=7)))) == [Wait]
+
+
+def test_a_graceful_stop_asks_once_and_then_waits() -> None:
+    off = wanted(power="off", stop_mode="graceful", generation=2)
+    assert kinds(plan(off, found(domain=domain(generation=2)))) == [Shutdown, Wait]
+    assert kinds(plan(off, found(domain=domain(generation=2), asked_shutdown=True))) == [Wait]
+    assert kinds(plan(off, found(domain=domain(Power.STOPPED, 2)))) == [Reached]
+
+
+def test_the_power_is_cut_when_the_named_time_has_passed_and_not_before() -> None:
+    off = wanted(power="off", stop_mode="graceful", stop_by_ms=5000)
+    assert kinds(plan(off, found(domain=domain(), asked_shutdown=True, now_ms=4999))) == [Wait]
+    assert kinds(plan(off, found(domain=domain(), asked_shutdown=True, now_ms=5000))) == [PowerOff, Reached]
+
+
+def test_a_reboot_happens_once_per_request() -> None:
+    assert kinds(plan(wanted(reboots=1), found(domain=domain()))) == [Reboot, Reached]
+    assert kinds(plan(wanted(reboots=1, found_reboots=1), found(domain=domain()))) == [Reached]
+
+
+def test_a_machine_is_taken_apart_domain_first_and_keeps_its_disks_unless_purged() -> None:
+    steps = plan(wanted(doomed="keep"), found(domain=domain()))
+    assert kinds(steps) == [PowerOff, Undefine, RemoveFiles, Reached]
+    assert RemoveFiles(()) in steps
+    assert RemoveFiles((DISK.path,)) in plan(wanted(doomed="purge"), found())

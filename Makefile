@@ -3,10 +3,19 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 LEVEL ?= all
 
-.PHONY: help check lint types imports unit lock
+# What each level runs. `unit` needs nothing; `host` root, libvirt, QEMU and Chromium; `lab` boots guests.
+MARK_unit := not host and not lab and not web and not soak
+MARK_host := (host or web) and not lab and not soak
+MARK_lab := lab and not soak
+MARK_all := not soak
+
+.PHONY: help setup check lint types imports unit test demo demo-down golden bench soak lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: ## packages, virtual environment, npm modules (a second run ends at once)
+	@VENV=$(VENV) build/setup.sh
 
 check: lint types imports unit ## what every commit passes: style, types, floor plan, unit tests
 
@@ -21,17 +30,31 @@ imports:
 	@$(VENV)/bin/lint-imports --no-cache > .import-lint.out 2>&1 || { cat .import-lint.out; exit 1; }
 
 unit:
-	@$(PY) -m pytest tests -m "not host and not lab and not web and not soak"
+	@$(PY) -m pytest tests -m "$(MARK_unit)"
+
+test: setup ## all checks and tests; LEVEL=unit|host|lab|all
+	@case "$(LEVEL)" in unit|host|lab|all) ;; *) echo "LEVEL=$(LEVEL): unit, host, lab or all" >&2; exit 2;; esac
+	@$(PY) -m tests.lab.prerequisites $(LEVEL)
+	@case "$(LEVEL)" in unit|all) $(MAKE) -s lint types imports;; esac
+	@$(PY) -m pytest tests -m "$(MARK_$(LEVEL))" --durations=5
+
+demo: setup ## a host with a running machine, and the panel on https://127.0.0.1:1996
+	@$(PY) -m tests.lab.demo up
+
+demo-down: ## end the demo and delete all that it made
+	@$(PY) -m tests.lab.demo down
+
+golden: setup ## write the golden files anew; look at the difference before you commit it
+	@GOLDEN=write $(PY) -m pytest tests -m "$(MARK_unit)" -k "golden"
+
+bench: setup ## the figures, beside what they are compared with
+	@$(PY) -m tests.bench
+
+soak: setup ## long tests
+	@$(PY) -m pytest tests -m soak
 
 lock: ## write the lock files anew from requirements/*.in (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	  --custom-compile-command "make lock" requirements/run.in -o requirements/run.txt
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	  --custom-compile-command "make lock" requirements/dev.in -o requirements/dev.txt
-
-.venv/stamp: requirements/dev.txt
-	@command -v pkg-config >/dev/null && test -e /usr/include/libvirt/libvirt.h || { apt-get update -qq && apt-get install -y -qq python3-venv libvirt-dev pkg-config gcc python3-dev; }
-	@python3 -m venv .venv && .venv/bin/pip -q install --require-hashes -r requirements/dev.txt && touch .venv/stamp
-
-test: .venv/stamp ## everything the project checks
-	@$(MAKE) -s lint types imports unit VENV=.venv

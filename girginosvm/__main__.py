@@ -1,0 +1,38 @@
+"""The one executable: a daemon when it is told so, else the command line. Thin, because every start pays for it."""
+
+import os
+import sys
+
+
+def main() -> int:
+    """Dispatch by the first word; nothing is imported that the word does not need."""
+    prog = os.path.basename(sys.argv[0])
+    prog = prog if prog == "girginosvm-center" else "girginosvm"
+    words = sys.argv[1:]
+    first = words[0] if words else ""
+    if first in ("--version", "-V", "version"):
+        from girginosvm import __version__
+
+        sys.stdout.write(f"{prog} {__version__}\n")
+        return 0
+    if first in ("raft", "agent"):
+        return _daemon(first, words[1:])
+    if first == "__complete":
+        from girginosvm.cli import complete, local
+
+        return complete.main(words[1:], local.socket_of(None, local.root_of(None, os.environ), os.environ))
+    from girginosvm.cli.main import main as counter
+
+    return counter(words, prog)
+
+
+def _daemon(name: str, words: list[str]) -> int:
+    from importlib import import_module
+
+    # Literal names: the compiler follows only what it can read.
+    module = import_module("girginosvm.daemon.raft" if name == "raft" else "girginosvm.daemon.agent")
+    return int(module.main(words) or 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

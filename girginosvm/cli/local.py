@@ -1,0 +1,49 @@
+"""Verbs that need no server."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from girginosvm.cli.trouble import Trouble
+
+
+def settings(root: str, environment: Mapping[str, str]) -> dict[str, Any]:
+    """Each setting of the node under ``root``, its value, and where the value comes from; secrets are not shown."""
+    from girginosvm.core.errors import Problem  # msgspec, for this verb only
+    from girginosvm.core.settings import Settings, load
+
+    try:
+        found = load(root, environment)
+    except Problem as problem:
+        faults = tuple((fault.pointer, fault.detail) for fault in problem.faults)
+        raise Trouble("Invalid", problem.code, problem.detail, faults=faults) from problem
+    file = Path(root, "etc/girginosvm/girginosvm.toml")
+    written = tomllib.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    items = []
+    for name in Settings.__struct_fields__:
+        variable = f"GIRGINOSVM_{name.upper()}"
+        source = "default"
+        if name == "root":
+            source = "--root" if root != "/" else "default"
+        elif variable in environment:
+            source = variable
+        elif name in written:
+            source = str(file)
+        value = getattr(found, name)
+        secret = name.endswith("token") and value
+        items.append({"name": name, "value": "(set)" if secret else value, "source": source})
+    return {"items": items}
+
+
+def root_of(given: str | None, environment: Mapping[str, str]) -> str:
+    """``--root``, else GIRGINOSVM_ROOT, else ``/``."""
+    return given or environment.get("GIRGINOSVM_ROOT", "") or "/"
+
+
+def socket_of(given: str | None, root: str, environment: Mapping[str, str]) -> str:
+    """``--socket``, else GIRGINOSVM_SOCKET, else the agent's below the root."""
+    return given or environment.get("GIRGINOSVM_SOCKET", "") or os.path.join(root, "run/girginosvm/agent.sock")

@@ -1,0 +1,244 @@
+"""The counter itself: words in, an answer on stdout, talk on stderr, an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping
+from typing import IO, Any
+
+from girginosvm.cli import local, render, verbs
+from girginosvm.cli.catalogue import PLACES, VERBS
+from girginosvm.cli.client import Client, new_key
+from girginosvm.cli.trouble import INTERRUPTED, STILL_RUNNING, StillRunning, Trouble, usage
+from girginosvm.cli.wait import Teller, until_done
+
+_PAGE = 500
+
+
+class Counter:
+    """One command line's dealings; what it reads and writes is given, so that tests need no process."""
+
+    def __init__(self, prog: str, out: IO[str], talk: IO[str], environment: Mapping[str, str]) -> None:
+        self._prog = prog
+        self._out = out
+        self._talk = talk
+        self._environment = environment
+        self._all = (*VERBS, *verbs.LOCAL)
+        self._terminal = out.isatty()
+        self._live = talk.isatty()
+
+    def serve(self, words: list[str]) -> int:
+        """Do what the words say; the exit code. What is wrong is said on stderr."""
+        try:
+            return self._serve(words)
+        except Trouble as trouble:
+            for n, line in enumerate(trouble.lines()):
+                self._say(f"{self._prog}: {line}" if n == 0 else line)
+            return trouble.exit_code
+        except StillRunning as running:
+            self._say(f"{self._prog}: still running; it goes on: {self._prog} operation show {running.operation}")
+            return STILL_RUNNING
+
+    def _say(self, line: str) -> None:
+        self._talk.write(render.visible(line) + "\n")
+
+    def _serve(self, words: list[str]) -> int:
+        lead, plain = _leading(words)
+        helped = any(word in ("-h", "--help") for word in words)
+        verb, taken = verbs.find(self._all, plain)
+        if verb is None:
+            return self._overview([word for word in plain if not word.startswith("-")], helped)
+        try:
+            request = verbs.parse(verb, [*lead, *plain[taken:]], self._prog, _formatter(helped and self._terminal))
+        except SystemExit as end:  # argparse has printed the help
+            return int(end.code or 0)
+        if verb["way"] == "local":
+            return self._local(request)
+        return self._remote(request, self._client(request.options))
+
+    def _overview(self, words: list[str], helped: bool) -> int:
+        if words in (["help"], []):
+            self._list(self._all, daemons=True)
+            return 0 if helped or words else 2
+        under = verbs.below(self._all, words)
+        if under:
+            self._list(under, daemons=False)
+            return 0 if helped else 2
+        close = verbs.meant(self._all, words)
+        hint = f"did you mean: {self._prog} {close}" if close else f"{self._prog} --help"
+        raise usage(f"there is no verb {' '.join(words[:3])!r}", hint)
+
+    def _list(self, found: tuple[verbs.Verb, ...] | list[verbs.Verb], *, daemons: bool) -> None:
+        rows = [(str(verb["cli"]), str(verb["summary"])) for verb in found]
+        rows += list(verbs.DAEMONS) if daemons else []
+        width = max(len(name) for name, _ in rows)
+        self._out.write(f"{self._prog} VERB [OPTIONS]; {self._prog} VERB --help tells more\n\n")
+        for name, summary in sorted(rows):
+            self._out.write(f"  {name.ljust(width)}  {summary}\n")
+
+    def _local(self, request: verbs.Request) -> int:
+        if request.verb["cli"] == "completion":
+            from girginosvm.cli import complete  # the scripts are long
+
+            self._out.write(complete.script(request.values["shell"]))
+            return 0
+        root = local.root_of(request.options._root, self._environment)
+        self._write(local.settings(root, self._environment), request)
+        return 0
+
+    def _client(self, options: argparse.Namespace) -> Client:
+        said = self._environment
+        token = options._token or said.get("GIRGINOSVM_API_TOKEN", "")
+        if options._token_file:
+            try:
+                with open(options._token_file, encoding="utf-8") as file:
+                    token = file.read().strip()
+            except OSError as fault:
+                raise usage(f"cannot read {options._token_file}: {fault.strerror}") from fault
+        root = local.root_of(options._root, said)
+        return Client(
+            local.socket_of(options._socket, root, said),
+            url=options._url or ("" if options._socket else said.get("GIRGINOSVM_API", "")),
+            token=token,
+            ca=options._ca or said.get("GIRGINOSVM_API_CA", ""),
+        )
+
+    def _remote(self, request: verbs.Request, client: Client) -> int:
+        verb = request.verb
+        if verb["way"] == "stream":
+            return self._stream(request, client)
+        if verb["way"] == "query":
+            value = self._pages(request, client) if verb.get("paged") else client.get(request.path, request.rest).value
+            self._write(value, request)
+            return 0
+        return self._command(request, client)
+
+    def _pages(self, request: verbs.Request, client: Client) -> dict[str, Any]:
+        """One page when ``--limit`` or ``--cursor`` asks for one, else all of them."""
+        query = dict(request.rest)
+        one_page = "limit" in query or "cursor" in query
+        query.setdefault("limit", _PAGE)
+        whole: list[Any] = []
+        while True:
+            value = client.get(request.path, query).value or {}
+            whole += value.get("items", [])
+            following = str(value.get("next") or "")
+            if not following or one_page:
+                break
+            query["cursor"] = following
+        if following:
+            self._say(f"there is more: --cursor {following}")
+        return {"items": whole}
+
+    def _command(self, request: verbs.Request, client: Client) -> int:
+        options = request.options
+        if request.verb.get("destroys"):
+            if options._dry_run:
+                return self._dry_run(request, client)
+            self._ask(request)
+        key = options._key or new_key()
+        try:
+            reply = client.send(request.verb["method"], request.path, request.rest, key)
+        except Trouble as trouble:
+            if trouble.family == "Unknown":
+                trouble.hint = f"send it again with --key {key}; it is done at most once"
+            raise
+        value = reply.value
+        operation = str(value.get("operation") or "") if isinstance(value, dict) else ""
+        if operation and reply.status == 202 and not options._no_wait:
+            value = {**value, "state": self._wait(client, operation, options._timeout)["state"]}
+        if value is not None:
+            self._write(value, request)
+        return 0
+
+    def _wait(self, client: Client, operation: str, timeout_s: float | None) -> dict[str, Any]:
+        try:
+            return until_done(client, operation, Teller(self._talk, self._live), timeout_s=timeout_s)
+        except KeyboardInterrupt:
+            self._say(f"it goes on: {self._prog} operation show {operation}")
+            raise
+
+    def _ask(self, request: verbs.Request) -> None:
+        """On a terminal a person confirms; a script has said what it wants by running."""
+        if request.options._yes or not (sys.stdin.isatty() and self._live):
+            return
+        what = " ".join(str(request.values[name]) for name in request.verb["positionals"] if name in request.values)
+        self._talk.write(render.visible(f"{request.verb['summary']}: {what}. Go on? [y/N] "))
+        self._talk.flush()
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            raise Trouble("Conflict", "not-confirmed", "nothing was done", hint="answer y, or give --yes")
+
+    def _dry_run(self, request: verbs.Request, client: Client) -> int:
+        """Show the thing that would go; the server is only read."""
+        base, _, last = str(request.verb["path"]).rpartition("/")
+        shown = any(verb["path"] == request.verb["path"] and verb["method"] == "GET" for verb in VERBS)
+        if shown and last.startswith("{") and base in PLACES.values():
+            self._write(client.get(request.path).value, request)
+        more = " ".join(f"{name}={value}" for name, value in request.rest.items())
+        self._say(
+            f"dry run: would send {request.verb['method']} {request.path} {more}".rstrip() + "; nothing was changed"
+        )
+        return 0
+
+    def _stream(self, request: verbs.Request, client: Client) -> int:
+        if request.verb["method"] != "GET":
+            try:
+                with open(request.options._file, "rb") as file:
+                    reply = client.upload(request.verb["method"], request.path, file, new_key())
+            except OSError as fault:
+                raise usage(f"cannot read {request.options._file}: {fault.strerror}") from fault
+            self._write(reply.value, request)
+            return 0
+        import codecs  # for streams only
+
+        decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+        for piece in client.stream(request.path, request.rest):
+            text = decoder.decode(piece)
+            if self._terminal:
+                lines = text.replace("\r\n", "\n").split("\n")
+                text = "\n".join("\t".join(map(render.visible, line.split("\t"))) for line in lines)
+            self._out.write(text)
+            self._out.flush()
+        return 0
+
+    def _write(self, value: Any, request: verbs.Request) -> None:
+        wanted = str(request.values.get("fields", ""))
+        columns = [name.strip() for name in wanted.split(",") if name.strip()] if request.verb.get("paged") else []
+        form = request.options._format or "table"
+        if not columns and form == "table" and isinstance(value, dict) and value.get("items"):
+            have = value["items"][0]
+            columns = [name for name in render.COLUMNS.get(request.verb["cli"], ()) if name in have]
+        render.write(value, form, self._out, columns=columns, terminal=self._terminal)
+
+
+def _leading(words: list[str]) -> tuple[list[str], list[str]]:
+    """Options that stand before the verb, and the rest."""
+    takes = verbs.global_flags()
+    n = 0
+    while n < len(words) and words[n].startswith("-") and words[n].partition("=")[0] in takes:
+        n += 1 if "=" in words[n] else 2
+    return words[:n], words[n:]
+
+
+def _formatter(pretty: bool) -> type[argparse.HelpFormatter]:
+    if not pretty:
+        return argparse.RawDescriptionHelpFormatter
+    from rich_argparse import RawDescriptionRichHelpFormatter  # 100 ms, for help on terminals
+
+    return RawDescriptionRichHelpFormatter
+
+
+def main(words: list[str], prog: str) -> int:
+    """The exit code of one command line. A reader that went away is no error; Ctrl-C is 130."""
+    try:
+        code = Counter(prog, sys.stdout, sys.stderr, os.environ).serve(words)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The interpreter flushes stdout once more at exit; give it somewhere to go (Python docs, signal, SIGPIPE).
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return code

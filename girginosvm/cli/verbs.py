@@ -1,0 +1,251 @@
+"""From words to a request: which verb is meant, its parser, and the body, query and path that the words make."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final, NoReturn
+from urllib.parse import quote
+
+from girginosvm.cli.trouble import Trouble, usage
+from girginosvm.core.units import GIB, MIB, size_in
+
+Verb = dict[str, Any]
+_UNITS: Final = {"MiB": MIB, "GiB": GIB}
+# Written by hand: what needs no action of a room.
+LOCAL: Final[tuple[Verb, ...]] = (
+    {
+        "cli": "doctor settings", "way": "local", "summary": "Show each setting of this node and where it comes from",
+        "doc": "", "positionals": [], "examples": ["girginosvm doctor settings"], "fields": [],
+    },
+    {
+        "cli": "completion", "way": "local", "summary": "Print the completion script of a shell", "doc": "",
+        "positionals": ["shell"], "examples": ["source <(girginosvm completion bash)"],
+        "fields": [{
+            "name": "shell", "flag": "shell", "help": "Which shell.", "type": "str", "required": True,
+            "choices": ["bash", "zsh", "fish"],
+        }],
+    },
+)  # fmt: skip
+DAEMONS: Final = (("agent", "Run the agent"), ("raft", "Run the Raft process"))
+
+
+class Request:
+    """What to send, and how the person wants it answered."""
+
+    def __init__(self, verb: Verb, values: dict[str, Any], options: argparse.Namespace) -> None:
+        self.verb = verb
+        self.values = values
+        self.options = options
+
+    @property
+    def path(self) -> str:
+        """The path with its fields filled in."""
+        text = str(self.verb["path"])
+        for name in self._path_fields:
+            text = text.replace(f"{{{name}}}", quote(str(self.values[name]), safe=""))
+        return text
+
+    @property
+    def rest(self) -> dict[str, Any]:
+        """The fields that are not in the path: the body of a command, the query of a query."""
+        return {name: value for name, value in self.values.items() if name not in self._path_fields}
+
+    @property
+    def _path_fields(self) -> list[str]:
+        return [name for name in self.verb["positionals"] if f"{{{name}}}" in self.verb["path"]]
+
+
+def find(verbs: Sequence[Verb], words: Sequence[str]) -> tuple[Verb | None, int]:
+    """The verb that the first words name, the longest that fits, and how many words that took."""
+    best: tuple[Verb | None, int] = (None, 0)
+    for verb in verbs:
+        parts = str(verb["cli"]).split()
+        if list(words[: len(parts)]) == parts and len(parts) > best[1]:
+            best = (verb, len(parts))
+    return best
+
+
+def below(verbs: Sequence[Verb], words: Sequence[str]) -> list[Verb]:
+    """The verbs that begin with these words."""
+    return [verb for verb in verbs if str(verb["cli"]).split()[: len(words)] == list(words)]
+
+
+def meant(verbs: Sequence[Verb], words: Sequence[str]) -> str:
+    """The verb that was probably meant, or nothing."""
+    import difflib  # for mistakes only
+
+    names = [str(verb["cli"]) for verb in verbs]
+    names += [name.split()[0] for name in names]
+    for count in (len(words), 3, 2, 1):
+        close = difflib.get_close_matches(" ".join(words[:count]), names, n=1, cutoff=0.7)
+        if close:
+            return close[0]
+    return ""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise usage(message, f"{self.prog} --help")
+
+
+def _global_options() -> list[tuple[tuple[str, ...], dict[str, Any]]]:
+    return [
+        (("-f", "--format"), {"choices": ("table", "json", "yaml", "csv"), "help": "how to print (table)"}),
+        (("--url",), {"metavar": "URL", "help": "a node's API instead of the local socket (GIRGINOSVM_API)"}),
+        (("--token-file",), {"metavar": "FILE", "help": "token for --url (or GIRGINOSVM_API_TOKEN)"}),
+        (("--token",), {"metavar": "TOKEN", "help": "the same; other users see command lines"}),
+        (("--ca",), {"metavar": "FILE", "help": "the only CA to trust (GIRGINOSVM_API_CA)"}),
+        (("--socket",), {"metavar": "PATH", "help": "the agent's socket (GIRGINOSVM_SOCKET)"}),
+        (("--root",), {"metavar": "DIR", "help": "everything lies below DIR (GIRGINOSVM_ROOT)"}),
+    ]
+
+
+def global_flags() -> dict[str, bool]:
+    """Each flag that every verb takes, and whether a value follows."""
+    return {flag: True for flags, _ in _global_options() for flag in flags}
+
+
+def parser(verb: Verb, prog: str, formatter: type[argparse.HelpFormatter]) -> argparse.ArgumentParser:
+    """The parser of one verb; only the asked one is ever built."""
+    lines = "\n".join(f"  {line}" for line in verb["examples"])
+    made = _Parser(
+        prog=f"{prog} {verb['cli']}",
+        description="\n".join(part for part in (f"{verb['summary']}.", verb["doc"]) if part),
+        epilog=f"Examples:\n{lines}" if lines else None,
+        formatter_class=formatter,
+        allow_abbrev=False,
+    )
+    own = made.add_argument_group("fields")
+    for field in verb["fields"]:
+        _add_field(own, verb, field)
+    if verb["way"] == "stream" and verb["method"] != "GET":
+        own.add_argument("--file", dest="_file", required=True, metavar="FILE", help="what to send")
+    if verb["way"] == "command":
+        _add_manners(made.add_argument_group("manners"), verb)
+    everywhere = made.add_argument_group("everywhere")
+    taken = {f"--{field['flag']}" for field in verb["fields"]}
+    for flags, words in _global_options():
+        if not taken & set(flags):
+            everywhere.add_argument(*flags, dest="_" + flags[-1][2:].replace("-", "_"), **words)
+    return made
+
+
+def _add_manners(group: argparse._ArgumentGroup, verb: Verb) -> None:
+    group.add_argument("--no-wait", dest="_no_wait", action="store_true", help="do not wait for the operation")
+    group.add_argument("--timeout", dest="_timeout", type=float, metavar="S", help="wait so long, then exit 11")
+    group.add_argument("--key", dest="_key", metavar="KEY", help="Idempotency-Key; the same again is done once")
+    if verb.get("destroys"):
+        group.add_argument("--yes", dest="_yes", action="store_true", help="do not ask")
+        group.add_argument("--dry-run", dest="_dry_run", action="store_true", help="show what would be destroyed")
+
+
+def _add_field(group: argparse._ArgumentGroup, verb: Verb, field: dict[str, Any]) -> None:
+    words: dict[str, Any] = {"help": _help(field), "default": None}
+    if field["type"] == "bool":
+        if field.get("default") is False and not field.get("optional"):
+            words["action"] = "store_true"
+        else:
+            words["action"] = argparse.BooleanOptionalAction
+    else:
+        words["type"] = _reader(field)
+        words["choices"] = field.get("choices")
+        if not field.get("choices"):
+            words["metavar"] = _metavar(field)
+    if field["type"] == "list":
+        words["action"] = "append"
+    if field["name"] in verb["positionals"]:
+        words["metavar"] = field["name"].upper() if not field.get("choices") else None
+        if not field.get("required"):
+            words["nargs"] = "?"
+        group.add_argument(field["name"], **words)
+        return
+    if field.get("required") and not field.get("secret"):
+        words["required"] = True
+    group.add_argument(f"--{field['flag']}", dest=field["name"], **words)
+
+
+def _help(field: dict[str, Any]) -> str:
+    text = str(field["help"]) or field["name"]
+    if field["type"] == "list":
+        text += " May be given several times."
+    if field.get("default") not in (None, "", False):
+        text += f" Default: {field['default']}"
+        text += f" {field['unit']}." if field.get("unit") else "."
+    return text.replace("%", "%%")
+
+
+def _metavar(field: dict[str, Any]) -> str:
+    if field.get("file"):
+        return "FILE"
+    if field.get("unit"):
+        return "SIZE"
+    return {"int": "N", "json": "JSON"}.get(field["type"], str(field["flag"]).upper().replace("-", "_"))
+
+
+def _reader(field: dict[str, Any]) -> Callable[[str], Any]:
+    """How a word becomes the field's value; argparse shows what it raises."""
+
+    def read(text: str) -> Any:
+        try:
+            return _value(field, text)
+        except (ValueError, OSError) as fault:
+            raise argparse.ArgumentTypeError(str(fault)) from fault
+
+    return read
+
+
+def _value(field: dict[str, Any], text: str) -> Any:
+    kind = field.get("item") or field["type"]
+    if field.get("file"):
+        return sys.stdin.read() if text == "-" else Path(text).expanduser().read_text(encoding="utf-8")
+    if field.get("unit") in _UNITS:
+        return size_in(text, _UNITS[field["unit"]])
+    if kind == "int":
+        try:
+            return int(text)
+        except ValueError:
+            raise ValueError(f"{text!r} is no whole number") from None
+    if kind == "json":
+        import json  # rare
+
+        return json.loads(text)
+    return text
+
+
+def parse(verb: Verb, words: list[str], prog: str, formatter: type[argparse.HelpFormatter]) -> Request:
+    """The request that the words make; Trouble (exit 2) when they make none. Only fields that were given travel."""
+    made = parser(verb, prog, formatter)
+    try:
+        options, strange = made.parse_known_args(words)
+    except argparse.ArgumentError as fault:
+        raise usage(str(fault), f"{made.prog} --help") from fault
+    if strange:
+        raise _strange(strange[0], made)
+    values = {name: value for name, value in vars(options).items() if not name.startswith("_") and value is not None}
+    for field in verb["fields"]:
+        if field["type"] == "bool" and values.get(field["name"]) is False and field.get("default") is False:
+            del values[field["name"]]
+        if field.get("secret") and field.get("required") and field["name"] not in values:
+            values[field["name"]] = _ask_secret(field)
+    return Request(verb, values, options)
+
+
+def _ask_secret(field: dict[str, Any]) -> str:
+    if not sys.stdin.isatty():
+        raise usage(f"--{field['flag']} is missing, and nobody can be asked for it here")
+    import getpass  # rare
+
+    return getpass.getpass(f"{field['flag']}: ")
+
+
+def _strange(word: str, made: argparse.ArgumentParser) -> Trouble:
+    import difflib  # for mistakes only
+
+    flags = [flag for one in made._actions for flag in one.option_strings]
+    close = difflib.get_close_matches(word.partition("=")[0], flags, n=1, cutoff=0.6) if word.startswith("-") else []
+    hint = f"did you mean {close[0]}?" if close else f"{made.prog} --help"
+    what = "option" if word.startswith("-") else "argument"
+    return usage(f"unknown {what} {word!r}", hint)

@@ -1,0 +1,94 @@
+"""Waiting for an operation: one live line on a terminal, a plain line per step in a pipe. Talk goes to stderr."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import IO, Any, Final
+
+from girginosvm.cli.client import Client
+from girginosvm.cli.render import visible
+from girginosvm.cli.trouble import StillRunning, Trouble, trouble_of
+
+_FIRST_S: Final = 0.1
+_LONGEST_S: Final = 2.0
+# An agent that restarts under a running operation comes back; so long it may be away.
+_AWAY_S: Final = 60.0
+
+
+class Teller:
+    """Says how far it is. On a terminal the line is overwritten; elsewhere only what changed is printed."""
+
+    def __init__(self, out: IO[str], terminal: bool) -> None:
+        self._out = out
+        self._terminal = terminal
+        self._last = ""
+
+    def tell(self, operation: dict[str, Any]) -> None:
+        """Show the operation's step and progress."""
+        step = str(operation.get("step") or operation.get("state") or "")
+        progress = operation.get("progress")
+        parts = (operation.get("kind"), operation.get("subject_name"), step)
+        line = visible(" ".join(str(part) for part in parts if part))
+        if self._terminal:
+            full = line if progress is None else f"{line} {_bar(int(progress))}"
+            self._out.write(f"\r\x1b[K{full}")
+            self._out.flush()
+        elif line != self._last:
+            self._out.write(line + "\n")
+            self._out.flush()
+        self._last = line
+
+    def end(self) -> None:
+        """Clear the live line."""
+        if self._terminal and self._last:
+            self._out.write("\r\x1b[K")
+            self._out.flush()
+
+
+def _bar(percent: int) -> str:
+    filled = max(0, min(20, percent // 5))
+    return f"[{'#' * filled}{'.' * (20 - filled)}] {percent} %"
+
+
+def until_done(
+    client: Client,
+    operation: str,
+    teller: Teller,
+    *,
+    timeout_s: float | None = None,
+    now: Callable[[], float] = time.monotonic,
+    pause: Callable[[float], None] = time.sleep,
+) -> dict[str, Any]:
+    """The finished operation. StillRunning after ``timeout_s``; Trouble when it failed, with the host's words."""
+    began = heard = now()
+    step_s = _FIRST_S
+    try:
+        while True:
+            try:
+                value = client.get(f"/v1/operations/{operation}").value
+                heard = now()
+            except Trouble as trouble:
+                if trouble.family not in ("Busy", "Unknown", "NoQuorum") or now() - heard > _AWAY_S:
+                    raise
+                value = {}
+            state = value.get("state", "running") if isinstance(value, dict) else "running"
+            if value:
+                teller.tell(value)
+            if state == "done":
+                return dict(value)
+            if state == "failed":
+                raise _failed(value)
+            left = None if timeout_s is None else timeout_s - (now() - began)
+            if left is not None and left <= 0:
+                raise StillRunning(operation)
+            pause(step_s if left is None else min(step_s, left))
+            step_s = min(step_s * 1.5, _LONGEST_S)
+    finally:
+        teller.end()
+
+
+def _failed(operation: dict[str, Any]) -> Trouble:
+    problem = operation.get("problem")
+    said = problem if isinstance(problem, dict) else {"detail": str(problem or "the operation failed")}
+    return trouble_of(502, {"code": "operation-failed", **said})

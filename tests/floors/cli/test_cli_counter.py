@@ -1,0 +1,212 @@
+"""Whole command lines against an agent."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from girginosvm.cli import complete
+from girginosvm.cli.client import Client
+from girginosvm.cli.trouble import StillRunning, Trouble
+from girginosvm.cli.wait import Teller, until_done
+
+VM = {"id": "0190", "name": "web01", "state": "running", "node": "n1", "vcpu": 4, "memory_mb": 8192, "disk_gb": 80}
+LIST = "/v1/vms?limit=500"
+
+
+def test_a_list_is_a_table_on_stdout(agent: Any, say: Callable[..., Any]) -> None:
+    agent.on("GET", LIST, (200, {"items": [VM], "next": "", "applied_index": 7}))
+    said = say("vm list")
+    assert (said.code, said.talk) == (0, "")
+    assert said.out.splitlines()[0].split() == ["NAME", "STATE", "NODE", "VCPU", "MEMORY", "DISK", "ID"]
+    assert "8 GiB" in said.out.splitlines()[1]
+
+
+def test_a_list_follows_its_pages(agent: Any, say: Callable[..., Any]) -> None:
+    agent.on("GET", LIST, (200, {"items": [VM], "next": "c1"}))
+    agent.on("GET", f"{LIST}&cursor=c1", (200, {"items": [{**VM, "name": "web02"}], "next": ""}))
+    assert [row["name"] for row in json.loads(say("vm list -f json").out)] == ["web01", "web02"]
+
+
+def test_one_page_tells_how_to_go_on(agent: Any, say: Callable[..., Any]) -> None:
+    agent.on("GET", "/v1/vms?limit=1", (200, {"items": [VM], "next": "c1"}))
+    said = say("vm list --limit 1")
+    assert "--cursor c1" in said.talk
+    assert "--cursor" not in said.out
+
+
+def test_a_command_waits_for_its_operation(agent: Any, say: Callable[..., Any]) -> None:
+    agent.on("POST", "/v1/vms/web01/start", (202, {"vm": "0190", "operation": "op1", "node": "n1"}))
+    running = {"id": "op1", "kind": "vm.start", "subject_name": "web01", "state": "running", "step": "starting"}
+    agent.on("GET", "/v1/operations/op1", (200, running), (200, {**running, "state": "done", "step": "ready"}))
+    said = say("vm start web01 -f json")
+    assert json.loads(said.out) == {"vm": "0190", "operation": "op1", "node": "n1", "state": "done"}
+    assert said.talk.splitlines() == ["vm.start web01 starting", "vm.start web01 ready"]
+    assert len(agent.asked[0].headers["Idempotency-Key"]) == 36
+
+
+def test_no_wait_does_not(agent: Any, say: Callable[..., Any]) -> None:
+    agent.on("POST", "/v1/vms/web01/start", (202, {"vm": "0190", "operation": "op1"}))
+    assert say("vm start web01 --no-wait").code == 0
+    assert len(agent.asked) == 1
+
+
+def test_a_timeout_is_exit_11_and_names_the_operation(agent: Any, say: Callable[..., Any]) -> None:
+    agent.on("POST", "/v1/vms/web01/start", (202, {"vm": "0190", "operation": "op1"}))
+    agent.on("GET", "/v1/operations/op1", (200, {"id": "op1", "state": "running"}))
+    said = say("vm start web01 --timeout 0")
+    assert said.code == 11
+    assert "operation show op1" in said.talk
+
+
+def test_a_failed_operation_carries_the_hosts_words(agent: Any, say: Callable[..., Any]) -> None:
+    agent.on("POST", "/v1/vms/web01/start", (202, {"vm": "0190", "operation": "op1"}))
+    problem = {"code": "domain-start-failed", "detail": "cannot open /dev/kvm"}
+    agent.on("GET", "/v1/operations/op1", (200, {"id": "op1", "state": "failed", "problem": problem}))
+    said = say("vm start web01")
+    assert said.code == 9
+    assert "cannot open /dev/kvm (domain-start-failed)" in said.talk
+    assert said.out == ""
+
+
+@pytest.mark.parametrize(
+    ("status", "family", "code"),
+    [(422, "Invalid", 2), (401, "Unauthenticated", 3), (404, "Missing", 4), (409, "InUse", 5), (403, "NotLicensed", 6),
+     (503, "NoQuorum", 7), (502, "HostFault", 9), (409, "Unsafe", 10), (500, "Bug", 70)],
+)  # fmt: skip
+def test_the_exit_code_is_the_familys(agent: Any, say: Callable[..., Any], status: int, family: str, code: int) -> None:
+    body = {
+        "type": "/problems/some-code",
+        "family": family,
+        "detail": "so it is",
+        "faults": [{"pointer": "/a", "detail": "b"}],
+    }
+    agent.on("GET", "/v1/vms/web01", (status, body))
+    said = say("vm show web01")
+    assert (said.code, said.out) == (code, "")
+    assert said.talk.splitlines()[:2] == ["girginosvm: so it is (some-code)", "  /a: b"]
+
+
+def test_a_broken_connection_is_sent_again_with_the_same_key(agent: Any) -> None:
+    agent.on("POST", "/v1/vms", None, (201, {"vm": "0190"}))
+    pauses: list[float] = []
+    client = Client(agent.socket_path, pause=pauses.append)
+    assert client.send("POST", "/v1/vms", {"name": "a"}, "k1").value == {"vm": "0190"}
+    assert [asked.headers["Idempotency-Key"] for asked in agent.asked] == ["k1", "k1"]
+    assert pauses == [0.5]
+
+
+def test_an_outcome_that_stays_unknown_is_exit_8_with_the_key(agent: Any) -> None:
+    agent.on("POST", "/v1/vms", (504, {"family": "Unknown", "code": "outcome-unknown", "detail": "no answer"}))
+    with pytest.raises(Trouble) as caught:
+        Client(agent.socket_path, pause=lambda _: None).send("POST", "/v1/vms", {}, "k1")
+    assert caught.value.exit_code == 8
+    assert len(agent.asked) == 4
+
+
+def test_an_agent_that_is_away_is_exit_7_with_the_next_command(say: Callable[..., Any], tmp_path: Any) -> None:
+    said = say(f"vm list --socket {tmp_path}/none.sock")
+    assert said.code == 7
+    assert "systemctl status girginosvm" in said.talk
+
+
+def test_a_token_never_leaves_without_tls(say: Callable[..., Any]) -> None:
+    said = say("vm list --url http://192.0.2.1:1996 --token t")
+    assert said.code == 10
+
+
+def test_a_dry_run_only_reads(agent: Any, say: Callable[..., Any]) -> None:
+    agent.on("GET", "/v1/vms/web01", (200, VM))
+    said = say("vm destroy web01 --purge --dry-run")
+    assert said.code == 0
+    assert "web01" in said.out
+    assert "nothing was changed" in said.talk
+    assert [asked.method for asked in agent.asked] == ["GET"]
+
+
+def test_a_script_destroys_without_being_asked(agent: Any, say: Callable[..., Any]) -> None:
+    agent.on("DELETE", "/v1/vms/web01", (200, {"vm": "0190"}))
+    assert say("vm destroy web01 --purge").code == 0
+    assert agent.asked[0].json == {"purge": True}
+
+
+def test_what_a_server_says_cannot_drive_the_terminal(agent: Any, say: Callable[..., Any]) -> None:
+    agent.on("GET", LIST, (200, {"items": [{**VM, "name": "a\x1b[2Jb\u202ec"}], "next": ""}))
+    for form in ("table", "json", "yaml", "csv"):
+        out = say(f"vm list -f {form}", terminal=True).out
+        assert "\x1b[2J" not in out
+        assert "\u202e" not in out
+
+
+def test_a_problem_cannot_drive_the_terminal_either(agent: Any, say: Callable[..., Any]) -> None:
+    agent.on("GET", "/v1/vms/web01", (404, {"code": "vm-missing", "detail": "no \x1b]0;x\x07"}))
+    assert "\x1b" not in say("vm show web01").talk
+
+
+def test_the_serial_log_is_shown_line_by_line_and_harmless(agent: Any, say: Callable[..., Any]) -> None:
+    agent.on("GET", "/v1/vms/web01/serial?follow=true", b"boot\r\n\x1b[2Jlogin:\tx\n")
+    assert say("vm serial web01 --follow", terminal=True).out == "boot\n\\x1b[2Jlogin:\tx\n"
+    assert say("vm serial web01 --follow").out == "boot\r\n\x1b[2Jlogin:\tx\n"
+
+
+def test_options_may_stand_before_the_verb(agent: Any, say: Callable[..., Any]) -> None:
+    agent.on("GET", "/v1/vms/web01", (200, VM))
+    assert json.loads(say("-f json vm show web01").out)["name"] == "web01"
+
+
+def test_a_noun_alone_lists_its_verbs(say: Callable[..., Any]) -> None:
+    said = say("vm --help")
+    assert said.code == 0
+    assert "vm create" in said.out
+    assert say("vm").code == 2
+
+
+def test_an_unknown_verb_gets_a_suggestion(say: Callable[..., Any]) -> None:
+    said = say("vm crate --name x")
+    assert said.code == 2
+    assert "did you mean: girginosvm vm create" in said.talk
+
+
+def test_settings_name_their_source(say: Callable[..., Any], tmp_path: Any) -> None:
+    file = tmp_path / "etc/girginosvm/girginosvm.toml"
+    file.parent.mkdir(parents=True)
+    file.write_text('node_name = "n1"\ntoken = "secret"\n', encoding="utf-8")
+    said = say(f"doctor settings -f json --root {tmp_path}")
+    rows = {row["name"]: row for row in json.loads(said.out)}
+    assert rows["node_name"] == {"name": "node_name", "value": "n1", "source": str(file)}
+    assert rows["port"]["source"] == "default"
+    assert "secret" not in said.out
+
+
+def test_completion_asks_the_server_for_names(agent: Any) -> None:
+    bad = {"name": "$(reboot)"}
+    agent.on("GET", "/v1/vms?limit=200", (200, {"items": [{"name": "web01"}, {"name": "db01"}, bad]}))
+    names = complete.from_server(Client(agent.socket_path))
+    assert names("vm") == ["db01", "web01"]
+
+
+def test_waiting_survives_an_agent_that_restarts(agent: Any) -> None:
+    import io
+
+    away = (503, {"family": "Busy", "code": "starting", "detail": "wait"})
+    agent.on("GET", "/v1/operations/op1", away, away, (200, {"state": "done"}))
+    done = until_done(Client(agent.socket_path), "op1", Teller(io.StringIO(), False), pause=lambda _: None)
+    assert done["state"] == "done"
+
+
+def test_waiting_ends_at_its_timeout_by_the_clock(agent: Any) -> None:
+    import io
+
+    agent.on("GET", "/v1/operations/op1", (200, {"state": "running"}))
+    clock = [0.0]
+
+    def pause(seconds: float) -> None:
+        clock[0] += seconds
+
+    with pytest.raises(StillRunning):
+        until_done(
+            Client(agent.socket_path), "op1", Teller(io.StringIO(), False),
+            timeout_s=5.0, now=lambda: clock[0], pause=pause,
+        )  # fmt: skip
+    assert clock[0] == 5.0

@@ -1,0 +1,76 @@
+"""The four formats."""
+
+import csv
+import io
+import json
+from typing import Any
+
+import yaml
+from hypothesis import given
+from hypothesis import strategies as some
+
+from girginosvm.cli import render
+
+text = some.text(some.characters(codec="utf-8"), max_size=20)
+scalars = some.none() | some.booleans() | some.integers() | text
+values = some.recursive(
+    scalars,
+    lambda inner: some.lists(inner, max_size=3) | some.dictionaries(text, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def written(value: Any, form: str, **more: Any) -> str:
+    out = io.StringIO()
+    render.write(value, form, out, **more)
+    return out.getvalue()
+
+
+@given(some.dictionaries(text.filter(lambda name: name != "items"), values, max_size=4))
+def test_another_reader_reads_our_yaml_as_the_same(value: Any) -> None:
+    assert yaml.safe_load(written(value, "yaml")) == value
+
+
+def test_yaml_quotes_what_would_be_something_else() -> None:
+    value = {
+        "a": "no",
+        "b": "1e3",
+        "c": "",
+        "d": "x: y",
+        "e": "~",
+        "f": "2026-11-25",
+        "g": "- a",
+        "h": "0x10",
+        "i": "null",
+    }
+    assert yaml.safe_load(written(value, "yaml")) == value
+
+
+@given(values)
+def test_json_on_a_terminal_means_the_same_without_control_characters(value: Any) -> None:
+    shown = written({"a": value}, "json", terminal=True)
+    assert json.loads(shown) == {"a": value}
+    assert render.visible(shown.replace("\n", "")) == shown.replace("\n", "")
+
+
+def test_csv_does_not_hand_formulas_to_a_spreadsheet() -> None:
+    rows = {"items": [{"name": '=HYPERLINK("x")', "n": -3}, {"name": " +1", "n": 4}, {"name": "a,b", "n": None}]}
+    read = list(csv.reader(io.StringIO(written(rows, "csv"))))
+    assert read == [["name", "n"], ['\'=HYPERLINK("x")', "-3"], ["' +1", "4"], ["a,b", ""]]
+
+
+def test_a_sheet_shows_nested_rows_as_tables() -> None:
+    value = {"name": "web01", "memory_mb": 1536, "tags": ["a", "b"], "disks": [{"name": "vda", "size_bytes": 1024}]}
+    assert written(value, "table").splitlines() == [
+        "NAME    web01", "MEMORY  1.5 GiB", "TAGS    a, b", "", "DISKS", "NAME  SIZE", "vda   1 KiB",
+    ]  # fmt: skip
+
+
+def test_an_empty_list_prints_no_rows() -> None:
+    assert written({"items": []}, "json") == "[]\n"
+    assert written({"items": []}, "table") == ""
+
+
+def test_chosen_columns_are_the_only_ones() -> None:
+    rows = {"items": [{"name": "a", "state": "running", "id": "1"}]}
+    assert written(rows, "table", columns=["state", "name"]).splitlines() == ["STATE    NAME", "running  a"]

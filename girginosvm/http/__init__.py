@@ -1,1 +1,1 @@
-"""Front desk: HTTP, generic over the actions that the rooms define."""
+"""The front desk: REST, streams, the panel's files. Generic over the registry of actions."""

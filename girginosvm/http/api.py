@@ -1,0 +1,220 @@
+"""Routes out of the registry, and the conventions that every one of them keeps."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+import typing
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from girginosvm.core.access import Actor
+from girginosvm.core.action import Command, Query, Request, Stream
+from girginosvm.core.errors import Busy, Fault, Invalid, Missing, Stale
+from girginosvm.core.manifest import Registry
+from girginosvm.http import decode, session
+from girginosvm.http.desk import Answer, Caller, Desk
+from girginosvm.http.problems import invalid_header
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+# A hand-written body: gets the request, the decoded struct (names not yet ids), the caller, the desk.
+StreamHandler = Callable[[web.Request, Stream, Caller, Desk], Awaitable[web.StreamResponse]]
+
+_PRINTABLE: Final = re.compile(r"[\x20-\x7e]{1,200}")
+_BODY_S: Final = 30.0
+_MAX_WAIT_S: Final = 300
+_PUBLIC_BODY_BYTES: Final = 16 * 1024
+
+
+class Api:
+    """One handler per action; ``streams`` maps a Stream's struct name to its hand-written body, any other Stream
+    has JSON on both sides."""
+
+    def __init__(self, registry: Registry, desk: Desk, streams: Mapping[str, StreamHandler]) -> None:
+        self._registry = registry
+        self._desk = desk
+        self._streams = streams
+        self._shows = {kind.action.path: kind for kind in registry.queries.values()}
+
+    def routes(self) -> list[web.RouteDef]:
+        """Every route, literal paths before those with fields, so that ``/v1/images/pull`` is no image's name."""
+        kinds = sorted(self._registry.actions, key=lambda kind: len(kind.action.path_fields))
+        return [web.route(kind.action.method, kind.action.path, self._handler(kind)) for kind in kinds]
+
+    def _handler(self, kind: type[Request]) -> Handler:
+        if issubclass(kind, Command):
+            return lambda request: self._command(request, kind)
+        if issubclass(kind, Query):
+            return lambda request: self._query(request, kind)
+        if issubclass(kind, Stream):
+            return lambda request: self._stream(request, kind)
+        raise TypeError(f"{kind.__name__} is no command, query or stream")
+
+    async def _who(self, request: web.Request, kind: type[Request]) -> Caller:
+        return await session.who(request, self._desk, public=kind.action.public, permission=kind.action.permission)
+
+    async def _query(self, request: web.Request, kind: type[Query]) -> web.Response:
+        caller = await self._who(request, kind)
+        own = kind.__struct_fields__
+        taken = tuple(name for name in ("fresh", "fields") if name not in own)
+        fields = decode.flat(request.query, taken=taken)
+        query = decode.struct(kind, request.match_info, fields, lax=True)
+        answer = await self._desk.query(
+            query, _actor(caller), min_index=_min_index(request), fresh=request.query.get("fresh") == "1"
+        )
+        value = projected(answer.value, request.query.get("fields", ""), kind.action.answers)
+        return shown(request, answer, value, kind.action.status)
+
+    async def _command(self, request: web.Request, kind: type[Command]) -> web.Response:
+        caller = await self._who(request, kind)
+        decode.no_query(request.query)
+        command = decode.struct(kind, request.match_info, await body_of(request), lax=False)
+        actor = _actor(caller)
+        await self._match(request, kind, actor)
+        key, why = _printable(request, "Idempotency-Key"), _printable(request, "X-Why")
+        answer = await self._desk.command(command, actor, key=key, why=why)
+        response = shown(request, answer, msgspec.to_builtins(answer.value), kind.action.status)
+        return await self._waited(request, response, answer, actor)
+
+    async def _stream(self, request: web.Request, kind: type[Stream]) -> web.StreamResponse:
+        caller = await self._who(request, kind)
+        written = self._streams.get(kind.__name__)
+        if written is not None:
+            fields = decode.flat(request.query)
+            return await written(request, decode.struct(kind, request.match_info, fields, lax=True), caller, self._desk)
+        lax = kind.action.method == "GET"
+        limit = _PUBLIC_BODY_BYTES if kind.action.public else decode.MAX_BODY_BYTES
+        fields = decode.flat(request.query) if lax else await body_of(request, limit=limit)
+        stream = decode.struct(kind, request.match_info, fields, lax=lax)
+        answer = await self._desk.perform(stream, caller)
+        return shown(request, answer, msgspec.to_builtins(answer.value), kind.action.status)
+
+    async def _match(self, request: web.Request, kind: type[Command], actor: Actor) -> None:
+        """``If-Match`` (RFC 9110 13.1.1) against the thing that the path names, as its GET shows it now."""
+        wanted = request.headers.get("If-Match")
+        if wanted is None or wanted == "*":
+            return
+        path = kind.action.path
+        while path and path not in self._shows:
+            path = path.rpartition("/")[0]
+        show = self._shows.get(path)
+        if show is None or show.action.path_fields != kind.action.path_fields:
+            raise Invalid("if-match-meaningless", f"{kind.action.path} changes nothing that has an ETag")
+        query = decode.struct(show, request.match_info, {}, lax=True)
+        answer = await self._desk.query(query, actor, min_index=0, fresh=False)
+        now = etag(msgspec.json.encode(answer.value))
+        if now not in [tag.strip() for tag in wanted.split(",")]:
+            raise Stale("etag-mismatch", f"it has changed since: it is {now} now, {wanted[:200]} was expected")
+
+    async def _waited(self, request: web.Request, response: web.Response, answer: Answer, actor: Actor) -> web.Response:
+        """202 with Location for long work; with ``Prefer: wait=N`` (RFC 7240 4.3) the ended operation instead."""
+        value = answer.value
+        operation = value.get("operation", "") if isinstance(value, dict) else getattr(value, "operation", "")
+        if response.status != 202 or not operation:
+            return response
+        response.headers["Location"] = f"/v1/operations/{operation}"
+        wait_s = _wait(request)
+        if wait_s:
+            ended = await self._desk.finished(operation, actor, wait_s=wait_s)
+            if ended is not None:
+                response = shown(request, ended, msgspec.to_builtins(ended.value), 200)
+                response.headers["Content-Location"] = f"/v1/operations/{operation}"
+            response.headers["Preference-Applied"] = f"wait={wait_s}"
+        return response
+
+
+async def body_of(request: web.Request, *, limit: int = decode.MAX_BODY_BYTES) -> dict[str, Any]:
+    """The request's JSON object, read within 30 s and ``limit`` bytes."""
+    too_large = Invalid("body-too-large", f"the body is larger than {limit:,} bytes")
+    if (request.content_length or 0) > limit:
+        raise too_large
+    data = bytearray()
+    try:
+        async with asyncio.timeout(_BODY_S):
+            async for piece in request.content.iter_any():
+                data += piece
+                if len(data) > limit:
+                    raise too_large
+    except TimeoutError as fault:
+        raise Busy("body-slow", f"the body did not arrive within {_BODY_S:g} s") from fault
+    content_type = request.content_type if "Content-Type" in request.headers else ""
+    return decode.parsed(bytes(data), content_type)
+
+
+def etag(body: bytes) -> str:
+    """A strong tag of a body's bytes."""
+    return f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+
+
+def shown(request: web.Request, answer: Answer, value: Any, status: int) -> web.Response:
+    """The answer as JSON; a GET has an ETag, and is 304 when the caller has it (RFC 9110 13.1.2, weak compare)."""
+    headers = {"X-Applied-Index": str(answer.index), "Cache-Control": "no-store"}
+    if answer.repeated:
+        headers["Idempotency-Replayed"] = "true"
+    if value is None:
+        return web.Response(status=204, headers=headers)
+    body = msgspec.json.encode(value)
+    if request.method in ("GET", "HEAD"):
+        headers["ETag"] = etag(body)
+        headers["Cache-Control"] = "private, no-cache"
+        known = [tag.strip().removeprefix("W/") for tag in request.headers.get("If-None-Match", "").split(",")]
+        if headers["ETag"] in known:
+            return web.Response(status=304, headers=headers)
+    return web.Response(
+        body=body, status=answer.status or status, content_type="application/json", charset="utf-8", headers=headers
+    )
+
+
+def projected(value: Any, wanted: str, answers: Any) -> Any:
+    """Only the fields named in ``wanted`` (joined by commas), of each item for lists; Invalid names unknown ones."""
+    if not wanted:
+        return msgspec.to_builtins(value)
+    names = [name for name in wanted.split(",") if name]
+    hints = typing.get_type_hints(answers) if isinstance(answers, type) and issubclass(answers, msgspec.Struct) else {}
+    item = typing.get_args(hints["items"])[0] if "items" in hints else answers
+    if isinstance(item, type) and issubclass(item, msgspec.Struct):
+        strange = [name for name in names if name not in item.__struct_fields__]
+        if strange:
+            known = ", ".join(item.__struct_fields__)
+            detail = f"no field {', '.join(strange)[:200]}; one of {known}"
+            raise Invalid("fields-unknown", detail, faults=(Fault("/fields", detail),))
+    plain = msgspec.to_builtins(value)
+    if "items" in hints:
+        return {**plain, "items": [{name: row[name] for name in names if name in row} for row in plain["items"]]}
+    return {name: plain[name] for name in names if name in plain}
+
+
+def missing_route(request: web.Request) -> Missing:
+    """Nothing lives at this path."""
+    return Missing("route-missing", f"nothing is at {request.path[:200]}")
+
+
+def _actor(caller: Caller) -> Actor:
+    if caller.actor is None:
+        raise TypeError("a public command or query has no actor: make it a stream")
+    return caller.actor
+
+
+def _min_index(request: web.Request) -> int:
+    text = request.headers.get("X-Min-Index", "0")
+    if not re.fullmatch(r"[0-9]{1,18}", text):
+        raise invalid_header("X-Min-Index", "has to be a log index")
+    return int(text)
+
+
+def _printable(request: web.Request, name: str) -> str:
+    text = request.headers.get(name)
+    if text is None:
+        return ""
+    if not _PRINTABLE.fullmatch(text):
+        raise invalid_header(name, "1 to 200 printable ASCII characters")
+    return text
+
+
+def _wait(request: web.Request) -> int:
+    found = re.search(r"(?:^|[,;\s])wait=([0-9]{1,6})", request.headers.get("Prefer", ""))
+    return min(int(found[1]), _MAX_WAIT_S) if found else 0

@@ -9,7 +9,7 @@ MARK_host := (host or web) and not lab and not soak
 MARK_lab := lab and not soak
 MARK_all := not soak
 
-.PHONY: help setup check lint types imports unit test demo demo-down golden bench soak lock
+.PHONY: help setup check lint types imports unit test demo demo-down golden exe bench soak lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -46,6 +46,9 @@ demo-down: ## end the demo and delete all that it made
 
 golden: setup ## write the golden files anew; look at the difference before you commit it
 	@GOLDEN=write $(PY) -m pytest tests -m "$(MARK_unit)" -k "golden"
+
+exe: setup ## the executable, compiled into dist/girginosvm.dist, and its self-test (5 minutes and more)
+	@PY=$(PY) nice build/compile.sh
 
 bench: setup ## the figures, beside what they are compared with
 	@$(PY) -m tests.bench

@@ -15,7 +15,7 @@ def main() -> int:
 
         sys.stdout.write(f"{prog} {__version__}\n")
         return 0
-    if first in ("raft", "agent"):
+    if first in ("raft", "agent", "__selftest"):
         return _daemon(first, words[1:])
     if first == "__complete":
         from girginosvm.cli import complete, local
@@ -30,7 +30,12 @@ def _daemon(name: str, words: list[str]) -> int:
     from importlib import import_module
 
     # Literal names: the compiler follows only what it can read.
-    module = import_module("girginosvm.daemon.raft" if name == "raft" else "girginosvm.daemon.agent")
+    if name == "raft":
+        module = import_module("girginosvm.daemon.raft")
+    elif name == "agent":
+        module = import_module("girginosvm.daemon.agent")
+    else:
+        module = import_module("girginosvm.daemon.selftest")
     return int(module.main(words) or 0)
 
 

@@ -9,6 +9,7 @@ import pkgutil
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from typing import Final
 
@@ -55,9 +56,8 @@ def _hypervisor() -> None:
 
 def _verbs() -> None:
     registry = import_module("girginosvm.features.registry").REGISTRY
-    if import_module("girginosvm.cli.describe").table(registry)[0] != list(
-        import_module("girginosvm.cli.catalogue").VERBS
-    ):
+    made = import_module("girginosvm.cli.describe").table(registry)[0]
+    if made != list(import_module("girginosvm.cli.catalogue").VERBS):
         raise ValueError("the catalogue of verbs is not what the rooms define")
 
 
@@ -65,7 +65,7 @@ def checks() -> list[tuple[str, Callable[[], object]]]:
     """Each check by name."""
     ours = [found.name for found in pkgutil.walk_packages(girginosvm.__path__, "girginosvm.")]
     names = [*OTHERS, *(name for name in ours if not name.endswith("__main__"))]
-    imports: list[tuple[str, Callable[[], object]]] = [(name, lambda name=name: import_module(name)) for name in names]
+    imports: list[tuple[str, Callable[[], object]]] = [(name, partial(import_module, name)) for name in names]
     uses = [_database, _password, _signature, _links, _hypervisor, _verbs]
     return [*imports, *((use.__name__.strip("_"), use) for use in uses)]
 

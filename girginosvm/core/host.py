@@ -68,6 +68,7 @@ class DomainSpec(msgspec.Struct, frozen=True, kw_only=True):
     serial_socket: str  # Unix socket of the serial port
     vnc_socket: str
     title: str = ""
+    epoch: int = 0  # raised by each failover; kept in the domain's metadata beside the generation
 
     @property
     def domain_name(self) -> str:
@@ -90,6 +91,7 @@ class FoundDomain(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     ours: bool
     generation: int = 0
+    epoch: int = 0
     power: Power
     reason: str = ""  # libvirt's word: booted, shutdown, destroyed, crashed, failed, ...
     vcpu: int = 0

@@ -18,6 +18,7 @@ import msgspec
 from girginosvm.core import codec, ids
 from girginosvm.core.action import Command
 from girginosvm.core.codec import Envelope, Outcome
+from girginosvm.core.entries import Applied, Entry, Halt
 from girginosvm.core.errors import Bug, Conflict, Invalid, Problem, Stale
 from girginosvm.core.log import Log
 from girginosvm.core.manifest import Registry
@@ -26,28 +27,9 @@ from girginosvm.state import schema
 from girginosvm.state import tx as txs
 from girginosvm.state.migrate import migrate
 
+__all__ = ["Applied", "Entry", "Halt", "Machine"]
+
 OUTCOME_MS: Final = 24 * 3600 * 1000
-
-
-class Halt(Exception):
-    """This node must not apply further; the sentence says why."""
-
-
-class Entry(msgspec.Struct, frozen=True):
-    """One log entry: a batch of commands with the leader's stamp and the proposing node."""
-
-    index: int
-    term: int
-    at_ms: int
-    node: str
-    commands: tuple[bytes, ...]
-
-
-class Applied(msgspec.Struct, frozen=True):
-    """What an entry did: an outcome per command, and the tables it changed."""
-
-    outcomes: tuple[bytes, ...]
-    tables: tuple[str, ...] = ()
 
 
 class Machine:

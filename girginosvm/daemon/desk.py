@@ -1,0 +1,171 @@
+"""The front desk's other side: what http asks for, answered by the executor and this node's own files."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from girginosvm.core.access import Actor
+from girginosvm.core.action import Command, Query, Stream
+from girginosvm.core.clock import Chance, Clock, new_request_id
+from girginosvm.core.errors import Busy, Invalid, Missing, Problem
+from girginosvm.core.units import GIB
+from girginosvm.daemon.execute import Executor
+from girginosvm.features.image import api as images
+from girginosvm.features.image.commands import RecordImage, UploadImage
+from girginosvm.features.operation.queries import Operation, Operations, ShowOperation
+from girginosvm.features.site import Site
+from girginosvm.features.vm.queries import SerialOutput
+from girginosvm.http.desk import Answer, Upload
+
+MAX_UPLOAD: Final = 256 * GIB
+_CHUNK: Final = 64 * 1024
+
+
+class Watch:
+    """The last applied index that this process has heard of, and who waits for a newer one."""
+
+    def __init__(self) -> None:
+        self.index = 0
+        self._moved = asyncio.Condition()
+
+    async def moved(self, index: int) -> None:
+        """The raft process applied up to ``index``."""
+        async with self._moved:
+            self.index = max(self.index, index)
+            self._moved.notify_all()
+
+    async def until(self, index: int, *, wait_s: float) -> None:
+        """Busy ``index-not-reached`` when ``index`` is not applied here in time."""
+        try:
+            async with asyncio.timeout(wait_s), self._moved:
+                await self._moved.wait_for(lambda: self.index >= index)
+        except TimeoutError as fault:
+            detail = f"this node has applied entry {self.index}; entry {index} did not come in {wait_s:g} s"
+            raise Busy("index-not-reached", detail, retry_after_s=1) from fault
+
+    async def beyond(self, index: int) -> None:
+        """Until something newer than ``index`` is applied."""
+        async with self._moved:
+            await self._moved.wait_for(lambda: self.index > index)
+
+
+class LocalDesk:
+    """Everything but sign-in (``daemon/signin.py`` adds that)."""
+
+    def __init__(self, executor: Executor, site: Site, watch: Watch, clock: Clock, chance: Chance) -> None:
+        self.executor = executor
+        self.watch = watch
+        self._site = site
+        self._clock = clock
+        self._chance = chance
+
+    async def command(self, command: Command, actor: Actor, *, key: str, why: str) -> Answer:
+        """See ``Desk.command``."""
+        answer = await self.executor.command(command, actor, key=key, why=why)
+        return Answer(value=answer.value, index=answer.index, repeated=answer.repeated)
+
+    async def query(self, query: Query, actor: Actor, *, min_index: int, fresh: bool) -> Answer:
+        """See ``Desk.query``. Alone, whatever is applied is fresh: the only voter is this node."""
+        if min_index > self.watch.index:
+            await self.watch.until(min_index, wait_s=5.0)
+        answer = await self.executor.query(query, actor)
+        return Answer(value=self._with_progress(answer.value), index=answer.index)
+
+    def _with_progress(self, value: Any) -> Any:
+        """Progress is not replicated: the node that works adds it on the way out."""
+        progress = self._site.progress
+        if not progress:
+            return value
+        if isinstance(value, Operation) and value.state == "running":
+            return msgspec.structs.replace(value, progress=progress.get(value.subject_id))
+        if isinstance(value, Operations):
+            return msgspec.structs.replace(value, items=[self._with_progress(one) for one in value.items])
+        return value
+
+    async def permit(self, stream: Stream, actor: Actor) -> Stream:
+        """See ``Desk.permit``."""
+        resolved: Stream = await self.executor.resolve(stream, actor)
+        return resolved
+
+    def upload_room(self, stream: Stream) -> tuple[Path, int]:
+        """Uploads land in the image store's own file system: half of what is free, at most."""
+        directory = self._site.image_path("")
+        directory.mkdir(parents=True, exist_ok=True)
+        room = os.statvfs(directory)
+        return directory, min(MAX_UPLOAD, room.f_bavail * room.f_frsize // 2)
+
+    async def receive(self, stream: Stream, actor: Actor, upload: Upload, *, why: str) -> Answer:
+        """An image file: looked at before anything uses it, then renamed to its id, then recorded."""
+        if not isinstance(stream, UploadImage):
+            raise Invalid("upload-unknown", f"nothing takes an upload of {type(stream).__name__}")
+        image = new_request_id(self._clock, self._chance)
+        target: Path | None = None
+        try:
+            facts = await self._site.host.images.inspect(upload.path)
+            target = self._site.image_path(images.file_name(image, facts.format))
+            record = RecordImage(
+                id=image, name=stream.name, node=self._site.node, source="upload", sha256=facts.sha256,
+                size_bytes=facts.file_bytes, virtual_bytes=facts.virtual_bytes, format=_format(facts.format),
+                state="ready",
+            )  # fmt: skip
+            os.rename(upload.path, target)
+            # The person may upload (checked by permit); what the node found out is said by the node.
+            said = Actor(kind="node", id=actor.id, name=actor.name, role=actor.role, address=actor.address)
+            answer = await self.executor.command(record, said, why=why)
+        except Problem:
+            for path in (upload.path, target):
+                if path is not None:
+                    path.unlink(missing_ok=True)
+            raise
+        return Answer(value=answer.value, index=answer.index, status=201)
+
+    async def output(self, stream: Stream, actor: Actor) -> AsyncIterator[bytes]:
+        """The end of a serial log, and, with ``follow``, what is appended to it; it starts over when truncated."""
+        if not isinstance(stream, SerialOutput):
+            raise Missing("output-unknown", f"{type(stream).__name__} has no output")
+        path = self._site.serial_log(stream.vm)
+        position = max(0, (path.stat().st_size if path.exists() else 0) - stream.tail)
+        while True:
+            piece, position = await asyncio.to_thread(_read, path, position)
+            if piece:
+                yield piece
+            elif not stream.follow:
+                return
+            else:
+                await asyncio.sleep(0.25)
+
+    async def finished(self, operation: str, actor: Actor, *, wait_s: float) -> Answer | None:
+        """The operation once it has ended; None when it still runs after ``wait_s``."""
+        try:
+            async with asyncio.timeout(wait_s):
+                while True:
+                    answer = await self.executor.query(ShowOperation(operation=operation), actor)
+                    if answer.value.state != "running":
+                        return Answer(value=answer.value, index=answer.index)
+                    await self.watch.beyond(answer.index)
+        except TimeoutError:
+            return None
+
+
+def _read(path: Path, position: int) -> tuple[bytes, int]:
+    try:
+        with open(path, "rb") as log:
+            if os.fstat(log.fileno()).st_size < position:
+                position = 0
+            log.seek(position)
+            piece = log.read(_CHUNK)
+    except FileNotFoundError:
+        return b"", 0
+    return piece, position + len(piece)
+
+
+def _format(name: str) -> Any:
+    if name not in ("qcow2", "raw"):
+        raise Invalid("image-format", f"{name} images are not used; qcow2 and raw are")
+    return name

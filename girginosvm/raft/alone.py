@@ -1,0 +1,259 @@
+"""A cluster of one: the same journal, batching and apply as with peers, and nobody to ask.
+
+Acknowledged means flushed and applied. Commands that wait while a batch is being flushed become the next batch
+(group commit), so that one flush serves many.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import time
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, Protocol
+
+import msgspec
+
+from girginosvm.core.clock import Clock
+from girginosvm.core.entries import Applied, Entry, Halt
+from girginosvm.core.errors import Busy, HostFault, Unknown
+from girginosvm.core.log import Log
+from girginosvm.core.points import reach
+from girginosvm.raft.journal import Journal, Vote
+
+BATCH_BYTES: Final = 1024 * 1024
+BATCH_COST_MS: Final = 10.0
+MAX_WAITING: Final = 10_000
+COMPACT_ENTRIES: Final = 20_000
+
+
+class StateMachine(Protocol):
+    """What agreement needs of memory. ``apply`` raises ``Halt`` and nothing else."""
+
+    def applied_index(self) -> int: ...
+
+    def last_stamp_ms(self) -> int: ...
+
+    def apply(self, entry: Entry) -> Applied: ...
+
+    def checkpoint(self) -> int: ...
+
+
+class Change(msgspec.Struct, frozen=True):
+    """An entry was applied; these tables changed."""
+
+    index: int
+    at_ms: int
+    tables: tuple[str, ...]
+
+
+class Status(msgspec.Struct, frozen=True):
+    """How agreement stands on this node."""
+
+    member: str
+    term: int
+    applied_index: int
+    last_index: int
+    first_index: int
+    waiting: int
+    halted: str
+    last_stamp_ms: int
+
+
+class Stamps:
+    """The leader's time: the previous stamp plus elapsed monotonic time, steered to the wall clock by at most 10 %."""
+
+    def __init__(self, clock: Clock, last_ms: int) -> None:
+        self._clock = clock
+        # At start the wall clock is all there is; it may not lead backwards.
+        self._stamp = max(last_ms, clock.wall_ms()) if last_ms == 0 else last_ms
+        self._mono = clock.monotonic_ms()
+        self._started = last_ms != 0
+
+    def next(self) -> int:
+        """The next entry's stamp; never before the one before."""
+        mono, wall = self._clock.monotonic_ms(), self._clock.wall_ms()
+        elapsed, self._mono = mono - self._mono, mono
+        if (
+            self._started
+        ):  # the first entry after a restart: the time the process was down is not in the monotonic clock
+            self._started = False
+            self._stamp = max(self._stamp, wall)
+            return self._stamp
+        ahead = wall - (self._stamp + elapsed)
+        steer = max(-elapsed // 10, min(elapsed // 10, ahead))
+        self._stamp += max(0, elapsed + steer)
+        return self._stamp
+
+
+class Alone:
+    """Composes journal and state machine; ``propose`` answers the outcome when it is durable and applied."""
+
+    def __init__(self, journal: Journal, machine: StateMachine, clock: Clock, log: Log, *, node: str) -> None:
+        self._journal = journal
+        self._machine = machine
+        self._log = log
+        self._node = node
+        self._waiting: list[tuple[bytes, asyncio.Future[bytes]]] = []
+        self._wake = asyncio.Event()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="apply")
+        self._listeners: set[asyncio.Queue[Change | None]] = set()
+        self._cost_ms = 0.5
+        self._compacted_at = machine.applied_index()
+        self._task: asyncio.Task[None] | None = None
+        self.halted = ""
+        self._replay()
+        self._stamps = Stamps(clock, machine.last_stamp_ms())
+
+    def _replay(self) -> None:
+        journal, applied = self._journal, self._machine.applied_index()
+        if applied > journal.last_index:
+            raise HostFault(
+                "journal-behind",
+                f"the database has applied entry {applied}, the journal ends at {journal.last_index}: acknowledged "
+                "entries are missing from the journal",
+            )
+        if applied + 1 < journal.first_index:
+            detail = f"the database stands at entry {applied}, the journal begins at {journal.first_index}"
+            raise HostFault("database-behind", detail)
+        for entry in journal.entries:
+            if entry.index > applied:
+                self._machine.apply(entry)
+        journal.entries.clear()
+        if journal.vote.term == 0:
+            journal.set_vote(Vote(1, self._node))
+            journal.flush()
+
+    async def start(self) -> None:
+        """Begin to take proposals."""
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """Finish what is being flushed, refuse the rest, close the journal."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        self._refuse(Busy("stopping", "this node is stopping", retry_after_s=1))
+        self._thread.shutdown(wait=True)
+        self._journal.close()
+        for queue in self._listeners:
+            queue.put_nowait(None)
+
+    async def propose(self, command: bytes) -> bytes:
+        """The command's outcome. Busy: surely not done."""
+        if self.halted:
+            raise Busy("halted", f"this node has stopped applying: {self.halted}")
+        if len(self._waiting) >= MAX_WAITING:
+            raise Busy("too-many-waiting", f"{MAX_WAITING} commands wait already", retry_after_s=1)
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._waiting.append((command, future))
+        self._wake.set()
+        return await future
+
+    async def changes(self) -> AsyncIterator[Change]:
+        """Applied entries as they come. Ends when this stops, or when the listener is 10,000 behind."""
+        queue: asyncio.Queue[Change | None] = asyncio.Queue(10_000)
+        self._listeners.add(queue)
+        try:
+            while (change := await queue.get()) is not None:
+                yield change
+        finally:
+            self._listeners.discard(queue)
+
+    def status(self) -> Status:
+        """A look from the side."""
+        return Status(
+            self._node, self._journal.vote.term, self._machine.applied_index(), self._journal.last_index,
+            self._journal.first_index, len(self._waiting), self.halted, self._machine.last_stamp_ms(),
+        )  # fmt: skip
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._wake.wait()
+            batch = self._take()
+            if not batch:
+                self._wake.clear()
+                continue
+            commands = tuple(command for command, _ in batch)
+            entry = Entry(
+                self._journal.last_index + 1, self._journal.vote.term, self._stamps.next(), self._node, commands
+            )
+            work = loop.run_in_executor(self._thread, self._commit, entry)
+            try:
+                applied = await asyncio.shield(work)
+            except asyncio.CancelledError:
+                self._answer(batch, await work, entry)  # flushed and applied: its callers are told
+                raise
+            except OSError as fault:
+                self._disk_fault(batch, fault)
+            except Halt as halt:
+                self._halt(batch, str(halt))
+            else:
+                self._answer(batch, applied, entry)
+
+    def _take(self) -> list[tuple[bytes, asyncio.Future[bytes]]]:
+        """As many as fit 1 MiB and 10 ms of recent apply cost, at least one."""
+        most = max(1, int(BATCH_COST_MS / self._cost_ms))
+        size = count = 0
+        for command, _ in self._waiting[:most]:
+            size += len(command)
+            if count and size > BATCH_BYTES:
+                break
+            count += 1
+        batch, self._waiting = self._waiting[:count], self._waiting[count:]
+        return batch
+
+    def _commit(self, entry: Entry) -> Applied:
+        self._journal.append(entry)
+        try:
+            self._journal.flush()
+        except OSError as fault:
+            # It is not known what is durable (fsync(2)): this process may acknowledge nothing, nor write again.
+            raise Halt(f"the journal could not be flushed: {fault}") from fault
+        reach("machine.apply:before")
+        started = time.perf_counter()
+        applied = self._machine.apply(entry)
+        cost_ms = (time.perf_counter() - started) * 1000 / len(entry.commands)
+        self._cost_ms = max(0.02, 0.8 * self._cost_ms + 0.2 * cost_ms)
+        reach("machine.apply:after")
+        if entry.index - self._compacted_at >= COMPACT_ENTRIES:
+            self._compacted_at = entry.index
+            self._journal.drop_through(self._machine.checkpoint())
+        return applied
+
+    def _answer(self, batch: list[tuple[bytes, asyncio.Future[bytes]]], applied: Applied, entry: Entry) -> None:
+        for (_, future), outcome in zip(batch, applied.outcomes, strict=True):
+            if not future.done():
+                future.set_result(outcome)
+        change = Change(entry.index, entry.at_ms, applied.tables)
+        for queue in list(self._listeners):
+            if queue.full():  # it reads everything anew after its stream ended
+                self._listeners.discard(queue)
+                queue.get_nowait()
+                queue.put_nowait(None)
+            else:
+                queue.put_nowait(change)
+
+    def _disk_fault(self, batch: list[tuple[bytes, asyncio.Future[bytes]]], fault: OSError) -> None:
+        code = "journal-full" if fault.errno in (errno.ENOSPC, errno.EDQUOT) else "journal-faulty"
+        self._log.error("journal.refused", code=code, fault=str(fault))
+        problem = Busy(code, f"the journal's disk does not take more: {fault.strerror}; nothing was changed")
+        for _, future in batch:
+            if not future.done():
+                future.set_exception(problem)
+
+    def _halt(self, batch: list[tuple[bytes, asyncio.Future[bytes]]], reason: str) -> None:
+        self.halted = reason
+        self._log.error("raft.halted", reason=reason)
+        for _, future in batch:
+            if not future.done():
+                future.set_exception(Unknown("halted", f"this node stopped while the command was on its way: {reason}"))
+        self._refuse(Busy("halted", f"this node has stopped applying: {reason}"))
+
+    def _refuse(self, problem: Busy) -> None:
+        waiting, self._waiting = self._waiting, []
+        for _, future in waiting:
+            if not future.done():
+                future.set_exception(problem)

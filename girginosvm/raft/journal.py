@@ -1,0 +1,212 @@
+"""The log on disk: preallocated segments of chained records. What is flushed here is never lost.
+
+A segment is named by its first index. A record is
+
+    magic 2 | kind 1 | length 4 | sequence 8 | first sequence of its batch 8 | chain of the record before 4 | crc 4
+
+and its payload; ``crc`` (CRC-32 over header and payload) is the next record's chain. Opening reads everything. A
+record that does not fit ends the log. If that is the torn end of a write that was never flushed, it is cut (the
+records were never acknowledged). If a whole record behind it belongs to a later batch, then a flush had succeeded in
+between and the disk has lost acknowledged data: ``JournalDamaged``, and this node must not go on by itself.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from typing import Final
+
+import msgspec
+
+from girginosvm.core.entries import Entry
+from girginosvm.core.errors import HostFault
+from girginosvm.core.points import reach
+from girginosvm.raft.disk import Disk
+
+SEGMENT_BYTES: Final = 16 * 1024 * 1024
+MAX_PAYLOAD: Final = 4 * 1024 * 1024
+_MAGIC: Final = b"gR"
+_HEAD: Final = struct.Struct("<2sBIQQI")
+_CRC: Final = struct.Struct("<I")
+_OVERHEAD: Final = _HEAD.size + _CRC.size
+_ENTRY: Final = 1
+_VOTE: Final = 2
+_SUFFIX: Final = ".seg"
+
+
+class Vote(msgspec.Struct, frozen=True):
+    """The current term and whom this node voted for in it."""
+
+    term: int
+    voted_for: str
+
+
+class _Segment(msgspec.Struct):
+    name: str
+    first: int  # index of the first entry that belongs into it
+    end: int = 0  # where the next record goes
+
+
+def _damaged(detail: str) -> HostFault:
+    return HostFault(
+        "journal-damaged",
+        f"the journal has lost data that was acknowledged: {detail}",
+        hint="this node does not go on by itself; restore it, or wipe it and let it rejoin under a new identity",
+    )
+
+
+class Journal:
+    """One writer. Not thread-safe: the caller gives it one thread."""
+
+    def __init__(self, disk: Disk, *, segment_bytes: int = SEGMENT_BYTES) -> None:
+        self._disk = disk
+        self._segment_bytes = segment_bytes
+        self._segments: list[_Segment] = []
+        self._chain = 0
+        self._sequence = 0
+        self._batch_first = 1
+        self._dirty: set[str] = set()
+        self.vote = Vote(0, "")
+        self.cut_bytes = 0  # what opening cut off as a torn end
+        self.entries: list[Entry] = []  # what opening found; the caller takes and clears it
+        self._last = 0
+        self._open()
+
+    @property
+    def last_index(self) -> int:
+        """The last entry's index; 0 for an empty log."""
+        return self._last
+
+    @property
+    def first_index(self) -> int:
+        """The oldest entry that is still here."""
+        return self._segments[0].first if self._segments else 1
+
+    def append(self, entry: Entry) -> None:
+        """Write an entry; durable after ``flush`` only. OSError (disk full) leaves the log as it was."""
+        if entry.index != self._last + 1:
+            raise ValueError(f"entry {entry.index} does not follow {self._last}")
+        self._put(_ENTRY, msgspec.msgpack.encode(entry), entry.index)
+        self._last = entry.index
+
+    def set_vote(self, vote: Vote) -> None:
+        """Write term and vote; durable after ``flush`` only."""
+        self._put(_VOTE, msgspec.msgpack.encode(vote), self._last + 1)
+        self.vote = vote
+
+    def flush(self) -> None:
+        """Everything written is durable. OSError: it is not known what is; the process must stop."""
+        reach("journal.flush:before")
+        for name in sorted(self._dirty):
+            self._disk.flush(name)
+        self._dirty.clear()
+        self._batch_first = self._sequence + 1
+        reach("journal.flush:after")
+
+    def drop_through(self, index: int) -> int:
+        """Remove whole segments whose entries are all at or below ``index``; answers how many."""
+        dropped = 0
+        while len(self._segments) > 1 and self._segments[1].first <= index + 1:
+            self._disk.remove(self._segments.pop(0).name)
+            dropped += 1
+        return dropped
+
+    def close(self) -> None:
+        """Let go of the disk."""
+        self._disk.close()
+
+    def _put(self, kind: int, payload: bytes, index: int) -> None:
+        if len(payload) > MAX_PAYLOAD:
+            raise ValueError(f"a record of {len(payload)} bytes")
+        size = _OVERHEAD + len(payload)
+        if not self._segments or self._segments[-1].end + size > self._segment_bytes:
+            self._roll(index, size)
+        segment = self._segments[-1]
+        head = _HEAD.pack(_MAGIC, kind, len(payload), self._sequence + 1, self._batch_first, self._chain)
+        crc = zlib.crc32(payload, zlib.crc32(head))
+        reach("journal.write:before")
+        self._disk.write(segment.name, segment.end, head + _CRC.pack(crc) + payload)
+        self._dirty.add(segment.name)
+        reach("journal.write:after")
+        self._sequence += 1
+        self._chain = crc
+        segment.end += size
+
+    def _roll(self, index: int, size: int) -> None:
+        # A torn end is only legal in the last segment, so the one before is durable first.
+        self.flush()
+        # The vote lives in the log: each new segment begins with it, so that old segments may go.
+        name = f"{index:020d}-{self._sequence + 1:020d}{_SUFFIX}"
+        self._disk.create(name, max(self._segment_bytes, size + 1024))
+        self._segments.append(_Segment(name, index))
+        if self.vote.term:
+            self._put(_VOTE, msgspec.msgpack.encode(self.vote), index)
+
+    def _open(self) -> None:
+        names = [name for name in self._disk.names() if name.endswith(_SUFFIX)]
+        for number, name in enumerate(names):
+            first, sequence = (int(part) for part in name.removesuffix(_SUFFIX).split("-"))
+            data = self._disk.read(name)
+            if number == 0:
+                self._sequence, self._last = sequence - 1, first - 1
+            elif sequence != self._sequence + 1:
+                raise _damaged(f"segment {name} does not follow record {self._sequence}")
+            segment = _Segment(name, first)
+            self._segments.append(segment)
+            segment.end = self._scan(data, fresh=number == 0)
+            self._check_rest(name, data, segment.end, last=number == len(names) - 1)
+        self._batch_first = self._sequence + 1
+
+    def _scan(self, data: bytes, *, fresh: bool) -> int:
+        at = 0
+        while (record := _record(data, at)) is not None:
+            kind, payload, sequence, _, chain, crc = record
+            if sequence != self._sequence + 1 or (chain != self._chain and not (fresh and at == 0)):
+                break
+            self._take(kind, payload)
+            self._sequence, self._chain = sequence, crc
+            at += _OVERHEAD + len(payload)
+        return at
+
+    def _take(self, kind: int, payload: bytes) -> None:
+        if kind == _VOTE:
+            self.vote = msgspec.msgpack.decode(payload, type=Vote)
+            return
+        entry = msgspec.msgpack.decode(payload, type=Entry)
+        if entry.index != self._last + 1:
+            raise _damaged(f"entry {entry.index} follows entry {self._last}")
+        self.entries.append(entry)
+        self._last = entry.index
+
+    def _check_rest(self, name: str, data: bytes, end: int, *, last: bool) -> None:
+        """What lies behind the last good record: nothing, a torn end (cut), or proof of damage (refused)."""
+        rest = data[end:]
+        if not rest.strip(b"\0"):
+            return
+        bad = self._sequence + 1
+        found = rest.find(_MAGIC)
+        while found >= 0:
+            record = _record(data, end + found)
+            if record is not None and record[2] > bad and record[3] > bad:
+                raise _damaged(f"{name}: record {bad} is broken, record {record[2]} of a later flush is whole")
+            found = rest.find(_MAGIC, found + 1)
+        if not last:
+            raise _damaged(f"{name}: record {bad} is broken and a later segment exists")
+        self.cut_bytes = len(rest.rstrip(b"\0"))
+        self._disk.write(name, end, bytes(len(rest)))
+        self._disk.flush(name)
+
+
+def _record(data: bytes, at: int) -> tuple[int, bytes, int, int, int, int] | None:
+    """(kind, payload, sequence, batch first, chain, crc) of a whole record at ``at``, or None."""
+    if at + _OVERHEAD > len(data):
+        return None
+    magic, kind, length, sequence, batch_first, chain = _HEAD.unpack_from(data, at)
+    start = at + _OVERHEAD
+    if magic != _MAGIC or kind not in (_ENTRY, _VOTE) or length > MAX_PAYLOAD or start + length > len(data):
+        return None
+    payload = data[start : start + length]
+    (crc,) = _CRC.unpack_from(data, at + _HEAD.size)
+    if crc != zlib.crc32(payload, zlib.crc32(data[at : at + _HEAD.size])):
+        return None
+    return kind, payload, sequence, batch_first, chain, crc

@@ -1,0 +1,239 @@
+"""The socket between the raft process and its agent: closed msgpack frames, 4 bytes of length before each.
+
+The first frame each way is a ``Hello`` with the release; another release is refused by name. A lost connection while
+a proposal is under way is ``Unknown``: the same bytes (the same request id) are safe to send again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Final, Protocol
+
+import msgspec
+
+from girginosvm.core.errors import Busy, Conflict, Problem, ProblemBody, Unknown, problem_of
+from girginosvm.core.log import Log
+from girginosvm.raft.alone import Change, Status
+
+MAX_FRAME: Final = 1024 * 1024
+_HELLO_S: Final = 5.0
+
+
+class Hello(msgspec.Struct, frozen=True, tag="hello"):
+    """Who speaks."""
+
+    release: str
+    member: str = ""
+
+
+class Propose(msgspec.Struct, frozen=True, tag="propose"):
+    """A command for the log."""
+
+    id: int
+    command: bytes
+
+
+class Ask(msgspec.Struct, frozen=True, tag="status"):
+    """How does it stand?"""
+
+    id: int
+
+
+class Answer(msgspec.Struct, frozen=True, tag="answer"):
+    """An outcome's bytes, a status, or a problem."""
+
+    id: int
+    outcome: bytes = b""
+    status: Status | None = None
+    problem: ProblemBody | None = None
+
+
+class Changed(msgspec.Struct, frozen=True, tag="changed"):
+    """Entries were applied."""
+
+    change: Change
+
+
+_FROM_AGENT: Final = msgspec.msgpack.Decoder(Hello | Propose | Ask)
+_FROM_RAFT: Final = msgspec.msgpack.Decoder(Hello | Answer | Changed)
+
+
+async def _receive(reader: asyncio.StreamReader) -> bytes:
+    size = int.from_bytes(await reader.readexactly(4))
+    if size > MAX_FRAME:
+        raise ValueError(f"a frame of {size} bytes")
+    return await reader.readexactly(size)
+
+
+def _frame(message: object) -> bytes:
+    data = msgspec.msgpack.encode(message)
+    return len(data).to_bytes(4) + data
+
+
+class Agreement(Protocol):
+    """What the server serves."""
+
+    async def propose(self, command: bytes) -> bytes: ...
+
+    def changes(self) -> AsyncIterator[Change]: ...
+
+    def status(self) -> Status: ...
+
+
+async def serve(path: Path, agreement: Agreement, *, release: str, member: str, log: Log) -> asyncio.AbstractServer:
+    """Listen on ``path`` (0600). Every connection hears of changes from its Hello on."""
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tasks: set[asyncio.Task[None]] = set()
+        try:
+            async with asyncio.timeout(_HELLO_S):
+                hello = _FROM_AGENT.decode(await _receive(reader))
+            writer.write(_frame(Hello(release, member)))
+            if not isinstance(hello, Hello) or hello.release != release:
+                log.warning("raft.socket-refused", theirs=getattr(hello, "release", "?"), ours=release)
+                return
+            tasks.add(asyncio.create_task(_tell(writer, agreement)))
+            while True:
+                message = _FROM_AGENT.decode(await _receive(reader))
+                task = asyncio.create_task(_serve_one(message, writer, agreement))
+                tasks.add(task)
+                task.add_done_callback(tasks.discard)
+        except (asyncio.IncompleteReadError, ConnectionError, TimeoutError):
+            return
+        except (msgspec.MsgspecError, ValueError) as fault:
+            log.warning("raft.socket-garbage", fault=str(fault))
+        finally:
+            for task in list(tasks):
+                task.cancel()
+            with contextlib.suppress(ConnectionError):
+                writer.close()
+
+    os.makedirs(path.parent, exist_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    before = os.umask(0o177)
+    try:
+        return await asyncio.start_unix_server(connected, path)
+    finally:
+        os.umask(before)
+
+
+async def _tell(writer: asyncio.StreamWriter, agreement: Agreement) -> None:
+    async for change in agreement.changes():
+        writer.write(_frame(Changed(change)))
+        await writer.drain()
+    writer.close()
+
+
+async def _serve_one(message: object, writer: asyncio.StreamWriter, agreement: Agreement) -> None:
+    match message:
+        case Propose(number, command):
+            try:
+                answer = Answer(number, outcome=await agreement.propose(command))
+            except Problem as problem:
+                answer = Answer(number, problem=problem.body())
+        case Ask(number):
+            answer = Answer(number, status=agreement.status())
+        case _:
+            return
+    with contextlib.suppress(ConnectionError):
+        writer.write(_frame(answer))
+        await writer.drain()
+
+
+class Client:
+    """The agent's end: one connection, kept up; ``changed`` is called for each change, and with None after each new
+    connection (read everything anew)."""
+
+    def __init__(
+        self, path: Path, *, release: str, changed: Callable[[Change | None], Awaitable[None]], log: Log
+    ) -> None:
+        self._path = path
+        self._release = release
+        self._changed = changed
+        self._log = log
+        self._numbers = itertools.count(1)
+        self._under_way: dict[int, asyncio.Future[Answer]] = {}
+        self._writer: asyncio.StreamWriter | None = None
+        self.member = ""
+
+    async def run(self) -> None:
+        """Connect, listen, connect again; until cancelled. Conflict when the raft process is another release."""
+        pause_s = 0.05
+        while True:
+            try:
+                await self._connection()
+                pause_s = 0.05
+            except (OSError, asyncio.IncompleteReadError, TimeoutError, msgspec.MsgspecError, ValueError) as fault:
+                self._log.debug("raft.away", fault=repr(fault))
+            finally:
+                self._lost()
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, 1.0)
+
+    async def propose(self, command: bytes, *, deadline_s: float = 15.0) -> bytes:
+        """The outcome's bytes. Busy: not sent; Unknown: sent, and no answer came."""
+        return (await self._asked(lambda number: Propose(number, command), deadline_s)).outcome
+
+    async def status(self) -> Status:
+        """How the raft process stands."""
+        answer = await self._asked(Ask, 5.0)
+        if answer.status is None:
+            raise Busy("raft-away", "the raft process gave no status", retry_after_s=1)
+        return answer.status
+
+    async def _asked(self, message: Callable[[int], object], deadline_s: float) -> Answer:
+        writer = self._writer
+        if writer is None:
+            raise Busy("raft-away", "the raft process of this node does not answer", retry_after_s=1)
+        number = next(self._numbers)
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._under_way[number] = future
+        try:
+            writer.write(_frame(message(number)))
+            async with asyncio.timeout(deadline_s):
+                answer = await future
+        except TimeoutError as fault:
+            raise Unknown("no-answer", f"the raft process did not answer within {deadline_s:g} s") from fault
+        except ConnectionError as fault:
+            raise Unknown("connection-lost", "the raft process went away with the request under way") from fault
+        finally:
+            self._under_way.pop(number, None)
+        if answer.problem is not None:
+            raise problem_of(answer.problem)
+        return answer
+
+    async def _connection(self) -> None:
+        async with asyncio.timeout(_HELLO_S):
+            reader, writer = await asyncio.open_unix_connection(str(self._path))
+            writer.write(_frame(Hello(self._release)))
+            hello = _FROM_RAFT.decode(await _receive(reader))
+        if not isinstance(hello, Hello) or hello.release != self._release:
+            writer.close()
+            theirs = getattr(hello, "release", "?")
+            raise Conflict("release-differs", f"the raft process is release {theirs}, this agent {self._release}")
+        self.member, self._writer = hello.member, writer
+        await self._changed(None)
+        while True:
+            message = _FROM_RAFT.decode(await _receive(reader))
+            if isinstance(message, Changed):
+                await self._changed(message.change)
+            elif isinstance(message, Answer):
+                future = self._under_way.get(message.id)
+                if future is not None and not future.done():
+                    future.set_result(message)
+
+    def _lost(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+        self._writer = None
+        for future in self._under_way.values():
+            if not future.done():
+                future.set_exception(
+                    Unknown("connection-lost", "the raft process went away with the request under way")
+                )

@@ -7,13 +7,14 @@ import hashlib
 import re
 import typing
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 from aiohttp import web
 
 from girginosvm.core.access import Actor
-from girginosvm.core.action import Command, Query, Request, Stream
+from girginosvm.core.action import Command, Page, Query, Request, Stream
 from girginosvm.core.errors import Busy, Fault, Invalid, Missing, Stale
 from girginosvm.core.manifest import Registry
 from girginosvm.http import decode, session
@@ -47,17 +48,17 @@ class Api:
 
     def _handler(self, kind: type[Request]) -> Handler:
         if issubclass(kind, Command):
-            return lambda request: self._command(request, kind)
+            return partial(self._command, kind)
         if issubclass(kind, Query):
-            return lambda request: self._query(request, kind)
+            return partial(self._query, kind)
         if issubclass(kind, Stream):
-            return lambda request: self._stream(request, kind)
+            return partial(self._stream, kind)
         raise TypeError(f"{kind.__name__} is no command, query or stream")
 
     async def _who(self, request: web.Request, kind: type[Request]) -> Caller:
         return await session.who(request, self._desk, public=kind.action.public, permission=kind.action.permission)
 
-    async def _query(self, request: web.Request, kind: type[Query]) -> web.Response:
+    async def _query(self, kind: type[Query], request: web.Request) -> web.Response:
         caller = await self._who(request, kind)
         own = kind.__struct_fields__
         taken = tuple(name for name in ("fresh", "fields") if name not in own)
@@ -69,7 +70,7 @@ class Api:
         value = projected(answer.value, request.query.get("fields", ""), kind.action.answers)
         return shown(request, answer, value, kind.action.status)
 
-    async def _command(self, request: web.Request, kind: type[Command]) -> web.Response:
+    async def _command(self, kind: type[Command], request: web.Request) -> web.Response:
         caller = await self._who(request, kind)
         decode.no_query(request.query)
         command = decode.struct(kind, request.match_info, await body_of(request), lax=False)
@@ -80,7 +81,7 @@ class Api:
         response = shown(request, answer, msgspec.to_builtins(answer.value), kind.action.status)
         return await self._waited(request, response, answer, actor)
 
-    async def _stream(self, request: web.Request, kind: type[Stream]) -> web.StreamResponse:
+    async def _stream(self, kind: type[Stream], request: web.Request) -> web.StreamResponse:
         caller = await self._who(request, kind)
         written = self._streams.get(kind.__name__)
         if written is not None:
@@ -102,7 +103,7 @@ class Api:
         while path and path not in self._shows:
             path = path.rpartition("/")[0]
         show = self._shows.get(path)
-        if show is None or show.action.path_fields != kind.action.path_fields:
+        if show is None or issubclass(show, Page) or show.action.path_fields != kind.action.path_fields:
             raise Invalid("if-match-meaningless", f"{kind.action.path} changes nothing that has an ETag")
         query = decode.struct(show, request.match_info, {}, lax=True)
         answer = await self._desk.query(query, actor, min_index=0, fresh=False)

@@ -1,10 +1,11 @@
 """Reading events. Their rows belong to the state floor, which chains them."""
 
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
-from girginosvm.core.action import Page, action
+from girginosvm.core.action import Page, Stream, action
+from girginosvm.core.fields import field
 from girginosvm.features.times import rfc3339
 from girginosvm.state.page import page
 from girginosvm.state.reader import Reader
@@ -63,3 +64,10 @@ class ListEvents(Page, frozen=True, kw_only=True):
     def fetch(self, reader: Reader) -> Events:
         found, following = page(reader, "SELECT *, log_index AS created_index FROM event", COLUMNS, self)
         return Events([shown(row) for row in found], following, reader.applied_index)
+
+
+@action("GET /v1/events/stream", permission="event.read", summary="Follow what changes, as it changes (SSE)")
+class FollowEvents(Stream, frozen=True, kw_only=True):
+    """Server-Sent Events: one `change` per log entry, `ready` or `reset` first; resumes by Last-Event-ID."""
+
+    since: Annotated[str, field("The id of the last event that was seen.", max_length=100)] = ""

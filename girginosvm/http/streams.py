@@ -1,0 +1,94 @@
+"""Hand-written bodies of streams: the upload of a file, a growing output. The live events have a file of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import secrets
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from aiohttp import web
+
+from girginosvm.core.action import Stream
+from girginosvm.core.errors import Invalid, Unknown
+from girginosvm.http.api import StreamHandler, shown
+from girginosvm.http.desk import Caller, Desk, Upload
+from girginosvm.http.events import Hub
+
+_IDLE_S: Final = 60.0
+_WRITE_S: Final = 10.0
+_PIECE: Final = 256 * 1024
+
+
+def handlers(hub: Hub) -> dict[str, StreamHandler]:
+    """By the struct's name in the registry."""
+    return {"FollowEvents": hub.follow, "UploadImage": upload, "SerialOutput": output}
+
+
+async def upload(request: web.Request, stream: Stream, caller: Caller, desk: Desk) -> web.StreamResponse:
+    """The body into a file of its own, bounded, hashed on the way; deleted again unless it arrived whole."""
+    assert caller.actor is not None
+    stream = await desk.permit(stream, caller.actor)
+    folder, limit = desk.upload_room(stream)
+    if (request.content_length or 0) > limit:
+        raise Invalid("body-too-large", f"the file has {request.content_length:,} bytes; {limit:,} are accepted")
+    path = folder / f"upload-{secrets.token_hex(8)}.part"
+    try:
+        size, digest = await _written(request, path, limit)
+        answer = await desk.receive(
+            stream,
+            caller.actor,
+            Upload(path=path, size_bytes=size, sha256=digest),
+            why=request.headers.get("X-Why", ""),
+        )
+    finally:
+        path.unlink(missing_ok=True)
+    return shown(request, answer, msgspec.to_builtins(answer.value), stream.action.status)
+
+
+async def _written(request: web.Request, path: Path, limit: int) -> tuple[int, str]:
+    digest, size = hashlib.sha256(), 0
+    loop = asyncio.get_running_loop()
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        while True:
+            try:
+                async with asyncio.timeout(_IDLE_S):
+                    piece = await request.content.read(_PIECE)
+            except TimeoutError as fault:
+                raise Unknown(
+                    "upload-stalled", f"nothing came for {_IDLE_S:g} s; {size:,} bytes are dropped"
+                ) from fault
+            if not piece:
+                break
+            size += len(piece)
+            if size > limit:
+                raise Invalid("body-too-large", f"the file is larger than the {limit:,} bytes that are accepted")
+            digest.update(piece)
+            await loop.run_in_executor(None, file.write, piece)
+        file.flush()
+        await loop.run_in_executor(None, os.fsync, file.fileno())
+    if not size:
+        raise Invalid("body-empty", "the body has to be the file")
+    return size, digest.hexdigest()
+
+
+async def output(request: web.Request, stream: Stream, caller: Caller, desk: Desk) -> web.StreamResponse:
+    """Bytes as they come, as plain text that no browser takes for a page."""
+    assert caller.actor is not None
+    stream = await desk.permit(stream, caller.actor)
+    pieces = desk.output(stream, caller.actor)
+    response = web.StreamResponse(
+        headers={"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    )
+    await response.prepare(request)
+    try:
+        async for piece in pieces:
+            async with asyncio.timeout(_WRITE_S):
+                await response.write(piece)
+    except (TimeoutError, ConnectionError):
+        return response  # gone, or too slow
+    return response

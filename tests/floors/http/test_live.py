@@ -1,0 +1,103 @@
+"""Streams: events that resume without a gap, uploads that arrive whole or not at all, output as it comes."""
+
+import asyncio
+import hashlib
+
+from girginosvm.http.events import Change
+from tests.floors.http.toyhouse import UPLOAD_LIMIT, House
+
+HEADERS = {"Authorization": "Bearer good"}
+
+
+async def frames(response, count: int) -> list[dict[str, str]]:
+    """The next frames of an SSE answer."""
+    found: list[dict[str, str]] = []
+    async with asyncio.timeout(5):
+        while len(found) < count:
+            frame: dict[str, str] = {}
+            while (line := (await response.content.readline()).decode().rstrip("\n")) != "":
+                name, _, value = line.partition(": ")
+                if name and not name.startswith(":"):
+                    frame[name] = value
+            if frame:
+                found.append(frame)
+    return found
+
+
+async def test_a_listener_gets_every_change_and_resumes_where_it_was(house: House):
+    async with house.client.get(house.url + "/v1/events/stream", headers=HEADERS) as response:
+        assert response.content_type == "text/event-stream"
+        (first,) = await frames(response, 1)
+        assert (first["event"], first["id"]) == ("ready", "inc.7.0")
+        house.hub.publish(Change(8, ("vm",)))
+        (change,) = await frames(response, 1)
+        assert (change["id"], change["event"]) == ("inc.8.0", "change")
+        assert change["data"] == '{"index":8,"tables":["vm"],"events":[]}'
+    house.hub.publish(Change(9, ("vm",)))
+    house.hub.publish(Change(9, ("vm",)))
+    house.hub.publish(Change(11, ("image",)))
+    for way in (
+        {"headers": {**HEADERS, "Last-Event-ID": "inc.8.0"}},
+        {"params": {"since": "inc.8.0"}, "headers": HEADERS},
+    ):
+        async with house.client.get(house.url + "/v1/events/stream", **way) as response:
+            assert [frame["id"] for frame in await frames(response, 2)] == ["inc.9.0", "inc.11.0"]
+
+
+async def test_an_id_that_is_too_old_or_of_another_life_gets_one_reset(house: House):
+    for index in range(8, 30):
+        house.hub.publish(Change(index, ()))
+    for mark in ("inc.8.0", "other.29.0", "inc.99.0"):
+        async with house.client.get(house.url + f"/v1/events/stream?since={mark}", headers=HEADERS) as response:
+            (frame,) = await frames(response, 1)
+            assert (frame["event"], frame["id"]) == ("reset", "inc.29.0")
+    async with house.client.get(house.url + "/v1/events/stream?since=inc.21.0", headers=HEADERS) as response:
+        assert (await frames(response, 8))[0]["id"] == "inc.22.0"
+    status, body, _ = await house.ask("GET", "/v1/events/stream?since=abc")
+    assert (status, body["code"]) == (422, "event-id-invalid")
+
+
+async def test_a_listener_that_does_not_keep_up_is_closed(house: House):
+    async with house.client.get(house.url + "/v1/events/stream", headers=HEADERS) as response:
+        await frames(response, 1)
+        for index in range(8, 20):  # more than its queue holds, before it could run
+            house.hub.publish(Change(index, ()))
+        async with asyncio.timeout(5):
+            await response.content.read()
+
+
+async def test_a_restart_of_the_database_ends_every_stream(house: House):
+    async with house.client.get(house.url + "/v1/events/stream", headers=HEADERS) as response:
+        await frames(response, 1)
+        house.hub.restart("inc2", 3)
+        async with asyncio.timeout(5):
+            assert b"inc2" not in await response.content.read()
+
+
+async def test_an_upload_arrives_whole_with_its_hash(house: House):
+    data = bytes(range(256)) * 1000
+    status, body, _ = await house.ask("POST", "/v1/images/upload/tiny", body=data)
+    assert (status, body) == (201, {"image": "i1"})
+    assert house.desk.uploads == [(len(data), hashlib.sha256(data).hexdigest(), data)]
+    assert not list(house.folder.glob("*.part"))
+
+
+async def test_an_upload_that_is_too_large_leaves_nothing(house: House):
+    async def pieces():
+        for _ in range(4):
+            yield b"a" * 100_000
+
+    url = house.url + "/v1/images/upload/tiny"
+    async with house.client.post(url, data=pieces(), headers=HEADERS) as response:
+        assert (response.status, (await response.json())["code"]) == (413, "body-too-large")
+    status, body, _ = await house.ask("POST", "/v1/images/upload/tiny", body=b"a" * (UPLOAD_LIMIT + 1))
+    assert (status, body["code"]) == (413, "body-too-large")
+    assert (await house.ask("POST", "/v1/images/upload/tiny", token="look", body=b"a"))[0] == 403
+    assert (await house.ask("POST", "/v1/images/upload/..%2fx", body=b"a"))[0] == 422
+    assert house.desk.uploads == []
+    assert not list(house.folder.glob("*.part"))
+
+
+async def test_output_comes_as_plain_text(house: House):
+    status, text, headers = await house.ask("GET", "/v1/vms/web/serial")
+    assert (status, text, headers["Content-Type"]) == (200, b"boot done\n", "text/plain; charset=utf-8")

@@ -94,11 +94,24 @@ def _table(rows: list[dict[str, Any]], columns: Sequence[str], out: IO[str], ter
     cells = [[cell(name, row.get(name)) for name in columns] for row in rows]
     heads = [title(name) for name in columns]
     if terminal:
+        if columns and columns[-1] == "id" and len(columns) > 1 and _width(heads, cells) > _terminal_width():
+            # Names do; a folded id is of no use to anybody.
+            heads, columns, cells = heads[:-1], columns[:-1], [line[:-1] for line in cells]
         _rich_table(heads, columns, cells, out)
         return
     widths = [max([len(head), *(len(line[n]) for line in cells)]) for n, head in enumerate(heads)]
     for line in [heads, *cells] if columns else []:
         out.write("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() + "\n")
+
+
+def _width(heads: list[str], cells: list[list[str]]) -> int:
+    return sum(max(len(text) for text in column) + 2 for column in zip(heads, *cells, strict=True)) - 2
+
+
+def _terminal_width() -> int:
+    import shutil
+
+    return shutil.get_terminal_size().columns
 
 
 def _rich_table(heads: list[str], names: Sequence[str], cells: list[list[str]], out: IO[str]) -> None:

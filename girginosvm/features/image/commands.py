@@ -82,10 +82,12 @@ class RecordImage(Command, frozen=True, kw_only=True):
 
 @action(
     "POST /v1/images/upload/{name}",
+    cli="image upload",
     permission="image.create",
     summary="Upload an image; the body is the file",
     audit="upload image {name}",
     status=201,
+    examples=("girginosvm image upload rocky-10 --file rocky-10.qcow2",),
 )
 class UploadImage(Stream, frozen=True, kw_only=True):
     """The body is a qcow2 file; it is checked before it is used."""

@@ -1,7 +1,12 @@
 """Whole command lines against an agent."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -210,3 +215,49 @@ def test_waiting_ends_at_its_timeout_by_the_clock(agent: Any) -> None:
             timeout_s=5.0, now=lambda: clock[0], pause=pause,
         )  # fmt: skip
     assert clock[0] == 5.0
+
+
+def spoken(agent: Any, *words: str) -> "subprocess.Popen[bytes]":
+    """A process of its own."""
+    environment = {**os.environ, "GIRGINOSVM_SOCKET": agent.socket_path}
+    return subprocess.Popen(
+        [sys.executable, "-m", "girginosvm", *words],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, cwd=Path(__file__).parents[3],
+    )  # fmt: skip
+
+
+def test_a_reader_that_leaves_early_is_no_error(agent: Any) -> None:
+    agent.on("GET", LIST, (200, {"items": [VM] * 5000, "next": ""}))
+    with spoken(agent, "vm", "list") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(10) == 0
+
+
+def test_ctrl_c_while_waiting_is_130_and_says_that_it_goes_on(agent: Any) -> None:
+    agent.on("POST", "/v1/vms/web01/start", (202, {"vm": "0190", "operation": "op1"}))
+    agent.on("GET", "/v1/operations/op1", (200, {"id": "op1", "state": "running", "step": "starting"}))
+    with spoken(agent, "vm", "start", "web01") as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == b"starting\n"
+        process.send_signal(signal.SIGINT)
+        assert b"operation show op1" in process.stderr.read()
+        assert process.wait(10) == 130
+
+
+def test_an_upload_sends_the_file_as_it_is(agent: Any, say: Callable[..., Any], tmp_path: Path) -> None:
+    file = tmp_path / "a.qcow2"
+    file.write_bytes(b"QFI\xfb" + bytes(100_000))
+    agent.on("POST", "/v1/images/upload/rocky-10", (201, {"image": "0191"}))
+    said = say(f"image upload rocky-10 --file {file} -f json")
+    assert (said.code, json.loads(said.out)) == (0, {"image": "0191"})
+    assert agent.asked[0].body == file.read_bytes()
+
+
+def test_an_upload_of_nothing_is_a_usage_error(say: Callable[..., Any]) -> None:
+    said = say("image upload rocky-10 --file /nowhere/a.qcow2")
+    assert said.code == 2
+    assert "cannot read /nowhere/a.qcow2" in said.talk

@@ -5,6 +5,7 @@ import io
 import json
 from typing import Any
 
+import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as some
@@ -74,3 +75,11 @@ def test_an_empty_list_prints_no_rows() -> None:
 def test_chosen_columns_are_the_only_ones() -> None:
     rows = {"items": [{"name": "a", "state": "running", "id": "1"}]}
     assert written(rows, "table", columns=["state", "name"]).splitlines() == ["STATE    NAME", "running  a"]
+
+
+def test_a_narrow_terminal_loses_the_id_before_it_folds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    rows = {"items": [{"name": "web01", "id": "0190f3c2-0000-7000-8000-000000000001"}]}
+    assert "0190" not in written(rows, "table", columns=["name", "id"], terminal=True)
+    monkeypatch.setenv("COLUMNS", "80")
+    assert "0190f3c2-0000-7000-8000-000000000001" in written(rows, "table", columns=["name", "id"], terminal=True)

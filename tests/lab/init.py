@@ -1,0 +1,96 @@
+"""Process 1 of a lab host: private mounts, a bridge with an outside, libvirtd; then it reaps and waits.
+
+Runs as a plain script inside fresh namespaces. The end of process 1 is the end of everything in the host: the
+kernel kills the rest of the pid namespace, and mounts and network devices vanish with their last process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+BRIDGE = "br-vsw"
+OUTSIDE_ADDRESS = "10.78.0.1/24"
+# What the host sees at these places is a directory below the state directory.
+PRIVATE = {
+    "run": "/run",
+    "etc": "/etc/libvirt",
+    "libvirt": "/var/lib/libvirt",
+    "log": "/var/log/libvirt",
+    "cache": "/var/cache/libvirt",
+}
+
+
+def run(*argv: str) -> None:
+    subprocess.run(argv, check=True, stdin=subprocess.DEVNULL)
+
+
+def mounts(state: Path) -> None:
+    """Private /proc, /sys, /dev/shm and /run; libvirt's directories from the state directory.
+
+    /sys has no control groups below it, so libvirt goes without them and leaves none behind.
+    """
+    run("mount", "-t", "proc", "proc", "/proc")
+    run("umount", "--recursive", "--lazy", "/sys")  # only in this namespace
+    run("mount", "-t", "sysfs", "sysfs", "/sys")
+    run("mount", "-t", "tmpfs", "tmpfs", "/dev/shm")
+    for source, target in PRIVATE.items():
+        Path(target).mkdir(parents=True, exist_ok=True)
+        run("mount", "--bind", str(state / source), target)
+
+
+def network() -> int:
+    """A bridge for guests, and a second network namespace on it; answers the pid that holds the latter."""
+    for name in ("net/ipv6/conf/all/disable_ipv6", "net/ipv6/conf/default/disable_ipv6"):
+        with contextlib.suppress(OSError):
+            Path("/proc/sys", name).write_text("1")
+    run("ip", "link", "set", "lo", "up")
+    run("ip", "link", "add", BRIDGE, "type", "bridge")
+    run("ip", "link", "set", BRIDGE, "up")
+    ready, wake = os.pipe()
+    holder = subprocess.Popen(
+        ["unshare", "--net", "sh", "-c", f"echo >&{wake}; exec {wake}>&-; exec sleep infinity"],
+        stdin=subprocess.DEVNULL,
+        pass_fds=[wake],
+    )
+    os.close(wake)
+    os.read(ready, 1)
+    os.close(ready)
+    run("ip", "link", "add", "outside", "type", "veth", "peer", "name", "eth0", "netns", str(holder.pid))
+    run("ip", "link", "set", "outside", "master", BRIDGE, "up")
+    inside = ("nsenter", "-t", str(holder.pid), "-n", "ip")
+    run(*inside, "link", "set", "lo", "up")
+    run(*inside, "addr", "add", OUTSIDE_ADDRESS, "dev", "eth0")
+    run(*inside, "link", "set", "eth0", "up")
+    return holder.pid
+
+
+def reap_until_abandoned(watch: bool) -> None:
+    """Reap what is orphaned here; with ``watch`` until standard input closes, as it does when the owner dies."""
+    while True:
+        readable, _, _ = select.select([0] if watch else [], [], [], 1.0)
+        if readable and not os.read(0, 1):
+            return
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+
+
+def main() -> int:
+    state, name, watch = Path(sys.argv[1]), sys.argv[2], sys.argv[3] == "watch"
+    os.umask(0o022)
+    socket.sethostname(name)
+    mounts(state)
+    (state / "outside.pid").write_text(f"{network()}\n")
+    run("libvirtd", "--daemon", "--pid-file", "/run/libvirtd.pid")
+    reap_until_abandoned(watch)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -68,9 +68,13 @@ class Client:
         """A read; sent again once when the connection broke."""
         return self._ask("GET", with_query(path, query or {}), None, {})
 
-    def send(self, method: str, path: str, body: dict[str, Any], key: str) -> Reply:
+    def send(self, method: str, path: str, body: dict[str, Any], key: str, why: str = "") -> Reply:
         """A write under ``key``: when the outcome is unknown the same request goes out again, which is safe."""
-        return self._ask(method, path, body, {"Idempotency-Key": key})
+        for name, text in (("--key", key), ("--why", why)):
+            if not text.isascii() or not text.isprintable() or len(text) > 200:
+                raise Trouble("Invalid", "", f"{name} takes up to 200 printable ASCII characters")
+        head = {"Idempotency-Key": key, **({"X-Why": why} if why else {})}
+        return self._ask(method, path, body, head)
 
     def stream(self, path: str, query: dict[str, Any]) -> Iterator[bytes]:
         """The body of an endless answer, as it comes; no deadline between pieces."""

@@ -97,6 +97,7 @@ def _flags(verb: Verb) -> list[tuple[str, str]]:
             ("--no-wait", "do not wait for the operation"),
             ("--timeout", "wait so long"),
             ("--key", "Idempotency-Key"),
+            ("--why", "the reason"),
         ]
     if verb.get("destroys"):
         found += [("--yes", "do not ask"), ("--dry-run", "show what would be destroyed")]

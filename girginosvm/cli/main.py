@@ -11,7 +11,7 @@ from typing import IO, Any
 from girginosvm.cli import local, render, verbs
 from girginosvm.cli.catalogue import PLACES, VERBS
 from girginosvm.cli.client import Client, new_key
-from girginosvm.cli.trouble import INTERRUPTED, STILL_RUNNING, StillRunning, Trouble, usage
+from girginosvm.cli.trouble import EXITS, INTERRUPTED, STILL_RUNNING, StillRunning, Trouble, usage
 from girginosvm.cli.wait import Teller, until_done
 
 _PAGE = 500
@@ -140,7 +140,7 @@ class Counter:
             self._ask(request)
         key = options._key or new_key()
         try:
-            reply = client.send(request.verb["method"], request.path, request.rest, key)
+            reply = client.send(request.verb["method"], request.path, request.rest, key, options._why)
         except Trouble as trouble:
             if trouble.family == "Unknown":
                 trouble.hint = f"send it again with --key {key}; it is done at most once"
@@ -241,4 +241,10 @@ def main(words: list[str], prog: str) -> int:
         return 0
     except KeyboardInterrupt:
         return INTERRUPTED
+    except Exception:
+        # Not a problem of the person's: the trace is what a report of the bug needs.
+        import traceback
+
+        traceback.print_exc()
+        return EXITS["Bug"]
     return code

@@ -137,6 +137,7 @@ def _add_manners(group: argparse._ArgumentGroup, verb: Verb) -> None:
     group.add_argument("--no-wait", dest="_no_wait", action="store_true", help="do not wait for the operation")
     group.add_argument("--timeout", dest="_timeout", type=float, metavar="S", help="wait so long, then exit 11")
     group.add_argument("--key", dest="_key", metavar="KEY", help="Idempotency-Key; the same again is done once")
+    group.add_argument("--why", dest="_why", default="", metavar="TEXT", help="the reason; events keep it")
     if verb.get("destroys"):
         group.add_argument("--yes", dest="_yes", action="store_true", help="do not ask")
         group.add_argument("--dry-run", dest="_dry_run", action="store_true", help="show what would be destroyed")

@@ -261,3 +261,16 @@ def test_an_upload_of_nothing_is_a_usage_error(say: Callable[..., Any]) -> None:
     said = say("image upload rocky-10 --file /nowhere/a.qcow2")
     assert said.code == 2
     assert "cannot read /nowhere/a.qcow2" in said.talk
+
+
+def test_the_reason_travels(agent: Any, say: Callable[..., Any]) -> None:
+    agent.on("POST", "/v1/vms/web01/start", (202, {"vm": "0190", "operation": "op1"}))
+    assert say(["vm", "start", "web01", "--no-wait", "--why", "ticket 7"]).code == 0
+    assert agent.asked[0].headers["X-Why"] == "ticket 7"
+
+
+def test_a_reason_that_no_header_can_carry_is_a_usage_error(agent: Any, say: Callable[..., Any]) -> None:
+    said = say(["vm", "start", "web01", "--why", "ticket\n7"])
+    assert said.code == 2
+    assert "--why takes" in said.talk
+    assert agent.asked == []

@@ -1,0 +1,1 @@
+"""Bridges and filters, through netlink and nftables."""

@@ -1,0 +1,100 @@
+"""Anti-spoofing at the taps: nftables (nft(8)), family bridge, one table of ours, replaced in one transaction.
+
+A frame from a tap named ``gvm*`` passes only through that tap's own chain; a tap without one is dropped whole. The
+chain is looked up by name in a verdict map, so its cost does not grow with the machines on the host.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from girginosvm.core.errors import HostFault
+from girginosvm.core.host import Guard
+from girginosvm.hypervisor.run import demand, run
+
+TABLE: Final = "girginosvm"
+# What a guest may never reach on its host: Raft, panel, center, portal; DRBD; migration and NBD.
+CLOSED_PORTS: Final = "{ 1995-1998, 7789-7988, 49152-49215, 16509, 16514 }"
+
+
+def ruleset(guards: tuple[Guard, ...]) -> str:
+    """The whole table as nft text. Pure; the order is the guards'."""
+    chains = "".join(_chain(guard) for guard in guards)
+    taps = ", ".join(f'"{guard.tap}" : jump tap_{guard.tap}' for guard in guards)
+    lookup = f"    iifname vmap {{ {taps} }}\n" if guards else ""
+    return (
+        f"table bridge {TABLE}\ndelete table bridge {TABLE}\ntable bridge {TABLE} {{\n{chains}"
+        f"  chain guests {{\n{lookup}    drop\n  }}\n"
+        "  chain prerouting {\n    type filter hook prerouting priority -300; policy accept;\n"
+        '    iifname "gvm*" jump guests\n  }\n'
+        "  chain input {\n    type filter hook input priority -300; policy accept;\n"
+        f'    iifname "gvm*" tcp dport {CLOSED_PORTS} drop\n'
+        f'    iifname "gvm*" udp dport {CLOSED_PORTS} drop\n  }}\n}}\n'
+    )
+
+
+def _chain(guard: Guard) -> str:
+    note = f"{guard.mac} {','.join(guard.addresses)}"
+    lines = [f'ether saddr != {guard.mac} drop comment "{note}"', f"ether type arp arp saddr ether != {guard.mac} drop"]
+    if guard.addresses:
+        own = "{ " + ", ".join(guard.addresses) + " }"
+        probing = "{ " + ", ".join(("0.0.0.0", *guard.addresses)) + " }"
+        lines += [
+            f"ether type arp arp saddr ip != {probing} drop",  # 0.0.0.0: address probes (RFC 5227 2.1.1)
+            "ether type arp accept",
+            "ether type ip udp sport 67 drop",  # no DHCP server behind a tap
+            "ether type ip ip saddr 0.0.0.0 udp sport 68 udp dport 67 accept",
+            f"ether type ip ip saddr {own} accept",
+        ]
+    else:  # addresses come from elsewhere: the MAC is all we know
+        lines += [
+            "ether type arp accept",
+            "ether type ip udp sport 67 drop",
+            "ether type ip accept",
+            "ether type ip6 icmpv6 type { nd-router-advert, nd-redirect } drop",
+            "ether type ip6 udp sport 547 drop",
+            "ether type ip6 accept",
+        ]
+    lines.append("drop")
+    return f"  chain tap_{guard.tap} {{\n" + "".join(f"    {line}\n" for line in lines) + "  }\n"
+
+
+def parsed(listing: dict[str, Any]) -> tuple[Guard, ...]:
+    """Guards in force, out of ``nft -j list table``: only taps that the map jumps to, with every rule in place."""
+    rules: dict[str, list[dict[str, Any]]] = {}
+    for item in listing.get("nftables", []):
+        rule = item.get("rule")
+        if rule:
+            rules.setdefault(rule["chain"], []).append(rule)
+    mapped = json.dumps([rule["expr"] for rule in rules.get("guests", [])])
+    guards = []
+    if not any("gvm*" in json.dumps(rule["expr"]) for rule in rules.get("prerouting", [])):
+        return ()
+    for chain, found in rules.items():
+        note = found[0].get("comment", "")
+        tap = chain.removeprefix("tap_")
+        if tap == chain or not note or f'"tap_{tap}"' not in mapped:
+            continue
+        mac, _, addresses = note.partition(" ")
+        guard = Guard(tap, mac, tuple(filter(None, addresses.split(","))))
+        if len(found) == _chain(guard).count("\n") - 2:
+            guards.append(guard)
+    return tuple(sorted(guards, key=lambda guard: guard.tap))
+
+
+class NftFilter:
+    """See ``PacketFilter``."""
+
+    async def observe(self) -> tuple[Guard, ...]:
+        """Guards in force."""
+        ran = await run("nft", "-j", "list", "table", "bridge", TABLE)
+        if ran.code:
+            if "No such file" in ran.err or "does not exist" in ran.err:
+                return ()
+            raise HostFault("filter-unreadable", f"nft: {ran.err.strip()[:500]}")
+        return parsed(json.loads(ran.out))
+
+    async def apply(self, guards: tuple[Guard, ...]) -> None:
+        """Exactly these, in one transaction."""
+        await demand("nft", "-f", "-", stdin=ruleset(guards).encode())

@@ -1,0 +1,1 @@
+"""Disks, images and what is in their headers."""

@@ -1,0 +1,115 @@
+"""Directory pools: volumes are files, built aside, flushed, renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Final
+
+from girginosvm.core.errors import Conflict, HostFault
+from girginosvm.core.host import FoundVolume, PoolFacts, VolumeSpec
+from girginosvm.core.units import shown
+from girginosvm.hypervisor import owners
+from girginosvm.hypervisor.run import demand
+from girginosvm.hypervisor.storage.qcow2 import read_header
+
+_PART: Final = ".part"
+_COPY_S: Final = 3600.0
+
+
+class DirectoryVolumes:
+    """See ``Volumes``."""
+
+    async def ensure_pool(self, path: str) -> None:
+        """The directory, root:<qemu> 0755."""
+        try:
+            owners.directory(Path(path), 0o755)
+        except OSError as fault:
+            raise HostFault("pool-unwritable", f"{path}: {fault.strerror}") from fault
+
+    async def facts(self, path: str) -> PoolFacts:
+        """statfs(2); what cannot be used is a fact with a problem."""
+        try:
+            room = os.statvfs(path)
+        except OSError as fault:
+            return PoolFacts(path, 0, 0, f"{path}: {fault.strerror}")
+        problem = "" if os.access(path, os.W_OK) else f"{path} cannot be written"
+        return PoolFacts(path, room.f_blocks * room.f_frsize, room.f_bavail * room.f_frsize, problem)
+
+    async def observe(self, path: str) -> tuple[FoundVolume, ...]:
+        """Whole volumes, by name."""
+        found: list[FoundVolume] = []
+        try:
+            entries = sorted(os.scandir(path), key=lambda entry: entry.path)
+        except OSError as fault:
+            raise HostFault("pool-unreadable", f"{path}: {fault.strerror}") from fault
+        for entry in entries:
+            suffix = entry.name.rpartition(".")[2]
+            if entry.name.startswith(".") or suffix not in ("qcow2", "raw") or not entry.is_file(follow_symlinks=False):
+                continue
+            with contextlib.suppress(FileNotFoundError):  # removed while we look
+                status = entry.stat(follow_symlinks=False)
+                found.append(FoundVolume(entry.path, status.st_size, status.st_blocks * 512, suffix))
+        return tuple(found)
+
+    async def ensure(self, spec: VolumeSpec) -> None:
+        """Build it when it is not there. HostFault ``disk-full`` leaves nothing behind."""
+        target = Path(spec.path)
+        if target.exists():
+            _check_existing(target, spec)
+            return
+        aside = target.with_name(f".{target.name}{_PART}")
+        aside.unlink(missing_ok=True)
+        try:
+            await _build(aside, spec)
+            owners.give(aside, 0o640)
+            owners.flush(aside)
+            os.rename(aside, target)
+            owners.flush(target.parent)
+        except OSError as fault:
+            aside.unlink(missing_ok=True)
+            raise HostFault("volume-failed", f"{target.name}: {fault.strerror}") from fault
+        except HostFault as fault:
+            aside.unlink(missing_ok=True)
+            if "No space left" in fault.detail or "Disk quota" in fault.detail:
+                detail = f"the pool {target.parent} is full; nothing of {target.name} was kept"
+                raise HostFault("disk-full", detail) from fault
+            raise
+
+    async def remove(self, path: str) -> None:
+        """Gone."""
+        try:
+            Path(path).unlink(missing_ok=True)
+        except OSError as fault:
+            raise HostFault("volume-failed", f"{path}: {fault.strerror}") from fault
+
+    async def sweep(self, path: str) -> tuple[str, ...]:
+        """Delete ``.*.part`` files: only this process builds volumes, and it is just starting."""
+        gone = []
+        for aside in sorted(Path(path).glob(f".*{_PART}")):
+            aside.unlink(missing_ok=True)
+            gone.append(str(aside))
+        return tuple(gone)
+
+
+async def _build(aside: Path, spec: VolumeSpec) -> None:
+    if spec.base and spec.full_copy:
+        await demand("qemu-img", "convert", "-q", "-f", spec.base_format, "-O", spec.format, spec.base, str(aside),
+                     timeout_s=_COPY_S)  # fmt: skip
+        await demand("qemu-img", "resize", "-q", "-f", spec.format, str(aside), str(spec.size_bytes))
+    elif spec.base:
+        await demand("qemu-img", "create", "-q", "-f", spec.format, "-b", spec.base, "-F", spec.base_format,
+                     str(aside), str(spec.size_bytes))  # fmt: skip
+    else:
+        await demand("qemu-img", "create", "-q", "-f", spec.format, str(aside), str(spec.size_bytes))
+
+
+def _check_existing(target: Path, spec: VolumeSpec) -> None:
+    """A volume that is there is kept: it may hold somebody's data. A smaller one than asked is said, not grown."""
+    if spec.format != "qcow2" or spec.base:
+        return
+    with open(target, "rb") as file:
+        have = read_header(file, target.stat().st_size).virtual_bytes
+    if have < spec.size_bytes:
+        raise Conflict("volume-smaller", f"{target.name} is {shown(have)}, {shown(spec.size_bytes)} wanted")

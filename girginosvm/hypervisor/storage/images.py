@@ -1,0 +1,140 @@
+"""The image store: fetched, resumed, verified, looked at, and only then named."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import http.client
+import os
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO, Final
+from urllib.parse import urlsplit
+
+from girginosvm.core.errors import HostFault, Invalid
+from girginosvm.core.host import ImageFacts
+from girginosvm.core.units import shown
+from girginosvm.hypervisor import owners
+from girginosvm.hypervisor.storage.qcow2 import read_header
+
+_CHUNK: Final = 1024 * 1024
+_TIMEOUT_S: Final = 30.0
+Progress = Callable[[int, int], None]
+
+
+class StoreImages:
+    """Files in one directory; works without root too, so the fake host uses it as it is."""
+
+    async def inspect(self, path: Path) -> ImageFacts:
+        """See ``Images.inspect``."""
+        return await asyncio.to_thread(_inspect, path)
+
+    async def ensure(
+        self, source: str, target: Path, *, sha256: str, size_bytes: int, progress: Progress
+    ) -> ImageFacts:
+        """See ``Images.ensure``. What has arrived stays in ``<target>.part``, so that the next try goes on there."""
+        return await asyncio.to_thread(_ensure, source, target, sha256, size_bytes, progress)
+
+    async def remove(self, path: Path) -> None:
+        """See ``Images.remove``."""
+        path.unlink(missing_ok=True)
+        part(path).unlink(missing_ok=True)
+
+
+def part(target: Path) -> Path:
+    """Where an unfinished download lies."""
+    return target.with_name(target.name + ".part")
+
+
+def _inspect(path: Path) -> ImageFacts:
+    try:
+        size = path.stat().st_size
+        with open(path, "rb") as file:
+            header = read_header(file, size)
+            file.seek(0)
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as fault:
+        raise HostFault("image-unreadable", f"{path.name}: {fault.strerror}") from fault
+    owners.give(path, 0o640)
+    return ImageFacts("qcow2", header.virtual_bytes, size, digest)
+
+
+def _ensure(source: str, target: Path, sha256: str, size_bytes: int, progress: Progress) -> ImageFacts:
+    if target.exists():
+        facts = _inspect(target)
+        if facts.sha256 == sha256:
+            return facts
+    owners.directory(target.parent, 0o755)
+    arriving = part(target)
+    try:
+        _fetch(source, arriving, size_bytes, progress)
+        facts = _inspect(arriving)
+        if facts.sha256 != sha256 or facts.file_bytes != size_bytes:
+            raise Invalid("image-checksum", f"the bytes from {source} are not those that the catalogue promises")
+    except Invalid:
+        arriving.unlink(missing_ok=True)  # going on from wrong bytes would never end well
+        raise
+    except OSError as fault:
+        raise HostFault("image-fetch", f"{source}: {fault.strerror or fault}") from fault
+    owners.flush(arriving)
+    os.rename(arriving, target)
+    owners.flush(target.parent)
+    return facts
+
+
+def _fetch(source: str, arriving: Path, size: int, progress: Progress) -> None:
+    have = arriving.stat().st_size if arriving.exists() else 0
+    if have > size:
+        arriving.unlink()
+        have = 0
+    room = os.statvfs(arriving.parent)
+    free = room.f_bavail * room.f_frsize
+    if size - have > free:
+        raise HostFault("disk-full", f"the image needs {shown(size - have)} more, {shown(free)} are free")
+    with open(arriving, "ab") as out:
+        if source.startswith(("http://", "https://")):
+            _http(source, have, size, out, progress)
+        else:
+            with open(source, "rb") as file:
+                file.seek(have)
+                _copy(file.read, out, have, size, progress)
+
+
+def _copy(read: Callable[[int], bytes], out: BinaryIO, have: int, size: int, progress: Progress) -> None:
+    while chunk := read(_CHUNK):
+        have += len(chunk)
+        if have > size:
+            raise Invalid("image-checksum", f"more than the promised {size:,} bytes came")
+        out.write(chunk)
+        progress(have, size)
+    if have < size:
+        raise HostFault("image-cut-off", f"the source ended after {have:,} of {size:,} bytes; try again to go on")
+
+
+def _http(source: str, have: int, size: int, out: BinaryIO, progress: Progress) -> None:
+    with http_response(source, {"Range": f"bytes={have}-"} if have else {}) as answer:
+        if have and answer.status != 206:
+            out.truncate(0)
+            have = 0
+        _copy(answer.read, out, have, size, progress)
+
+
+def http_response(source: str, headers: dict[str, str]) -> http.client.HTTPResponse:
+    """GET without redirects: a mirror answers itself or not at all. The response closes its connection."""
+    place = urlsplit(source)
+    if place.scheme == "https":
+        context = ssl.create_default_context()
+        link: http.client.HTTPConnection = http.client.HTTPSConnection(
+            place.netloc, timeout=_TIMEOUT_S, context=context
+        )
+    else:
+        link = http.client.HTTPConnection(place.netloc, timeout=_TIMEOUT_S)
+    try:
+        link.request("GET", place.path or "/", headers={**headers, "Connection": "close"})
+        answer = link.getresponse()
+    except (OSError, http.client.HTTPException) as fault:
+        raise HostFault("mirror-away", f"{source}: {fault}") from fault
+    if answer.status not in (200, 206):
+        raise HostFault("mirror-refused", f"{source}: the mirror answered {answer.status} {answer.reason}")
+    return answer

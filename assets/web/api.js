@@ -1,0 +1,97 @@
+// Requests to the daemon. The bearer lives in memory and in this tab's sessionStorage, never in a cookie.
+import { t } from "./i18n.js";
+
+const KEY = "girginosvm.session";
+let session = read();
+
+function read() {
+  try { return JSON.parse(sessionStorage.getItem(KEY)); } catch { return null; }
+}
+
+function keep(value) {
+  session = value;
+  try {
+    if (value) sessionStorage.setItem(KEY, JSON.stringify(value));
+    else sessionStorage.removeItem(KEY);
+  } catch { /* without storage the session lasts as long as the page */ }
+}
+
+/** Why a request was not done: a sentence, a stable code, and what is wrong with which field. */
+export class Problem extends Error {
+  constructor(status, body) {
+    super(body.detail || body.title || t("problem.status", { status }));
+    this.status = status;
+    this.code = body.code ?? (body.type ?? "").split("/").pop();
+    this.hint = body.hint ?? "";
+    this.faults = body.faults ?? body.errors ?? [];
+  }
+}
+
+/** Who is signed in: `{name, token}` or null. */
+export const person = () => session;
+
+/** A key that makes a repeated command the same command. */
+export const newKey = () => crypto.randomUUID?.() ?? [...crypto.getRandomValues(new Uint8Array(16))].map((n) => n.toString(16).padStart(2, "0")).join("");
+
+function headers(more) {
+  const bearer = session ? { Authorization: `Bearer ${session.token}` } : {};
+  return { Accept: "application/json, application/problem+json", ...bearer, ...more };
+}
+
+async function problemOf(answer) {
+  let body = {};
+  try { body = await answer.json(); } catch { /* no JSON: the status has to say it */ }
+  if (answer.status === 401 && session) signOut();
+  return new Problem(answer.status, body);
+}
+
+/** The raw answer of a request, for streams. Throws Problem. */
+export async function open(path, { method = "GET", more = {}, body, signal } = {}) {
+  let answer;
+  try {
+    answer = await fetch(path, { method, headers: headers(more), body, signal, cache: "no-store", credentials: "omit" });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Problem(0, { detail: t("problem.offline"), code: "offline" });
+  }
+  if (!answer.ok) throw await problemOf(answer);
+  return answer;
+}
+
+/** The JSON body of an answer. */
+export async function get(path, signal) {
+  return (await open(path, { signal })).json();
+}
+
+/** A command. The same `key` twice is done once. */
+export async function send(method, path, body = {}, key = newKey()) {
+  const more = { "Content-Type": "application/json", "Idempotency-Key": key };
+  const answer = await open(path, { method, more, body: JSON.stringify(body) });
+  return answer.status === 204 ? null : answer.json();
+}
+
+/** All rows of a list, page by page. */
+export async function list(path, query = {}) {
+  const rows = [];
+  let cursor = "";
+  do {
+    const answer = await get(`${path}?${new URLSearchParams({ limit: "1000", ...query, ...(cursor ? { cursor } : {}) })}`);
+    rows.push(...answer.items);
+    cursor = query.limit ? "" : answer.next;
+  } while (cursor);
+  return rows;
+}
+
+/** Begin a session. Throws Problem when the words are wrong. */
+export async function signIn(name, password) {
+  const answer = await send("POST", "/v1/auth/login", { username: name, password });
+  keep({ name, token: answer.access_token ?? answer.token, refresh: answer.refresh_token ?? "" });
+}
+
+/** End the session here, and there when it can be reached. */
+export function signOut() {
+  const old = session;
+  keep(null);
+  if (old) fetch("/v1/auth/logout", { method: "POST", headers: { Authorization: `Bearer ${old.token}`, "Content-Type": "application/json" }, body: "{}", credentials: "omit" }).catch(() => {});
+  dispatchEvent(new Event("signed-out"));
+}

@@ -1,0 +1,110 @@
+// Making things: the form is the operation's schema, below it the same as a command line and as a REST call.
+import { get, newKey, send } from "../api.js";
+import { mebibytes, bytes, number, t } from "../i18n.js";
+import { complaint } from "../parts/dialog.js";
+import { h } from "../parts/dom.js";
+import { form } from "../parts/form.js";
+import { toast } from "../parts/toast.js";
+import { twins } from "../parts/twins.js";
+import { go, to } from "../router.js";
+import { rowsOf, soon, watch } from "../store.js";
+
+const byName = (kind, name) => [...rowsOf(kind).values()].find((row) => row.name === name);
+const bold = (text) => h("b", {}, text);
+
+function roomiest() {
+  const free = (node) => node.memory_mb - (node.memory_reserve_mb ?? 0) - node.memory_used_mb;
+  const node = [...rowsOf("nodes").values()].sort((a, b) => free(b) - free(a))[0];
+  return node && { node, free: Math.max(0, free(node)) };
+}
+
+// What a value will mean, beside its field.
+const CONSEQUENCES = {
+  image(name) {
+    const image = byName("images", name);
+    return image ? [t("fate.image", { version: image.version || "–", gib: number(image.min_disk_gb || image.virtual_gb) }), image.signed ? "" : ` ${t("fate.unsigned")}`] : t("fate.no-image");
+  },
+  vcpu(value) {
+    const best = roomiest();
+    return best && [bold(t("fate.cpus", { n: value ?? "–", all: number(best.node.cpus) })), ` ${t("fate.cpus.say", { node: best.node.name, used: number(best.node.vcpus ?? 0) })}`];
+  },
+  memory_mb(value) {
+    const best = roomiest();
+    return best && [bold(t("of", { used: mebibytes(Number(value) || 0), all: mebibytes(best.free) })), ` ${t("fate.memory", { node: best.node.name })}`];
+  },
+  disk_gb(value, all) {
+    const image = byName("images", all.image);
+    return value === 0 && image ? t("fate.disk.image", { gib: number(image.virtual_gb) }) : null;
+  },
+  pool(name) {
+    const pool = byName("pools", name);
+    return pool && [bold(bytes(pool.free_bytes)), ` ${t("fate.pool", { reserve: bytes(pool.reserved_bytes) })}`];
+  },
+  network(name) {
+    const net = byName("networks", name);
+    return net && [bold(number(net.free)), ` ${t("fate.network", { cidr: net.cidr, gateway: net.gateway || "–" })}`];
+  },
+};
+
+const DEEDS = {
+  machines: { action: "CreateVm", method: "POST", path: "/v1/vms", cli: "vm create", title: "vm.create.title", groups: ["what", "size", "network", "guest", "notes"], needs: ["images", "networks", "pools", "nodes", "vms"], list: "vms", button: "create.name", done: (answer) => to("machines", answer.vm) },
+  images: { action: "PullImage", method: "POST", path: "/v1/images/pull", cli: "image pull", title: "image.pull", groups: ["image"], needs: ["images"], list: "images", button: "pull.name", done: () => to("images") },
+  network: { action: "CreateNetwork", method: "POST", path: "/v1/networks", cli: "net create", title: "network.create", groups: ["network"], needs: ["networks"], list: "networks", button: "create.name", done: () => to("network") },
+  storage: { action: "CreatePool", method: "POST", path: "/v1/pools", cli: "storage pool create", title: "pool.create", groups: ["pool"], needs: ["pools"], list: "pools", button: "create.name", done: () => to("storage") },
+};
+
+/** The page that makes what lives in `room`. */
+export function create(room) {
+  const deed = DEEDS[room] ?? DEEDS.machines;
+  const element = h("div", { class: "page" }, h("div", { class: "head" }, h("h1", { class: "same" }, t(deed.title))), h("p", { class: "second" }, t("loading")));
+  let stops = deed.needs.map((kind) => watch(kind, () => sheet?.refill())), sheet = null;
+  get("/v1/schema").then((forms) => {
+    sheet = draw(element, deed, room, forms[deed.action].schema);
+  }).catch((problem) => element.lastChild.replaceWith(h("p", { class: "err", role: "alert" }, problem.message)));
+  return { element, crumbs: () => [[t(`place.${room}`), to(room)], [t("create"), ""]], close: () => go(to(room)), end() { stops.forEach((stop) => stop()); stops = []; } };
+}
+
+function draw(element, deed, room, schema) {
+  let key = newKey();
+  const wrong = complaint();
+  const pair = twins(deed);
+  const last = h("button", { type: "submit", class: "btn primary" });
+  const sheet = form(schema, { groups: deed.groups, consequences: CONSEQUENCES, changed: () => sheet && update() });
+  const say = h("p", { class: "say" });
+  const whole = h("form", { novalidate: true, onsubmit: submit }, wrong.box, sheet.element, pair.element,
+    h("div", { class: "form-foot" }, say, h("div", { class: "btns" }, h("a", { class: "btn", href: to(room) }, t("cancel")), last)));
+  element.lastChild.replaceWith(whole);
+  update();
+  sheet.focus();
+
+  function update() {
+    const values = sheet.values();
+    pair.show(values, sheet.schemas, key);
+    last.textContent = t(deed.button, { name: values.name || "…" });
+    const best = room === "machines" && roomiest();
+    say.textContent = best ? t("create.where", { node: best.node.name, free: mebibytes(best.free) }) : t("create.here");
+  }
+
+  async function submit(event) {
+    event.preventDefault();
+    last.disabled = true;
+    wrong.box.hidden = true;
+    try {
+      const values = sheet.values();
+      const answer = await send(deed.method, deed.path, values, key);
+      soon(deed.list, 0);
+      soon("operations", 0);
+      toast(t("said.create", { name: values.name }), "work");
+      go(deed.done(answer ?? {}));
+    } catch (problem) {
+      // Another try is another command: its body will differ.
+      key = newKey();
+      const faults = problem.faults.length ? problem.faults : problem.code === "name-taken" ? [{ pointer: "/name", detail: problem.message }] : [];
+      if (!sheet.faults(faults)) wrong.show(problem);
+      element.parentElement?.scrollTo(0, 0);
+      update();
+    }
+    last.disabled = false;
+  }
+  return sheet;
+}

@@ -1,0 +1,141 @@
+// One machine: what it needs first, then facts, disks, interfaces and what was done to it.
+import { get, list } from "../api.js";
+import { ago, mebibytes, moment, number, t } from "../i18n.js";
+import { h, icon, shape } from "../parts/dom.js";
+import { operationLine } from "../parts/drawer.js";
+import { menu } from "../parts/menu.js";
+import { badge, kindOf, wordOf } from "../parts/state.js";
+import { to } from "../router.js";
+import { rowsOf, watch, watchLink } from "../store.js";
+import * as power from "./power.js";
+import { serial } from "./serial.js";
+
+const TABS = ["summary", "serial", "history"];
+
+/** The detail; `visit(id, tab)` goes elsewhere, `visit()` closes. */
+export function machine(id, visit) {
+  let vm = rowsOf("vms").get(id) ?? null, more = null, tab = "summary", view = null, missing = null, asked = 0;
+  const head = h("div", { class: "detail-head" });
+  const tabs = h("nav", { class: "tabs", "aria-label": t("sections") });
+  const body = h("div", { class: "detail-body" });
+  const element = h("article", { class: "detail", id: "detail", tabindex: "-1", "aria-label": t("detail") }, head, tabs, body);
+
+  async function load() {
+    const mine = (asked += 1);
+    if (vm?.ours === false) return draw();
+    try {
+      const found = await get(`/v1/vms/${encodeURIComponent(id)}`);
+      if (mine !== asked) return;
+      [more, missing] = [found, null];
+    } catch (problem) {
+      if (mine !== asked) return;
+      missing = problem;
+    }
+    draw();
+  }
+
+  function draw() {
+    vm = rowsOf("vms").get(id) ?? more;
+    if (!vm) return nothing();
+    const sign = JSON.stringify([vm, more, tab, missing?.message]);
+    if (element.dataset.sign === sign) return;
+    element.dataset.sign = sign;
+    head.replaceChildren(...headOf(vm, visit));
+    tabs.replaceChildren(...TABS.map((one) => h("a", { class: "tab", href: to("machines", id, one), "aria-current": one === tab ? "page" : null }, t(`tab.${one}`))));
+    if (tab === "summary") body.replaceChildren(...summary(vm, more));
+    dispatchEvent(new Event("crumbs"));
+  }
+
+  function nothing() {
+    head.replaceChildren(...top(visit, h("span", {}, missing ? t("vm.gone") : t("loading"))));
+    tabs.replaceChildren();
+    body.replaceChildren(h("p", { class: "second" }, missing?.message ?? ""));
+  }
+
+  function show(name) {
+    tab = TABS.includes(name) ? name : "summary";
+    view?.end?.();
+    view = tab === "serial" ? serial(id) : tab === "history" ? history(id) : null;
+    if (view) body.replaceChildren(view.element);
+    draw();
+  }
+
+  const ends = [watch("vms", (changed) => (changed.has(id) ? load() : draw())), watch("images", () => {}),
+    watchLink((type, data) => type === "change" && data.events.some((event) => event.subject_id === id) && (view?.load?.(), load()))];
+  load();
+  return { element, show, end() { ends.forEach((one) => one()); view?.end?.(); } };
+}
+
+function top(visit, title) {
+  return [h("button", { type: "button", class: "btn quiet low back", onclick: () => visit() }, icon("left"), t("place.machines")),
+    h("h2", {}, title, h("span", { class: "btns" }, h("button", { type: "button", class: "btn square quiet low close", "aria-label": t("close"), title: t("close"), onclick: () => visit() }, icon("x"))))];
+}
+
+function headOf(vm, visit) {
+  const [back, title] = top(visit, [h("span", { class: "clip" }, vm.name), badge(vm.state)]);
+  return [back, title, h("p", { class: "say" }, [vm.project, vm.node && t("on-node", { node: vm.node })].filter(Boolean).join(" · ")), h("div", { class: "btns" }, deeds(vm, visit))];
+}
+
+function deed(text, say, run, primary = "") {
+  return h("button", { type: "button", class: `btn low ${primary}`, title: say, onclick: run }, primary && icon("start"), text);
+}
+
+function deeds(vm, visit) {
+  if (vm.ours === false) return [deed(t("adopt"), t("adopt.say", { name: vm.name }), () => power.adopt(vm))];
+  const on = ["running", "paused", "stopping"].includes(vm.state);
+  const more = h("button", { type: "button", class: "btn square low", "aria-label": t("more.for", { name: vm.name }), title: t("more.for", { name: vm.name }) }, icon("more"));
+  const buttons = on
+    ? [deed(t("stop"), t("stop.say", { name: vm.name }), () => power.shutDown(vm)), deed(t("reboot"), t("reboot.say", { name: vm.name }), () => power.reboot(vm))]
+    : [deed(t("start"), t("start.say", { name: vm.name }), () => power.start(vm), "primary")];
+  const hard = on || vm.desired === "on" ? [{ text: t("off"), icon: "power", deed: () => power.powerOff(vm) }, { text: t("reset"), icon: "reboot", deed: () => power.reset(vm) }, null] : [];
+  return [...buttons, ...menu(more, t("more.for", { name: vm.name }), [...hard, { text: t("destroy"), icon: "x", danger: true, deed: () => power.destroy(vm, visit) }])];
+}
+
+function verdict(vm) {
+  const kind = vm.problem ? "fault" : kindOf(vm.state);
+  const [bold, rest] = vm.problem ? [vm.problem.detail, t("problem.code", { code: vm.problem.code })]
+    : vm.ours === false ? [t("verdict.foreign"), vm.state_reason]
+    : [t(`verdict.${vm.desired === "on" ? (vm.state === "running" ? "on" : "to-on") : vm.state === "stopped" ? "off" : "to-off"}`, { node: vm.node, state: wordOf(vm.state) }), vm.state_reason];
+  const tint = ["fault", "attn"].includes(kind) ? kind : "";
+  return h("div", { class: `verdict ${tint}` }, shape(kind), h("p", {}, h("b", {}, bold), rest && ` ${rest}`));
+}
+
+const fact = (name, value, aside = "") => (value ? [h("dt", {}, name), h("dd", {}, value, aside && h("span", { class: "muted" }, ` · ${aside}`))] : []);
+
+function summary(vm, more) {
+  const agent = vm.state === "running" ? t(vm.agent ? "agent.yes" : "agent.no") : "";
+  const facts = h("dl", { class: "facts" },
+    fact(t("fact.size"), `${number(vm.vcpu)} vCPU, ${mebibytes(vm.memory_mb)}`), fact(t("col.disk"), vm.disk_gb ? `${number(vm.disk_gb)} GiB` : ""),
+    fact(t("col.address"), (vm.addresses ?? []).join(", ")), fact(t("place.network"), vm.network, (vm.macs ?? []).join(", ")),
+    fact(t("col.image"), vm.image), fact(t("fact.firmware"), vm.firmware?.toUpperCase(), vm.acceleration), fact(t("fact.agent"), agent),
+    fact(t("fact.tags"), more?.tags?.length ? more.tags.map((tag) => [h("span", { class: "tag" }, tag), " "]) : ""),
+    fact(t("fact.notes"), more?.notes), fact(t("fact.external"), more?.external_id),
+    fact(t("fact.created"), vm.created_at && h("time", { datetime: vm.created_at, title: moment(vm.created_at) }, ago(vm.created_at))), fact(t("fact.id"), h("span", { class: "mono" }, vm.id)));
+  return [verdict(vm), facts, more?.disks?.length && section(t("sec.disks"), more.disks.map((disk) => h("li", {}, h("span", { class: "mono wrap" }, disk.path), h("span", { class: "end" }, [`${number(disk.size_gb)} GiB`, disk.format, disk.pool].filter(Boolean).join(" · "))))),
+    more?.nics?.length && section(t("sec.nics"), more.nics.map((nic) => h("li", {}, h("span", {}, nic.address || t("nic.none"), " ", h("span", { class: "muted mono" }, nic.mac)), h("span", { class: "end" }, [nic.network, nic.bridge].filter(Boolean).join(" · "))))),
+    more?.operations?.length && h("section", { class: "sec" }, h("div", { class: "sec-head" }, h("h3", {}, t("sec.operations"))), h("ul", { class: "ops flat" }, more.operations.slice(0, 6).flatMap(operationLine)))].filter(Boolean);
+}
+
+function section(title, lines) {
+  return h("section", { class: "sec" }, h("div", { class: "sec-head" }, h("h3", {}, title)), h("ul", { class: "lines" }, lines));
+}
+
+function history(id) {
+  const element = h("ul", { class: "log", "aria-label": t("tab.history") }, h("li", {}, h("span", { class: "muted" }, t("loading"))));
+  async function load() {
+    try {
+      const rows = await list("/v1/events", { filter: `subject_id=${id}`, sort: "-index", limit: "200" });
+      element.replaceChildren(...(rows.length ? rows.map(eventLine) : [h("li", {}, h("span", { class: "muted" }, t("empty.history")))]));
+    } catch (problem) {
+      element.replaceChildren(h("li", {}, h("p", { class: "err" }, problem.message)));
+    }
+  }
+  load();
+  return { element, load };
+}
+
+/** One line of history. */
+export function eventLine(event) {
+  return h("li", {}, h("time", { datetime: event.at, title: moment(event.at) }, ago(event.at)),
+    h("p", {}, h("b", {}, event.text), h("span", { class: "by" }, ` · ${[event.actor, event.why].filter(Boolean).join(", ")}`)));
+}

@@ -1,0 +1,92 @@
+// Machines: the list, and beside it the one that is chosen.
+import { mebibytes, number, t } from "../i18n.js";
+import { empty } from "../parts/empty.js";
+import { h } from "../parts/dom.js";
+import { listPage } from "../parts/list.js";
+import { kindOf, stateMark, wordOf } from "../parts/state.js";
+import { go, here, to } from "../router.js";
+import { rowsOf } from "../store.js";
+import { machine } from "./machine.js";
+
+const bad = (vm) => Boolean(vm.problem) || ["fault", "attn", "unknown"].includes(kindOf(vm.state));
+
+/** The columns of machines; also on a node's page. */
+export const columns = () => [
+  { key: "state", label: t("col.state"), class: "k-state", value: (vm) => wordOf(vm.state), cell: (vm) => stateMark(vm.state) },
+  { key: "name", label: t("col.name"), class: "name k-name", head: true, value: (vm) => vm.name, cell: (vm) => vm.name },
+  { key: "address", label: t("col.address"), class: "k-a", value: (vm) => sortable(vm.addresses?.[0]), cell: (vm) => vm.addresses?.[0] ?? "" },
+  { key: "node", label: t("col.node"), class: "k-b", value: (vm) => vm.node, cell: (vm) => vm.node },
+  { key: "vcpu", label: t("col.vcpu"), class: "num", value: (vm) => vm.vcpu, cell: (vm) => number(vm.vcpu) },
+  { key: "memory", label: t("col.memory"), class: "num", value: (vm) => vm.memory_mb, cell: (vm) => mebibytes(vm.memory_mb) },
+  { key: "disk", label: t("col.disk"), class: "num p3", value: (vm) => vm.disk_gb, cell: (vm) => (vm.disk_gb ? `${number(vm.disk_gb)} GiB` : "–") },
+  { key: "image", label: t("col.image"), class: "p2", value: (vm) => vm.image, cell: (vm) => vm.image },
+  { key: "project", label: t("col.project"), class: "p4", value: (vm) => vm.project, cell: (vm) => vm.project },
+];
+
+function sortable(address) {
+  return (address ?? "").split(".").map((part) => part.padStart(3, "0")).join(".");
+}
+
+function foot(rows) {
+  const sum = (field) => rows.reduce((total, vm) => total + (vm[field] || 0), 0);
+  return [t(rows.length === 1 ? "vms.one" : "vms.n", { n: number(rows.length) }), `${number(sum("vcpu"))} vCPU`, mebibytes(sum("memory_mb"))];
+}
+
+/** The page; `rest` is what the address says after `machines`. */
+export function machines(rest) {
+  let detail = null, open = null, tab = "summary";
+  const list = listPage({
+    kind: "vms", title: t("place.machines"), columns: columns(), foot, sort: "name",
+    text: (vm) => [vm.name, vm.image, vm.project, vm.id, ...(vm.addresses ?? []), ...(vm.macs ?? []), ...(vm.tags ?? [])].join(" "),
+    views: [
+      { id: "all", label: t("view.all"), keep: () => true },
+      { id: "attention", label: t("view.attention"), keep: bad },
+      { id: "running", label: t("view.running"), keep: (vm) => vm.state === "running" },
+      { id: "foreign", label: t("view.foreign"), keep: (vm) => vm.ours === false },
+    ],
+    chips: [
+      { id: "state", label: t("col.state"), value: (vm) => vm.state, word: wordOf },
+      { id: "node", label: t("col.node"), value: (vm) => vm.node, word: (value) => value },
+    ],
+    open: (vm) => visit(vm.id), address: (vm) => to("machines", vm.id),
+    empty: () => empty(t("empty.vms"), t("empty.vms.say"), t("vm.create"), to("machines", "new")),
+    create: { text: t("vm.create"), short: t("create"), address: to("machines", "new") },
+  });
+  const element = h("div", { class: "split" }, list.element);
+
+  function visit(...parts) {
+    const query = here().query.toString();
+    go(to("machines", ...parts) + (query ? `?${query}` : ""));
+  }
+
+  function show([id = null, part = "summary"]) {
+    if (open !== id) {
+      detail?.end();
+      detail?.element.remove();
+      detail = id === null ? null : machine(id, visit);
+      if (detail) element.append(detail.element);
+    }
+    open = id;
+    tab = part;
+    element.classList.toggle("one", id !== null);
+    list.table.select(id);
+    detail?.show(tab);
+  }
+
+  show(rest);
+  return {
+    element, table: list.table, create: list.create,
+    crumbs: () => [[t("place.machines"), to("machines")], ...(open === null ? [] : [[rowsOf("vms").get(open)?.name ?? open, ""]])],
+    stay(name, next) {
+      if (name !== "machines" || next[0] === "new") return false;
+      show(next);
+      return true;
+    },
+    close() {
+      if (open === null) return;
+      visit();
+      list.table.grid.focus();
+    },
+    end() { list.end(); detail?.end(); },
+  };
+}

@@ -1,0 +1,32 @@
+// The door.
+import { signIn as begin } from "../api.js";
+import { t } from "../i18n.js";
+import { complaint } from "../parts/dialog.js";
+import { h, svg } from "../parts/dom.js";
+
+/** The page; `done()` when the session has begun. */
+export function signIn(corner, done) {
+  const wrong = complaint();
+  const name = h("input", { class: "in", name: "username", autocomplete: "username", required: true, spellcheck: "false", autocapitalize: "none" });
+  const password = h("input", { class: "in", name: "password", type: "password", autocomplete: "current-password", required: true });
+  const button = h("button", { type: "submit", class: "btn primary" }, t("sign-in"));
+  const form = h("form", { "aria-labelledby": "h-in", novalidate: true, onsubmit: submit },
+    h("p", { class: "brand" }, svg("svg", { "aria-hidden": "true" }, svg("use", { href: "icons.svg#i-mark" })), "girginosvm"),
+    h("h1", { id: "h-in" }, t("sign-in.title", { host: location.hostname })), h("p", { class: "say" }, t("sign-in.say")), wrong.box,
+    h("label", { class: "f" }, h("span", {}, t("sign-in.name")), name), h("label", { class: "f" }, h("span", {}, t("sign-in.password")), password), button);
+  async function submit(event) {
+    event.preventDefault();
+    button.disabled = true;
+    try {
+      await begin(name.value.trim(), password.value);
+      done();
+    } catch (problem) {
+      wrong.show(problem);
+      password.setAttribute("aria-invalid", "true");
+      password.value = "";
+      password.focus();
+    }
+    button.disabled = false;
+  }
+  return h("main", { class: "door" }, h("div", { class: "corner" }, corner), form, h("footer", {}, h("p", {}, t("sign-in.foot"))));
+}

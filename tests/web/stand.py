@@ -197,9 +197,9 @@ async def schema(_: web.Request) -> web.Response:
     from girginosvm.features import registry
     from girginosvm.http import openapi
 
-    found = next(getattr(registry, name) for name in ("REGISTRY", "registry", "build", "load") if hasattr(registry, name))
-    found = found() if callable(found) else found
-    return web.Response(body=msgspec.json.encode(openapi.forms(found)), content_type="application/json")
+
+
+    return web.Response(body=msgspec.json.encode(openapi.forms(registry.REGISTRY)), content_type="application/json")
 
 
 def app(machines: int) -> web.Application:

@@ -168,9 +168,9 @@ def problem(status: int, code: str, detail: str, faults: list[Any] | None = None
 async def guard(request: web.Request, handler: Any) -> web.StreamResponse:
     """No token, no answer; the panel's own headers on everything."""
     path = request.path
-    if path.startswith("/v1") and not path.startswith(("/v1/auth", "/v1/health")):
-        if request.headers.get("Authorization") != "Bearer good":
-            return problem(401, "token-invalid", "this token is not valid here, or no longer")
+    private = path.startswith("/v1") and not path.startswith(("/v1/auth", "/v1/health"))
+    if private and request.headers.get("Authorization") != "Bearer good":
+        return problem(401, "token-invalid", "this token is not valid here, or no longer")
     response: web.StreamResponse = await handler(request)
     return response
 
@@ -196,8 +196,6 @@ async def schema(_: web.Request) -> web.Response:
 
     from girginosvm.features import registry
     from girginosvm.http import openapi
-
-
 
     return web.Response(body=msgspec.json.encode(openapi.forms(registry.REGISTRY)), content_type="application/json")
 

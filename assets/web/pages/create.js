@@ -69,7 +69,8 @@ function draw(element, deed, room, schema) {
   const wrong = complaint();
   const pair = twins(deed);
   const last = h("button", { type: "submit", class: "btn primary" });
-  const sheet = form(schema, { groups: deed.groups, consequences: CONSEQUENCES, changed: () => sheet && update() });
+  let sheet = null;
+  sheet = form(schema, { groups: deed.groups, consequences: CONSEQUENCES, changed: () => sheet && update() });
   const say = h("p", { class: "say" });
   const whole = h("form", { novalidate: true, onsubmit: submit }, wrong.box, sheet.element, pair.element,
     h("div", { class: "form-foot" }, say, h("div", { class: "btns" }, h("a", { class: "btn", href: to(room) }, t("cancel")), last)));

@@ -6,6 +6,9 @@ import { to } from "../router.js";
 import { rowsOf, stateOf, watch } from "../store.js";
 import { capacityBar, nodeState } from "./lists.js";
 
+const MOST_SQUARES = 600;
+const MOST_LINES = 40;
+
 const fact = (name, value, aside = "") => (value ? [h("dt", {}, name), h("dd", {}, value, aside && h("span", { class: "muted" }, ` · ${aside}`))] : []);
 
 /** The page of the node called `name`. */
@@ -55,7 +58,7 @@ const squareOf = (vm) => h("a", { class: `sq ${kindOf(vm.state)}`, href: to("mac
 function machinesOf(machines) {
   const order = [...machines].sort((a, b) => a.name.localeCompare(b.name));
   const counts = Object.entries(Object.groupBy(order, (vm) => vm.state)).map(([state, rows]) => stateMark(state, `${number(rows.length)} ${wordOf(state).toLowerCase()}`));
-  const lines = order.slice(0, 40).map((vm) => h("li", {}, h("span", { class: "mark-cell" }, stateMark(vm.state)), h("a", { class: "strong clip", href: to("machines", vm.id) }, vm.name), h("span", { class: "second hide-n" }, vm.addresses?.[0] ?? ""), h("span", { class: "end" }, `${number(vm.vcpu)} vCPU, ${mebibytes(vm.memory_mb)}`)));
+  const lines = order.slice(0, MOST_LINES).map((vm) => h("li", {}, h("span", { class: "mark-cell" }, stateMark(vm.state)), h("a", { class: "strong clip", href: to("machines", vm.id) }, vm.name), h("span", { class: "second hide-n" }, vm.addresses?.[0] ?? ""), h("span", { class: "end" }, `${number(vm.vcpu)} vCPU, ${mebibytes(vm.memory_mb)}`)));
   return h("section", { class: "sec" }, h("div", { class: "sec-head" }, h("h2", {}, t("place.machines")), h("span", {}, number(machines.length)), h("span", { class: "end" }, h("a", { class: "link", href: `${to("machines")}?node=${encodeURIComponent(machines[0]?.node ?? "")}` }, t("node.list")))),
-    machines.length ? [h("div", { class: "squares", role: "group", "aria-label": t("node.squares") }, order.slice(0, 2000).map(squareOf)), h("p", { class: "legend" }, counts), h("ul", { class: "lines machines" }, lines)] : h("p", { class: "second pad" }, t("node.empty")));
+    machines.length ? [h("div", { class: "squares", role: "group", "aria-label": t("node.squares") }, order.slice(0, MOST_SQUARES).map(squareOf)), h("p", { class: "legend" }, counts), h("ul", { class: "lines machines" }, lines)] : h("p", { class: "second pad" }, t("node.empty")));
 }

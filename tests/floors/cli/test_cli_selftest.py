@@ -26,3 +26,8 @@ def test_the_compiler_is_told_about_every_package() -> None:
 
 def test_the_self_test_passes_from_the_sources(capsys: pytest.CaptureFixture[str]) -> None:
     assert selftest.main([]) == 0, capsys.readouterr().err
+
+
+def test_the_self_test_fails_when_a_module_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert selftest.main(["girginosvm.core.units", "girginosvm.core.left_out"]) == 1
+    assert "girginosvm.core.left_out" in capsys.readouterr().err

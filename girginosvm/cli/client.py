@@ -40,7 +40,10 @@ class _Unix(http.client.HTTPConnection):
 
 
 class Client:
-    """Asks one agent. ``url`` empty: the Unix socket at ``socket_path``, where root needs no token."""
+    """Asks one agent. ``url`` empty: the Unix socket at ``socket_path``, where root needs no token.
+
+    ``ca``: the only one to trust. Without it the system's are, and ``own_ca``, the CA of the node we run on.
+    """
 
     def __init__(
         self,
@@ -49,6 +52,7 @@ class Client:
         url: str = "",
         token: str = "",
         ca: str = "",
+        own_ca: str = "",
         deadline_s: float = _DEADLINE_S,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -56,6 +60,7 @@ class Client:
         self._url = url.rstrip("/")
         self._token = token
         self._ca = ca
+        self._own_ca = own_ca
         self._deadline_s = deadline_s
         self._pause = pause
 
@@ -142,6 +147,8 @@ class Client:
         file = self._ca or (_SYSTEM_CA if os.path.exists(_SYSTEM_CA) else None)
         try:
             context = ssl.create_default_context(cafile=file)
+            if not self._ca and self._own_ca and os.path.exists(self._own_ca):
+                context.load_verify_locations(self._own_ca)
         except (OSError, ssl.SSLError) as fault:
             raise Trouble("Invalid", "ca-unreadable", f"cannot read the CA file {file}: {fault}") from fault
         return http.client.HTTPSConnection(parts.hostname, parts.port or 1996, timeout=timeout, context=context)

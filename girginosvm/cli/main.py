@@ -103,6 +103,7 @@ class Counter:
             url=options._url or ("" if options._socket else said.get("GIRGINOSVM_API", "")),
             token=token,
             ca=options._ca or said.get("GIRGINOSVM_API_CA", ""),
+            own_ca=os.path.join(root, "var/lib/girginosvm/pki/ca.crt"),
         )
 
     def _remote(self, request: verbs.Request, client: Client) -> int:

@@ -96,6 +96,17 @@ def test_another_ca_is_refused_before_the_token_leaves(
     assert "--ca" in caught.value.hint
 
 
+def test_on_a_node_its_own_ca_is_trusted_unless_another_is_asked_for(
+    node: tuple[str, Path, list[str | None]], tmp_path: Path
+) -> None:
+    url, own, tokens = node
+    assert Client("", url=url, own_ca=str(own)).get("/v1/health").value == {}
+    other, _ = certificate(tmp_path, "other")
+    with pytest.raises(Trouble):
+        Client("", url=url, ca=str(other), own_ca=str(own)).get("/v1/health")
+    assert tokens == [None]
+
+
 def test_a_certificate_for_another_name_is_refused(node: tuple[str, Path, list[str | None]]) -> None:
     url, ca, tokens = node
     with pytest.raises(Trouble) as caught:

@@ -50,7 +50,9 @@ def _verb(kind: type[Request]) -> dict[str, Any]:
     words = extra_of(kind)
     info = inspect.type_info(kind)
     assert isinstance(info, inspect.StructType)
-    way = "command" if issubclass(kind, Command) else "stream" if issubclass(kind, Stream) else "query"
+    # A stream with an answer type has JSON on both sides: for the command line it is an ordinary request.
+    written = issubclass(kind, Stream) and action.answers is None
+    way = "stream" if written else "command" if issubclass(kind, Command) or action.method != "GET" else "query"
     verb: dict[str, Any] = {
         "cli": action.cli,
         "method": action.method,

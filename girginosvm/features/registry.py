@@ -3,10 +3,11 @@
 from typing import Final
 
 from girginosvm.core.manifest import Registry
-from girginosvm.features import cluster, event, image, network, node, operation, storage, vm
+from girginosvm.features import auth, cluster, event, image, network, node, operation, storage, vm
 
 REGISTRY: Final = Registry(
     (
+        auth.MANIFEST,
         cluster.MANIFEST,
         node.MANIFEST,
         storage.MANIFEST,

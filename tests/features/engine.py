@@ -42,6 +42,8 @@ class Engine:
         self.path = Path(self._dir.name, "state.db")
         self.machine = Machine(self.path, REGISTRY, Log(), incarnation="test")
         self._numbers = itertools.count(1)
+        # Tests move the log's clock by this.
+        self.ahead_ms = 0
         self.reader_db = dbs.open_reader(self.path)
 
     def run(
@@ -49,7 +51,7 @@ class Engine:
     ) -> Any:
         """The command's value as plain data, or its problem raised."""
         index = next(self._numbers)
-        at_ms = 1_800_000_000_000 + index
+        at_ms = 1_800_000_000_000 + index + self.ahead_ms
         envelope = Envelope(
             request_id or ids.uuid7(at_ms, index.to_bytes(10)), actor, "", type(command).__name__,
             type(command).action.version, msgspec.Raw(codec.encode(command)), key, b"",

@@ -66,6 +66,7 @@ class Link:
         self.uri = uri
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="libvirt")
         self._connection: libvirt.virConnect | None = None
+        self._callbacks: list[int] = []
         self._opening = asyncio.Lock()
         self._listeners: set[asyncio.Queue[DomainEvent]] = set()
         self._reconnecting: asyncio.Task[None] | None = None
@@ -104,7 +105,7 @@ class Link:
         connection, self._connection = self._connection, None
         if connection is not None:
             with contextlib.suppress(libvirt.libvirtError, HostFault):
-                await self._threaded("closing", lambda: _release(connection), 5)
+                await self._threaded("closing", lambda: _release(connection, self._callbacks), 5)
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def _threaded(self, doing: str, work: Callable[[], AnswerT], timeout_s: float) -> AnswerT:
@@ -135,12 +136,14 @@ class Link:
         with contextlib.suppress(libvirt.libvirtError):  # local drivers have no wire to keep alive
             connection.setKeepAlive(_KEEPALIVE_S, _KEEPALIVE_COUNT)
         connection.registerCloseCallback(self._on_close, None)
-        for kind, callback in (
-            (libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._on_lifecycle),
-            (libvirt.VIR_DOMAIN_EVENT_ID_REBOOT, self._on_reboot),
-            (libvirt.VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE, self._on_agent),
-        ):
+        self._callbacks = [
             connection.domainEventRegisterAny(None, kind, callback, None)
+            for kind, callback in (
+                (libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._on_lifecycle),
+                (libvirt.VIR_DOMAIN_EVENT_ID_REBOOT, self._on_reboot),
+                (libvirt.VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE, self._on_agent),
+            )
+        ]
         return connection
 
     # Called in libvirt's thread:
@@ -196,7 +199,11 @@ def _alive(connection: Any) -> bool:
         return False
 
 
-def _release(connection: Any) -> None:
+def _release(connection: Any, callbacks: list[int]) -> None:
+    """Callbacks hold the connection: with one left, close() would not close it."""
+    for callback in callbacks:
+        with contextlib.suppress(libvirt.libvirtError):
+            connection.domainEventDeregisterAny(callback)
     with contextlib.suppress(libvirt.libvirtError):
         connection.unregisterCloseCallback()
     connection.close()

@@ -33,14 +33,16 @@ def command(*words: str) -> list[str]:
     return [sys.executable, "-m", "girginosvm", *words]
 
 
-async def supervise(names: tuple[str, ...], rest: list[str], log: Log) -> int:
+async def supervise(
+    names: tuple[str, ...], rest: list[str], log: Log, *, extra: dict[str, list[str]] | None = None
+) -> int:
     """Run ``names`` until SIGTERM or SIGINT; then end them in the opposite order."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for sign in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(sign, stop.set)
     pids: dict[str, int] = {}
-    tasks = [asyncio.create_task(_keep(name, rest, pids, log)) for name in names]
+    tasks = [asyncio.create_task(_keep(name, [*rest, *(extra or {}).get(name, [])], pids, log)) for name in names]
     await stop.wait()
     for name, task in zip(reversed(names), reversed(tasks), strict=True):
         task.cancel()

@@ -16,9 +16,20 @@ _LAST_S: Final = 60.0
 class Reconciler(Protocol):
     """Reads both sides anew when woken; takes no input."""
 
-    name: str
-    wakes_on: tuple[str, ...]
-    resync_s: float
+    @property
+    def name(self) -> str:
+        """The room."""
+        ...
+
+    @property
+    def wakes_on(self) -> tuple[str, ...]:
+        """Tables whose change wakes it."""
+        ...
+
+    @property
+    def resync_s(self) -> float:
+        """Seconds between rounds when nothing changes."""
+        ...
 
     async def reconcile(self) -> float | None:
         """One round; answers seconds until it wants the next one, None: at the next change."""

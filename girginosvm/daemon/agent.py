@@ -1,0 +1,254 @@
+"""``girginosvm agent``: HTTP, reconcilers, libvirt. Reads the database itself, proposes over the socket.
+
+``--dev`` runs the supervisor of both processes; ``--fake-host`` a host in a file, without root.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import re
+import signal
+import socket
+from pathlib import Path
+from typing import Any
+
+from girginosvm import __version__
+from girginosvm.core import points, settings
+from girginosvm.core.access import Actor, Role
+from girginosvm.core.action import Command
+from girginosvm.core.clock import SystemChance, SystemClock
+from girginosvm.core.errors import Conflict, Problem
+from girginosvm.core.log import Log
+from girginosvm.core.settings import Settings
+from girginosvm.daemon import dev
+from girginosvm.daemon.desk import LocalDesk, Watch
+from girginosvm.daemon.execute import Answer, Executor
+from girginosvm.daemon.host import open_host, pull
+from girginosvm.daemon.reconcile import Loop
+from girginosvm.daemon.secrets import hash_password, load_key
+from girginosvm.daemon.signin import SignIn
+from girginosvm.features.cluster.commands import FoundCluster
+from girginosvm.features.event import queries as events
+from girginosvm.features.image.commands import PullImage
+from girginosvm.features.image.reconciler import ImageReconciler
+from girginosvm.features.network.reconciler import NetworkReconciler
+from girginosvm.features.node.reconciler import NodeReconciler
+from girginosvm.features.registry import REGISTRY
+from girginosvm.features.site import Site
+from girginosvm.features.storage.reconciler import StorageReconciler
+from girginosvm.features.vm.reconciler import VmReconciler
+from girginosvm.http.desk import Answer as Shown
+from girginosvm.http.desk import Caller
+from girginosvm.http.events import Change as Published
+from girginosvm.http.events import Hub
+from girginosvm.http.server import Door, application
+from girginosvm.http.tls import Identity
+from girginosvm.raft.alone import Change
+from girginosvm.raft.propose import Client
+from girginosvm.state.reader import Reader, Readers
+
+FIRST_ADMIN = "admin@local"
+_FOUND_S = 60.0
+
+
+class Desk(LocalDesk):
+    """The whole desk: this node's executor and files, and sign-in."""
+
+    signin: SignIn
+
+    async def caller(self, token: str, address: str) -> Caller:
+        """See ``http.Desk.caller``."""
+        return await self.signin.caller(token, address)
+
+    async def perform(self, stream: Any, caller: Caller) -> Shown:
+        """See ``http.Desk.perform``."""
+        return await self.signin.perform(stream, caller)
+
+
+class Agent:
+    """One life of the process; ``run`` composes, serves, and takes apart."""
+
+    def __init__(self, config: Settings, log: Log) -> None:
+        self._config = config
+        self._log = log
+        self._clock, self._chance = SystemClock(), SystemChance()
+        self._watch = Watch()
+        self._heard: asyncio.Queue[Change | None] = asyncio.Queue()
+        self._loops: list[Loop] = []
+        self._readers = Readers(config.path("db", "state.db"))
+        self._client = Client(config.run_path("raft.sock"), release=__version__, changed=self._heard.put, log=log)
+
+    async def run(self) -> int:
+        """Until SIGTERM or SIGINT, or until a part that must live has died."""
+        stop = asyncio.Event()
+        for sign in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(sign, stop.set)
+        async with asyncio.TaskGroup() as group:
+            line = group.create_task(self._client.run())
+            waiter = group.create_task(stop.wait())
+            served = group.create_task(self._serve(group))
+            await asyncio.wait({waiter, served}, return_when=asyncio.FIRST_COMPLETED)
+            if served.done() and not served.cancelled():
+                served.result()
+                await waiter
+            for task in (line, served, *self._tasks):
+                task.cancel()
+            await self._close()
+        return 0
+
+    _tasks: tuple[asyncio.Task[Any], ...] = ()
+    _doors: tuple[Door, ...] = ()
+
+    async def _serve(self, group: asyncio.TaskGroup) -> None:
+        await self._heard.get()  # the first line to the raft process: its database and our member id are there
+        key = load_key(self._config.path("pki", "cluster.key"), self._chance)
+        executor = Executor(
+            REGISTRY, self._readers, self._client.propose, key=key, hash_password=hash_password, clock=self._clock,
+            chance=self._chance,
+        )  # fmt: skip
+        self._host = open_host(self._config)
+        member = self._client.member
+        speaker = Actor(kind="node", id=f"node:{member}", name=_node_name(self._config), role=Role.ADMIN)
+
+        async def say(command: Command, actor: Actor = speaker) -> Answer:
+            return await executor.command(command, actor)
+
+        site = Site(
+            node=member, settings=self._config, host=self._host, read=self._readers.read, say=say,
+            unseal=key.unseal, clock=self._clock, log=self._log, progress={},
+        )  # fmt: skip
+        executor.prepares[PullImage] = lambda asked: pull(asked, site)
+        desk = Desk(executor, site, self._watch, self._clock, self._chance)
+        desk.signin = SignIn(read=self._readers.read, say=say, clock=self._clock, chance=self._chance)
+        state = await self._readers.read(lambda reader: (reader.incarnation, reader.applied_index))
+        hub = Hub(*state)
+        await self._watch.moved(state[1])
+        self._tasks = (group.create_task(self._listen(hub)),)
+        await self._found(desk, say)
+        self._reconcile(site, group)
+        await self._open(desk, hub)
+        await self._follow_host()
+
+    async def _listen(self, hub: Hub) -> None:
+        """Changes from the raft process: to whoever waits for an index, to the reconcilers, to the live streams."""
+        while True:
+            change = await self._heard.get()
+            if change is None:
+                state = await self._readers.read(lambda reader: (reader.incarnation, reader.applied_index))
+                if state[1] > hub.index:
+                    hub.restart(*state)
+                await self._watch.moved(state[1])
+                tables: tuple[str, ...] = ()
+            else:
+                await self._watch.moved(change.index)
+                await self._publish(hub, change)
+                tables = change.tables or ("none",)
+            for loop in self._loops:
+                loop.changed(tables)
+
+    async def _publish(self, hub: Hub, change: Change) -> None:
+        def fetch(reader: Reader) -> tuple[Any, ...]:
+            return tuple(event for event in events.since(reader, change.index - 1) if event.index == change.index)
+
+        lines = await self._readers.read(fetch) if "event" in change.tables else ()
+        hub.publish(Published(change.index, change.tables, lines))
+
+    async def _found(self, desk: Desk, say: Any) -> None:
+        pool = self._config.path("storage").relative_to(self._config.root)
+        try:
+            await say(FoundCluster(pool_path=f"/{pool}", reserve_percent=self._config.reserve_pool_percent))
+            self._log.info("cluster.founded")
+        except Conflict as known:
+            if known.code != "founded":
+                raise
+        password = await desk.signin.first_administrator(FIRST_ADMIN)
+        if password:
+            once = self._config.path("pki", "first-password")
+            _private(once, f"{password}\n")
+            self._log.info("auth.first-administrator", email=FIRST_ADMIN, password_file=str(once))
+        token = self._config.token or self._config.advertise_panel_token
+        if token:
+            await desk.signin.cluster_token(token)
+
+    def _reconcile(self, site: Site, group: asyncio.TaskGroup) -> None:
+        rooms = (
+            NodeReconciler(site, _node_name(self._config)), StorageReconciler(site), NetworkReconciler(site),
+            ImageReconciler(site), VmReconciler(site),
+        )  # fmt: skip
+        self._loops = [Loop(room, self._log) for room in rooms]
+        self._tasks += tuple(group.create_task(loop.run()) for loop in self._loops)
+
+    async def _open(self, desk: Desk, hub: Hub) -> None:
+        app = application(REGISTRY, desk, hub, self._log, assets=Path(__file__).parents[2] / "assets")
+        door = Door(app)
+        self._doors = (door,)
+        await door.unix(self._config.run_path("agent.sock"))
+        identity = Identity(self._config.path("pki"))
+        names = {socket.gethostname(), _node_name(self._config), *(await self._host.facts.observe()).addresses}
+        identity.ensure(sorted(names))
+        port = await door.tcp(self._config.bind, self._config.port, identity.context())
+        self._log.info("agent.up", port=port, ca_sha256=identity.fingerprint(), fake_host=self._config.fake_host)
+
+    async def _follow_host(self) -> None:
+        """libvirt's events: something happened to a machine, so the vm room looks again. Guests' taps and bridges
+        change with them, so the network room looks too."""
+        async for event in self._host.domains.events():
+            self._log.debug("host.event", machine=event.id, what=event.what)
+            for loop in self._loops:
+                if loop.reconciler.name in ("vm", "network"):
+                    loop.wake()
+
+    async def _close(self) -> None:
+        for door in self._doors:
+            await door.close()
+        if hasattr(self, "_host"):
+            await self._host.close()
+        self._readers.close()
+
+
+def _private(path: Path, text: str) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with open(handle, "w", encoding="utf-8") as out:
+        out.write(text)
+
+
+def _node_name(config: Settings) -> str:
+    """The node's name: as set, or the host's, made fit for a name (RFC 1123 2.1)."""
+    raw = config.node_name or socket.gethostname().split(".")[0]
+    return re.sub(r"[^a-z0-9-]+", "-", raw.lower()).strip("-")[:63] or "node"
+
+
+def main(argv: list[str]) -> int:
+    """Parse, load the settings, run or supervise; problems end the process with their own exit code."""
+    parser = argparse.ArgumentParser(prog="girginosvm agent", description="The agent of this node.")
+    parser.add_argument("--root", default="/", help="where /etc, /var/lib and /run lie")
+    parser.add_argument("--dev", action="store_true", help="run every process of a node, without systemd")
+    parser.add_argument("--fake-host", action="store_true", help="machines that are only played; needs no root")
+    parser.add_argument("--port", type=int, help="TLS port of the panel and the API (default 1996)")
+    parser.add_argument(dev.CHILD_FLAG, type=int, dest="parent", help=argparse.SUPPRESS)
+    known = parser.parse_args(argv)
+    root = str(Path(known.root).resolve())
+    log = Log()
+    os.umask(0o022)
+    try:
+        config = settings.load(root, os.environ, port=known.port, fake_host=known.fake_host or None)
+        if config.fake_host:
+            log.warning("host.fake", meaning="NO REAL MACHINES: everything about the host is played from a file")
+        if known.dev:
+            return asyncio.run(_supervise(known, root, log))
+        if known.parent:
+            dev.die_with(known.parent)
+        points.name_process("agent")
+        return asyncio.run(Agent(config, Log(level=config.log_level).bind(process="agent")).run())
+    except Problem as problem:
+        log.error("agent.refused", code=problem.code, detail=problem.detail, hint=problem.hint)
+        return type(problem).exit_code
+
+
+async def _supervise(known: argparse.Namespace, root: str, log: Log) -> int:
+    extra = {
+        "agent": [*(["--fake-host"] if known.fake_host else []), *(["--port", str(known.port)] if known.port else [])]
+    }
+    return await dev.supervise(("raft", "agent"), ["--root", root], log, extra=extra)

@@ -1,0 +1,33 @@
+"""Which host an agent has, and what it looks up there before a command may enter the log."""
+
+from __future__ import annotations
+
+from girginosvm.core.action import Command
+from girginosvm.core.settings import Settings
+from girginosvm.features.image.commands import PullImage, RecordImage
+from girginosvm.features.site import Site
+from girginosvm.hypervisor.ports import Host
+from girginosvm.hypervisor.storage.catalogue import offer
+
+
+def open_host(config: Settings) -> Host:
+    """The real one, or the fake one when it was asked for. libvirt is imported only when it is used."""
+    if config.fake_host:
+        from girginosvm.hypervisor.fake.host import FakeHost
+
+        return FakeHost(config.path("fake-host.json"))
+    from girginosvm.hypervisor.libvirt.host import RealHost
+
+    return RealHost(config.libvirt_uri, node_name=config.node_name)
+
+
+async def pull(asked: PullImage, site: Site) -> Command:
+    """What the catalogue says of the image, as the command that the log keeps."""
+    mirror = asked.source or site.settings.image_mirror
+    found = await offer(mirror, asked.name, trust_key=site.settings.image_trust_key, insecure=asked.insecure)
+    image = found.image
+    return RecordImage(
+        name=image.name, node=site.node, source=found.source, sha256=image.sha256, size_bytes=image.size,
+        virtual_bytes=image.virtual_size, format=image.format, version=image.version, min_disk_gb=image.min_disk_gb,
+        firmware=image.firmware, signed=found.signed,
+    )  # fmt: skip

@@ -96,12 +96,12 @@ def tell(host: LabHost, address: str, seconds: float) -> None:
 
 
 def password(host: LabHost) -> str:
-    """The first administrator and the one-time password, as the agent said them in its log."""
-    found = re.findall(rb'"(email|password)": ?"([^"]+)"', _log(host))
-    words = {key.decode(): text.decode() for key, text in found}
-    if "password" not in words:
+    """How the first administrator signs in: the agent keeps the one-time password in a file that only root reads."""
+    file = host.root / "var/lib/girginosvm/pki/first-password"
+    told = re.search(rb'first-administrator.*?email[^a-z]+([^\s",]+)', _log(host))
+    if told is None or not file.exists():
         return f"see {host.state}/agent.log"
-    return f"{words.get('email', 'admin')} with the one-time password {words['password']}"
+    return f"{told[1].decode()} with the one-time password {file.read_text().strip()}"
 
 
 def _log(host: LabHost) -> bytes:

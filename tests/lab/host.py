@@ -229,6 +229,18 @@ class LabHost:
                     found.append(int(entry.name))
         return found
 
+    def commands(self) -> dict[int, list[str]]:
+        """What runs in the host, with its words: a process that ends while we look is not there."""
+        found = {}
+        for pid in self.processes():
+            with contextlib.suppress(OSError):
+                found[pid] = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+        return found
+
+    def emulators(self) -> list[int]:
+        """The pids of QEMU."""
+        return [pid for pid, words in self.commands().items() if "qemu-system" in words[0]]
+
     # -- inside
 
     def _run(self, argv: list[str], check: bool, timeout: float) -> subprocess.CompletedProcess[str]:

@@ -36,6 +36,10 @@ class Product:
 
     def prepare(self, images: dict[str, Path]) -> None:
         """A signed mirror with ``images`` and settings that trust it."""
+        for name in ("var", "var/lib", "var/lib/girginosvm", "run", "run/girginosvm"):
+            # As the package makes them: QEMU's user passes through to its own files.
+            (self.host.root / name).mkdir(exist_ok=True)
+            (self.host.root / name).chmod(0o711)
         folder = self.host.root / "mirror"
         key = mirror.write(folder, images)
         etc = self.host.root / "etc/girginosvm"
@@ -51,7 +55,7 @@ class Product:
         self.wait()
 
     def wait(self) -> None:
-        """Until the agent answers on its Unix socket."""
+        """Until the agent answers on its Unix socket and its node has described itself."""
         until(self._answers, 60, f"the agent, see {self.host.state}/agent.log")
 
     def _answers(self) -> bool:
@@ -60,10 +64,9 @@ class Product:
             log = (self.host.state / "agent.log").read_text(errors="replace")
             raise LabFault(f"the agent ended:\n{log[-3000:]}")
         try:
-            self("node", "list")
+            return bool(self("node", "list"))
         except Refused:
             return False
-        return True
 
     def __call__(self, *words: str, timeout: float = 120) -> Any:
         """Run a verb as local root from outside the host; its answer. Refused when it is none."""
@@ -99,12 +102,8 @@ class Product:
 
     def pids(self, *words: str) -> list[int]:
         """The host's processes whose command line has all of ``words``."""
-        found = []
-        for pid in self.host.processes():
-            line = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
-            if all(word in line for word in words):
-                found.append(pid)
-        return found
+        commands = self.host.commands().items()
+        return [pid for pid, line in commands if all(word in line for word in words)]
 
     def kill(self, process: str) -> None:
         """SIGKILL to ``raft`` or ``agent`` (not to the supervisor), which is then started again."""

@@ -77,8 +77,7 @@ def test_the_tiny_guest_boots_and_answers_from_another_namespace(host: LabHost, 
     assert host.fetch(ADDRESS) == "tiny proof"
     assert host.fetch(ADDRESS, "/seeded") == "seeded"
     until(lambda: '"return"' in virsh(host, "qemu-agent-command", "proof", '{"execute":"guest-ping"}'), 10, "the agent")
-    emulators = [pid for pid in host.processes() if b"qemu-system" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-    assert [Path(f"/proc/{pid}").stat().st_uid != 0 for pid in emulators] == [True]
+    assert [Path(f"/proc/{pid}").stat().st_uid != 0 for pid in host.emulators()] == [True]
     virsh(host, "shutdown", "proof", "--mode", "acpi")
     until(lambda: virsh(host, "domstate", "proof") == "shut off", 60, "the power button to work")
     assert not host.pings(ADDRESS)

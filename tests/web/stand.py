@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from aiohttp import web
 
 ROOT = Path(__file__).resolve().parents[2]
 PAYLOAD = '"><img src=x onerror=document.title=1>'
-NOW = "2026-11-24T20:14:05Z"
+NOW = (datetime.now(UTC) - timedelta(seconds=95)).isoformat()
 
 
 def machine(n: int) -> dict[str, Any]:
@@ -200,15 +201,13 @@ async def schema(_: web.Request) -> web.Response:
     return web.Response(body=msgspec.json.encode(openapi.forms(registry.REGISTRY)), content_type="application/json")
 
 
-def app(machines: int) -> web.Application:
+def app(stand: Stand) -> web.Application:
     """The whole of it."""
-    stand = Stand(machines)
     made = web.Application(middlewares=[guard])
-    made["stand"] = stand
     made.on_response_prepare.append(headers)
     made.router.add_post("/v1/auth/login", login)
-    made.router.add_post("/v1/auth/logout", lambda _: _empty())
-    made.router.add_get("/v1/health", lambda _: _health())
+    made.router.add_post("/v1/auth/logout", _empty)
+    made.router.add_get("/v1/health", _health)
     made.router.add_get("/v1/schema", schema)
     made.router.add_get("/v1/events/stream", stand.stream)
     made.router.add_get("/v1/vms/{id}/serial", stand.serial)
@@ -217,22 +216,22 @@ def app(machines: int) -> web.Application:
     made.router.add_delete("/v1/vms/{id}", stand.change)
     made.router.add_get("/v1/{kind}", stand.list)
     made.router.add_get("/v1/{kind}/{id}", stand.show)
-    made.router.add_get("/", lambda _: _index())
+    made.router.add_get("/", _index)
     made.router.add_static("/", ROOT / "assets" / "web")
     return made
 
 
-async def _empty() -> web.Response:
+async def _empty(_: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
-async def _health() -> web.Response:
+async def _health(_: web.Request) -> web.Response:
     return web.json_response({"node": "n1", "version": "0.1.0"})
 
 
-async def _index() -> web.FileResponse:
+async def _index(_: web.Request) -> web.FileResponse:
     return web.FileResponse(ROOT / "assets" / "web" / "index.html")
 
 
 if __name__ == "__main__":
-    web.run_app(app(int(sys.argv[2])), host="127.0.0.1", port=int(sys.argv[1]), print=lambda _: None)
+    web.run_app(app(Stand(int(sys.argv[2]))), host="127.0.0.1", port=int(sys.argv[1]), print=lambda _: None)

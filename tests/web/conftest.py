@@ -1,0 +1,119 @@
+"""A stand-in daemon with 10,000 machines, and Chromium before it."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+HERE = Path(__file__).parent
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+
+
+def _stand() -> Any:
+    spec = importlib.util.spec_from_file_location("panel_stand", HERE / "stand.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class Running:
+    """The stand-in in a thread of its own."""
+
+    def __init__(self, machines: int) -> None:
+        module = _stand()
+        self.stand = module.Stand(machines)
+        self.app = module.app(self.stand)
+        self.loop = asyncio.new_event_loop()
+        self.url = ""
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        assert self._ready.wait(10)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        self.runner = web.AppRunner(self.app, shutdown_timeout=0.1)
+        self.loop.run_until_complete(self.runner.setup())
+        site = web.TCPSite(self.runner, "127.0.0.1", 0)
+        self.loop.run_until_complete(site.start())
+        self.url = f"http://127.0.0.1:{self.runner.addresses[0][1]}/"
+        self._ready.set()
+        self.loop.run_forever()
+
+    def change(self, vm: str, **fields: Any) -> None:
+        """A machine changes at the daemon."""
+
+        def do() -> None:
+            self.stand.world["vms"][vm] = {**self.stand.world["vms"][vm], **fields}
+            event = {"id": "e", "noun": "vm", "subject_id": vm, "text": "", "kind": "", "actor": ""}
+            self.stand.publish("vm", [event])
+
+        self.loop.call_soon_threadsafe(do)
+
+    def close(self) -> None:
+        asyncio.run_coroutine_threadsafe(self.runner.cleanup(), self.loop).result(10)
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(10)
+
+
+@pytest.fixture(scope="module")
+def daemon() -> Iterator[Running]:
+    running = Running(10_000)
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def faults() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def visit(chromium: Any, daemon: Running, faults: list[str]) -> Iterator[Any]:
+    """`visit(address, width=, scheme=, locale=, enter=)` opens a page; what its console complains of is a fault."""
+    opened = []
+
+    def open_page(
+        address: str = "", *, width: int = 1440, scheme: str = "light", locale: str = "en-US", enter: bool = True
+    ) -> Any:
+        height = 900 if width > 800 else 844
+        context = chromium.new_context(
+            viewport={"width": width, "height": height}, color_scheme=scheme, locale=locale, bypass_csp=False
+        )
+        context.set_default_timeout(10_000)
+        opened.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+        page.goto(daemon.url)
+        if enter:
+            page.fill("[name=username]", "operator")
+            page.fill("[name=password]", "right")
+            page.keyboard.press("Enter")
+            page.wait_for_selector("tr[data-id]")
+        if address:
+            page.goto(daemon.url + address)
+        return page
+
+    yield open_page
+    for context in opened:
+        context.close()

@@ -82,10 +82,19 @@ export async function list(path, query = {}) {
   return rows;
 }
 
-/** Begin a session. Throws Problem when the words are wrong. */
-export async function signIn(name, password) {
-  const answer = await send("POST", "/v1/auth/login", { username: name, password });
-  keep({ name, token: answer.access_token ?? answer.token, refresh: answer.refresh_token ?? "" });
+/** Begin a session; `fresh` is a new password in the place of one that somebody else gave. Answers whether such a
+ *  new one is needed first. Throws Problem when the words are wrong. */
+export async function signIn(name, password, fresh = "") {
+  const answer = await send("POST", "/v1/auth/login", { email: name, password });
+  if (!answer.must_change_password) {
+    keep({ name, token: answer.token });
+    return false;
+  }
+  if (!fresh) return true;
+  const more = { Authorization: `Bearer ${answer.token}`, "Content-Type": "application/json" };
+  const changed = await open("/v1/auth/password", { method: "POST", more, body: JSON.stringify({ current: password, new: fresh }) });
+  keep({ name, token: (await changed.json()).token });
+  return false;
 }
 
 /** End the session here, and there when it can be reached. */

@@ -9,19 +9,28 @@ export function signIn(corner, done) {
   const wrong = complaint();
   const name = h("input", { class: "in", name: "username", autocomplete: "username", required: true, spellcheck: "false", autocapitalize: "none" });
   const password = h("input", { class: "in", name: "password", type: "password", autocomplete: "current-password", required: true });
+  const fresh = h("input", { class: "in", name: "new-password", type: "password", autocomplete: "new-password", minlength: "12" });
+  const choose = h("div", { hidden: true }, h("p", { class: "say" }, t("sign-in.choose")), h("label", { class: "f" }, h("span", {}, t("sign-in.new")), fresh));
   const button = h("button", { type: "submit", class: "btn primary" }, t("sign-in"));
   const form = h("form", { "aria-labelledby": "h-in", novalidate: true, onsubmit: submit },
     h("p", { class: "brand" }, svg("svg", { "aria-hidden": "true" }, svg("use", { href: "icons.svg#i-mark" })), "girginosvm"),
     h("h1", { id: "h-in" }, t("sign-in.title", { host: location.hostname })), h("p", { class: "say" }, t("sign-in.say")), wrong.box,
-    h("label", { class: "f" }, h("span", {}, t("sign-in.name")), name), h("label", { class: "f" }, h("span", {}, t("sign-in.password")), password), button);
+    h("label", { class: "f" }, h("span", {}, t("sign-in.name")), name), h("label", { class: "f" }, h("span", {}, t("sign-in.password")), password), choose, button);
   async function submit(event) {
     event.preventDefault();
     button.disabled = true;
     try {
-      await begin(name.value.trim(), password.value);
-      done();
+      if (await begin(name.value.trim(), password.value, fresh.value)) {
+        choose.hidden = false;
+        fresh.focus();
+      } else done();
     } catch (problem) {
       wrong.show(problem);
+      if (!choose.hidden) {
+        button.disabled = false;
+        fresh.focus();
+        return;
+      }
       password.setAttribute("aria-invalid", "true");
       password.value = "";
       password.focus();

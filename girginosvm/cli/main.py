@@ -208,9 +208,9 @@ class Counter:
         wanted = str(request.values.get("fields", ""))
         columns = [name.strip() for name in wanted.split(",") if name.strip()] if request.verb.get("paged") else []
         form = request.options._format or "table"
-        if not columns and form == "table" and isinstance(value, dict) and value.get("items"):
-            have = value["items"][0]
-            columns = [name for name in render.COLUMNS.get(request.verb["cli"], ()) if name in have]
+        if not columns and form == "table" and isinstance(value, dict) and "items" in value:
+            known = render.COLUMNS.get(request.verb["cli"], ())
+            columns = [name for name in known if not value["items"] or name in value["items"][0]]
         render.write(value, form, self._out, columns=columns, terminal=self._terminal)
 
 

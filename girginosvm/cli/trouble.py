@@ -79,4 +79,6 @@ def trouble_of(status: int, body: Any) -> Trouble:
     plain = tuple(
         (str(fault.get("pointer", "")), str(fault.get("detail", ""))) for fault in faults if isinstance(fault, dict)
     )
-    return Trouble(family, code, detail, hint=str(said.get("hint", "")), faults=plain)
+    # How to sign in differs between a browser, which the server has in mind, and this.
+    hint = "" if family == "Unauthenticated" else str(said.get("hint", ""))
+    return Trouble(family, code, detail, hint=hint, faults=plain)

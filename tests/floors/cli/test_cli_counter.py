@@ -274,3 +274,18 @@ def test_a_reason_that_no_header_can_carry_is_a_usage_error(agent: Any, say: Cal
     assert said.code == 2
     assert "--why takes" in said.talk
     assert agent.asked == []
+
+
+def test_an_empty_list_is_its_head(agent: Any, say: Callable[..., Any]) -> None:
+    agent.on("GET", LIST, (200, {"items": [], "next": ""}))
+    assert say("vm list").out.split()[:2] == ["NAME", "STATE"]
+    assert say("vm list -f json").out == "[]\n"
+
+
+def test_who_is_not_known_is_told_how_this_program_signs_in(agent: Any, say: Callable[..., Any]) -> None:
+    body = {"family": "Unauthenticated", "code": "token-missing", "detail": "who?", "hint": "open the sign-in page"}
+    agent.on("GET", LIST, (401, body))
+    said = say("vm list")
+    assert said.code == 3
+    assert "GIRGINOSVM_API_TOKEN" in said.talk
+    assert "sign-in page" not in said.talk

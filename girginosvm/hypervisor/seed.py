@@ -20,7 +20,7 @@ class IsoSeeds:
     """See ``Seeds``; works without root too."""
 
     async def ensure(self, spec: SeedSpec) -> None:
-        """Write it; nothing when the same bytes are there."""
+        """Write it; nothing when the same files are there (the image has dates, so its bytes always differ)."""
         try:
             await asyncio.to_thread(_write, spec)
         except OSError as fault:
@@ -33,9 +33,9 @@ class IsoSeeds:
 
 def _write(spec: SeedSpec) -> None:
     path = Path(spec.path)
-    data = iso(spec)
-    if path.exists() and path.read_bytes() == data:
+    if read_back(path) == files(spec):
         return
+    data = iso(spec)
     owners.directory(path.parent, 0o751)
     aside = path.with_name(f".{path.name}.part")
     handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -46,6 +46,7 @@ def _write(spec: SeedSpec) -> None:
             os.fsync(out.fileno())
         owners.give(aside, 0o640)
         os.rename(aside, path)
+        owners.flush(path.parent)
     except OSError:
         aside.unlink(missing_ok=True)
         raise
@@ -88,6 +89,31 @@ def _part(text: str) -> MIMEText:
         detail = "user-data begins with #cloud-config, #!, #include or #cloud-boothook"
         raise Invalid("user-data-unknown", detail)
     return MIMEText(text, kind, "utf-8")
+
+
+def read_back(path: Path) -> dict[str, bytes]:
+    """The files of the seed at ``path``; empty when there is none that can be read."""
+    import pycdlib
+    from pycdlib.pycdlibexception import PyCdlibException
+
+    image = pycdlib.PyCdlib()
+    try:
+        image.open(str(path))
+    except (OSError, PyCdlibException):
+        return {}
+    found = {}
+    try:
+        for child in image.list_children(joliet_path="/"):
+            if child.is_file():
+                name = child.file_identifier().decode("utf-16-be")
+                out = io.BytesIO()
+                image.get_file_from_iso_fp(out, joliet_path=f"/{name}")
+                found[name] = out.getvalue()
+    except (PyCdlibException, UnicodeDecodeError):
+        return {}
+    finally:
+        image.close()
+    return found
 
 
 def iso(spec: SeedSpec) -> bytes:

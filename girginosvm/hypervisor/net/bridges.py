@@ -27,15 +27,15 @@ class NetlinkBridges:
 
     async def ensure(self, spec: BridgeSpec) -> None:
         """Up, and with ``nat`` its gateway, forwarding and masquerading."""
-        await asyncio.to_thread(_netlink, lambda link: _ensure(link, spec))
-        if spec.nat:
+        if spec.nat:  # before the address: whoever sees the gateway on the bridge takes the bridge for done
             _forward()
             await demand("nft", "-f", "-", stdin=nat_rules(spec).encode())
+        await asyncio.to_thread(_netlink, lambda link: _ensure(link, spec))
 
     async def remove(self, name: str) -> None:
         """Gone when it is ours and nothing is plugged in."""
-        await asyncio.to_thread(_netlink, lambda link: _remove(link, name))
-        await run("nft", "delete", "table", "ip", nat_table(name))
+        if await asyncio.to_thread(_netlink, lambda link: _remove(link, name)):
+            await run("nft", "delete", "table", "ip", nat_table(name))
 
 
 def nat_table(bridge: str) -> str:
@@ -115,11 +115,14 @@ def _ensure(link: Any, spec: BridgeSpec) -> None:
             link.addr("add", index=index, address=spec.gateway, prefixlen=prefix)
 
 
-def _remove(link: Any, name: str) -> None:
+def _remove(link: Any, name: str) -> bool:
+    """False when it stays: its NAT has to stay too."""
     found = next((bridge for bridge in _observe(link) if bridge.name == name), None)
-    if found is None or not found.ours or found.ports:
-        return
-    link.link("del", index=_index(link, name))
+    if found is not None and (not found.ours or found.ports):
+        return False
+    if found is not None:
+        link.link("del", index=_index(link, name))
+    return True
 
 
 def _index(link: Any, name: str) -> int | None:

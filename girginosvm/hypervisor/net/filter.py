@@ -6,7 +6,9 @@ chain is looked up by name in a verdict map, so its cost does not grow with the 
 
 from __future__ import annotations
 
+import ipaddress
 import json
+import re
 from typing import Any, Final
 
 from girginosvm.core.errors import HostFault
@@ -18,8 +20,27 @@ TABLE: Final = "girginosvm"
 CLOSED_PORTS: Final = "{ 1995-1998, 7789-7988, 49152-49215, 16509, 16514 }"
 
 
+# Frames of guests carry this bit, so that the host's own input can tell them by the time they are packets.
+MARK: Final = "0x04000000"
+_TAP: Final = re.compile(r"gvm[A-Za-z0-9_]{1,12}")
+_MAC: Final = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+
+
+def _check(guard: Guard) -> None:
+    """HostFault ``guard-invalid`` for what would not be one word of a rule."""
+    if not _TAP.fullmatch(guard.tap) or not _MAC.fullmatch(guard.mac):
+        raise HostFault("guard-invalid", f"no guard for tap {guard.tap!r} with MAC {guard.mac!r}")
+    try:
+        for address in guard.addresses:
+            ipaddress.IPv4Address(address)
+    except ValueError as fault:
+        raise HostFault("guard-invalid", f"guard of {guard.tap}: {fault}") from fault
+
+
 def ruleset(guards: tuple[Guard, ...]) -> str:
     """The whole table as nft text. Pure; the order is the guards'."""
+    for guard in guards:
+        _check(guard)
     chains = "".join(_chain(guard) for guard in guards)
     taps = ", ".join(f'"{guard.tap}" : jump tap_{guard.tap}' for guard in guards)
     lookup = f"    iifname vmap {{ {taps} }}\n" if guards else ""
@@ -27,10 +48,11 @@ def ruleset(guards: tuple[Guard, ...]) -> str:
         f"table bridge {TABLE}\ndelete table bridge {TABLE}\ntable bridge {TABLE} {{\n{chains}"
         f"  chain guests {{\n{lookup}    drop\n  }}\n"
         "  chain prerouting {\n    type filter hook prerouting priority -300; policy accept;\n"
-        '    iifname "gvm*" jump guests\n  }\n'
-        "  chain input {\n    type filter hook input priority -300; policy accept;\n"
-        f'    iifname "gvm*" tcp dport {CLOSED_PORTS} drop\n'
-        f'    iifname "gvm*" udp dport {CLOSED_PORTS} drop\n  }}\n}}\n'
+        f'    iifname "gvm*" meta mark set meta mark or {MARK}\n    iifname "gvm*" jump guests\n  }}\n}}\n'
+        # For the host itself, not what it routes; new connections only, since its own ones use such ports too.
+        f"table inet {TABLE}\ndelete table inet {TABLE}\ntable inet {TABLE} {{\n"
+        "  chain input {\n    type filter hook input priority -10; policy accept;\n"
+        f"    meta mark and {MARK} == {MARK} tcp dport {CLOSED_PORTS} tcp flags & (syn | ack) == syn drop\n  }}\n}}\n"
     )
 
 
@@ -44,7 +66,7 @@ def _chain(guard: Guard) -> str:
             f"ether type arp arp saddr ip != {probing} drop",  # 0.0.0.0: address probes (RFC 5227 2.1.1)
             "ether type arp accept",
             "ether type ip udp sport 67 drop",  # no DHCP server behind a tap
-            "ether type ip ip saddr 0.0.0.0 udp sport 68 udp dport 67 accept",
+            "ether type ip ip saddr 0.0.0.0 ip daddr 255.255.255.255 udp sport 68 udp dport 67 accept",
             f"ether type ip ip saddr {own} accept",
         ]
     else:  # addresses come from elsewhere: the MAC is all we know

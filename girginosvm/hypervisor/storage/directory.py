@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import struct
 from pathlib import Path
 from typing import Final
 
-from girginosvm.core.errors import Conflict, HostFault
+from girginosvm.core.errors import HostFault
 from girginosvm.core.host import FoundVolume, PoolFacts, VolumeSpec
 from girginosvm.core.units import shown
 from girginosvm.hypervisor import owners
 from girginosvm.hypervisor.run import demand
-from girginosvm.hypervisor.storage.qcow2 import read_header
 
 _PART: Final = ".part"
 _COPY_S: Final = 3600.0
@@ -50,7 +51,8 @@ class DirectoryVolumes:
                 continue
             with contextlib.suppress(FileNotFoundError):  # removed while we look
                 status = entry.stat(follow_symlinks=False)
-                found.append(FoundVolume(entry.path, status.st_size, status.st_blocks * 512, suffix))
+                size = _virtual_bytes(Path(entry.path)) if suffix == "qcow2" else status.st_size
+                found.append(FoundVolume(entry.path, size, status.st_blocks * 512, suffix))
         return tuple(found)
 
     async def ensure(self, spec: VolumeSpec) -> None:
@@ -65,11 +67,13 @@ class DirectoryVolumes:
             await _build(aside, spec)
             owners.give(aside, 0o640)
             owners.flush(aside)
-            os.rename(aside, target)
+            os.link(aside, target)  # unlike rename(2), never onto a volume that somebody made meanwhile
+            aside.unlink()
             owners.flush(target.parent)
         except OSError as fault:
             aside.unlink(missing_ok=True)
-            raise HostFault("volume-failed", f"{target.name}: {fault.strerror}") from fault
+            code = "disk-full" if fault.errno in (errno.ENOSPC, errno.EDQUOT) else "volume-failed"
+            raise HostFault(code, f"{target.name}: {fault.strerror}") from fault
         except HostFault as fault:
             aside.unlink(missing_ok=True)
             if "No space left" in fault.detail or "Disk quota" in fault.detail:
@@ -81,6 +85,8 @@ class DirectoryVolumes:
         """Gone."""
         try:
             Path(path).unlink(missing_ok=True)
+            if Path(path).parent.is_dir():
+                owners.flush(Path(path).parent)
         except OSError as fault:
             raise HostFault("volume-failed", f"{path}: {fault.strerror}") from fault
 
@@ -105,11 +111,16 @@ async def _build(aside: Path, spec: VolumeSpec) -> None:
         await demand("qemu-img", "create", "-q", "-f", spec.format, str(aside), str(spec.size_bytes))
 
 
+def _virtual_bytes(path: Path) -> int:
+    """The guest's size of a qcow2 file, an overlay or not; 0 when its header is damaged. Ending decides the format:
+    a guest can write any beginning into a raw disk."""
+    with open(path, "rb") as file:
+        raw = file.read(32)
+    return int(struct.unpack_from(">Q", raw, 24)[0]) if len(raw) == 32 and raw.startswith(b"QFI\xfb") else 0
+
+
 def _check_existing(target: Path, spec: VolumeSpec) -> None:
     """A volume that is there is kept: it may hold somebody's data. A smaller one than asked is said, not grown."""
-    if spec.format != "qcow2" or spec.base:
-        return
-    with open(target, "rb") as file:
-        have = read_header(file, target.stat().st_size).virtual_bytes
+    have = _virtual_bytes(target) if spec.format == "qcow2" else target.stat().st_size
     if have < spec.size_bytes:
-        raise Conflict("volume-smaller", f"{target.name} is {shown(have)}, {shown(spec.size_bytes)} wanted")
+        raise HostFault("volume-smaller", f"{target.name} is {shown(have)}, {shown(spec.size_bytes)} wanted")

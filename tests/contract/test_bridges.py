@@ -1,0 +1,54 @@
+"""The ``Bridges`` contract, on the fake and in a namespace of the real kernel."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from girginosvm.core.host import BridgeSpec
+from girginosvm.hypervisor.fake.rest import FakeBridges
+from girginosvm.hypervisor.fake.state import State
+from girginosvm.hypervisor.net.bridges import NetlinkBridges, nat_table
+from girginosvm.hypervisor.ports import Bridges
+
+NAT = BridgeSpec("br-nat", "192.0.2.0/24", "192.0.2.1", nat=True)
+
+
+def said(*argv: str) -> str:
+    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.host)])
+def bridges(request: pytest.FixtureRequest, tmp_path: Path) -> Bridges:
+    if request.param == "fake":
+        return FakeBridges(State(tmp_path / "host.json"))
+    request.getfixturevalue("namespace")
+    return NetlinkBridges()
+
+
+async def test_a_nat_bridge_is_up_ours_and_holds_its_gateway_also_the_second_time(bridges: Bridges) -> None:
+    for _ in range(2):
+        await bridges.ensure(NAT)
+    (found,) = await bridges.observe()
+    assert (found.name, found.up, found.ours, found.addresses) == ("br-nat", True, True, ("192.0.2.1/24",))
+
+
+async def test_removing_leaves_nothing_and_may_be_repeated(bridges: Bridges) -> None:
+    await bridges.ensure(NAT)
+    for _ in range(2):
+        await bridges.remove(NAT.name)
+    assert await bridges.observe() == ()
+
+
+@pytest.mark.host
+async def test_a_bridge_in_use_stays_with_its_nat_and_a_foreign_one_is_not_ours(namespace: str) -> None:
+    bridges = NetlinkBridges()
+    await bridges.ensure(NAT)
+    for line in ("add br-old type bridge", "add gvmport type veth peer name inside", "set gvmport master br-nat"):
+        said("ip", "link", *line.split())
+    for name in ("br-nat", "br-old"):
+        await bridges.remove(name)
+    assert [(one.name, one.ours) for one in await bridges.observe()] == [("br-nat", True), ("br-old", False)]
+    assert "masquerade" in said("nft", "list", "table", "ip", nat_table("br-nat"))

@@ -1,0 +1,185 @@
+"""The ``PacketFilter`` contract, on the fake and in a namespace of the real kernel; then real frames."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import pytest
+
+from girginosvm.core.host import Guard
+from girginosvm.hypervisor.fake.rest import FakeFilter
+from girginosvm.hypervisor.fake.state import State
+from girginosvm.hypervisor.net.filter import NftFilter
+from girginosvm.hypervisor.ports import PacketFilter
+
+MAC, IP, OTHER_MAC, OTHER_IP, ALL = "52:54:00:00:00:01", "192.0.2.10", "52:54:00:00:00:99", "192.0.2.99", "ff" * 6
+ONE = Guard("gvm1", MAC, (IP,))
+TWO = Guard("gvm2", "52:54:00:00:00:02", ())
+
+
+@pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.host)])
+def packet_filter(request: pytest.FixtureRequest, tmp_path: Path) -> PacketFilter:
+    if request.param == "fake":
+        return FakeFilter(State(tmp_path / "host.json"))
+    request.getfixturevalue("namespace")
+    return NftFilter()
+
+
+async def test_exactly_the_applied_guards_are_in_force(packet_filter: PacketFilter) -> None:
+    assert await packet_filter.observe() == ()
+    for wanted in ((ONE, TWO), (TWO,), ()):
+        await packet_filter.apply(wanted)
+        assert await packet_filter.observe() == wanted
+
+
+def ether(source: str, kind: int, body: bytes, target: str = ALL) -> bytes:
+    return bytes.fromhex(target + source.replace(":", "")) + struct.pack(">H", kind) + body
+
+
+def arp(sender_mac: str, sender_ip: str, target_ip: str = "192.0.2.1") -> bytes:
+    head = struct.pack(">HHBBH", 1, 0x800, 6, 4, 1) + bytes.fromhex(sender_mac.replace(":", ""))
+    return head + IPv4Address(sender_ip).packed + bytes(6) + IPv4Address(target_ip).packed
+
+
+def udp(source: str, target: str, sport: int, dport: int) -> bytes:
+    body = struct.pack(">HHHH", sport, dport, 8, 0)
+    head = struct.pack(">BBHHHBBH", 0x45, 0, 28, 0, 0, 64, 17, 0) + IPv4Address(source).packed
+    head += IPv4Address(target).packed
+    total = sum(struct.unpack(">10H", head))
+    total = (total & 0xFFFF) + (total >> 16)
+    return head[:10] + struct.pack(">H", ~(total + (total >> 16)) & 0xFFFF) + head[12:] + body
+
+
+RA = struct.pack(">IHBB", 0x60000000, 16, 58, 255) + bytes.fromhex(
+    "fe80" + "00" * 13 + "01" + "ff02" + "00" * 13 + "01"
+)
+RA += bytes.fromhex("8600000040000708") + bytes(8)
+FORBIDDEN = {
+    "a spoofed MAC": ether(OTHER_MAC, 0x800, udp(IP, OTHER_IP, 9, 9)),
+    "a spoofed address": ether(MAC, 0x800, udp(OTHER_IP, IP, 9, 9)),
+    "a spoofed ARP sender address": ether(MAC, 0x806, arp(MAC, OTHER_IP)),
+    "a spoofed ARP sender MAC": ether(MAC, 0x806, arp(OTHER_MAC, IP)),
+    "a gratuitous ARP for another": ether(MAC, 0x806, arp(MAC, OTHER_IP, OTHER_IP)),
+    "a router advertisement": ether(MAC, 0x86DD, RA),
+    "a DHCP server's answer": ether(MAC, 0x800, udp(IP, "255.255.255.255", 67, 68)),
+    "a VLAN tag": ether(MAC, 0x8100, struct.pack(">HH", 5, 0x800) + udp(OTHER_IP, IP, 9, 9)),
+    "an unknown protocol": ether(MAC, 0x88B5, b"x" * 46),
+}
+ALLOWED = {
+    "its own address": ether(MAC, 0x800, udp(IP, OTHER_IP, 9, 9)),
+    "ARP for itself": ether(MAC, 0x806, arp(MAC, IP)),
+    "an ARP probe": ether(MAC, 0x806, arp(MAC, "0.0.0.0", IP)),
+    "its own gratuitous ARP": ether(MAC, 0x806, arp(MAC, IP, IP)),
+    "a DHCP discover": ether(MAC, 0x800, udp("0.0.0.0", "255.255.255.255", 68, 67)),
+}
+SENTINEL = ether(MAC, 0x800, udp(IP, OTHER_IP, 7, 7))
+
+
+class Wire:
+    """A guest's end at one port of a bridge, and a listener at another."""
+
+    def __init__(self) -> None:
+        self.guest = self._open("guest1")
+        self.listener = self._open("guest2")
+
+    @staticmethod
+    def _open(device: str) -> socket.socket:
+        raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+        raw.bind((device, 0))
+        raw.settimeout(5)
+        return raw
+
+    def passes(self, frame: bytes) -> bool:
+        """``frame`` came through before the sentinel that was sent behind it."""
+        self.guest.send(frame)
+        self.guest.send(SENTINEL)
+        seen = False
+        while True:
+            got = self.listener.recv(2048)
+            if got.startswith(SENTINEL):
+                return seen
+            seen = seen or got[: len(frame)] == frame or (got[6:12] == frame[6:12] and frame[20:] in got)
+
+    def hears(self, frame: bytes) -> bool:
+        """``frame`` came before the wire fell silent."""
+        try:
+            while not self.listener.recv(2048).startswith(frame):
+                pass
+        except TimeoutError:
+            return False
+        return True
+
+
+@pytest.fixture
+def wire(namespace: str) -> Iterator[Wire]:
+    lines = ["add br0 type bridge stp_state 0 forward_delay 0", "set br0 up"]
+    for n in (1, 2):
+        lines += [f"add gvm{n} type veth peer name guest{n}", f"set gvm{n} master br0", f"set gvm{n} up"]
+        lines += [f"set guest{n} up"]
+    for line in lines:
+        subprocess.run(["ip", "link", *line.split()], check=True)
+    for n in (1, 2):
+        end = time.monotonic() + 5
+        while "state forwarding" not in _port(n) and time.monotonic() < end:
+            continue
+    opened = Wire()
+    yield opened
+    opened.guest.close()
+    opened.listener.close()
+
+
+def _port(n: int) -> str:
+    return subprocess.run(
+        ["bridge", "link", "show", "dev", f"gvm{n}"], check=True, capture_output=True, text=True
+    ).stdout
+
+
+@pytest.mark.host
+async def test_without_guards_every_frame_passes_so_the_wire_can_show_a_leak(wire: Wire) -> None:
+    assert [name for name, frame in FORBIDDEN.items() if not wire.passes(frame)] == []
+
+
+@pytest.mark.host
+async def test_a_guest_speaks_as_itself_only_also_after_the_rules_are_put_anew(wire: Wire) -> None:
+    packet_filter = NftFilter()
+    for _ in range(2):
+        await packet_filter.apply((ONE, TWO))
+        assert [name for name, frame in FORBIDDEN.items() if wire.passes(frame)] == []
+        assert [name for name, frame in ALLOWED.items() if not wire.passes(frame)] == []
+
+
+@pytest.mark.host
+async def test_a_tap_without_a_guard_says_nothing(wire: Wire) -> None:
+    await NftFilter().apply((TWO,))
+    wire.guest.send(SENTINEL)
+    wire.listener.settimeout(0.5)
+    assert not wire.hears(SENTINEL)
+
+
+@pytest.mark.host
+async def test_no_spoofed_frame_slips_through_while_the_rules_are_replaced(wire: Wire) -> None:
+    packet_filter = NftFilter()
+    await packet_filter.apply((ONE, TWO))
+    stop = threading.Event()
+    spoofed = FORBIDDEN["a spoofed MAC"]
+
+    def flood() -> None:
+        while not stop.is_set():
+            wire.guest.send(spoofed)
+
+    sender = threading.Thread(target=flood)
+    sender.start()
+    try:
+        for _ in range(10):
+            await packet_filter.apply((ONE, TWO))
+    finally:
+        stop.set()
+        sender.join()
+    assert not wire.passes(spoofed)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 pytestmark = pytest.mark.web
 HERE = Path(__file__).parent
@@ -55,7 +56,7 @@ def test_search_finds_by_address_and_says_how_many(visit: Any) -> None:
     page = visit()
     page.keyboard.press("/")
     page.keyboard.type("10.0.77.7")
-    page.wait_for_function("document.querySelectorAll('tr[data-id]').length === 1")
+    expect(page.locator("tr[data-id]")).to_have_count(1)
     assert names(page) == ["crm-00077"]
     assert "q=10.0.77.7" in page.url
 
@@ -94,7 +95,7 @@ def test_keys_move_open_close_and_go(visit: Any) -> None:
 
 def test_a_change_at_the_daemon_shows_at_once_and_glows_once(visit: Any, daemon: Any) -> None:
     page = visit("#/machines?q=crm-00077")
-    page.wait_for_function("document.querySelectorAll('tr[data-id]').length === 1")
+    expect(page.locator("tr[data-id]")).to_have_count(1)
     page.wait_for_selector(".cluster.run")
     daemon.change("vm-00077", state="crashed")
     page.wait_for_selector("tr.changed >> text=Crashed")

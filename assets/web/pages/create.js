@@ -47,10 +47,10 @@ const CONSEQUENCES = {
 };
 
 const DEEDS = {
-  machines: { action: "CreateVm", method: "POST", path: "/v1/vms", cli: "vm create", title: "vm.create.title", groups: ["what", "size", "network", "guest", "notes"], needs: ["images", "networks", "pools", "nodes", "vms"], list: "vms", button: "create.name", done: (answer) => to("machines", answer.vm) },
-  images: { action: "PullImage", method: "POST", path: "/v1/images/pull", cli: "image pull", title: "image.pull", groups: ["image"], needs: ["images"], list: "images", button: "pull.name", done: () => to("images") },
-  network: { action: "CreateNetwork", method: "POST", path: "/v1/networks", cli: "net create", title: "network.create", groups: ["network"], needs: ["networks"], list: "networks", button: "create.name", done: () => to("network") },
-  storage: { action: "CreatePool", method: "POST", path: "/v1/pools", cli: "storage pool create", title: "pool.create", groups: ["pool"], needs: ["pools"], list: "pools", button: "create.name", done: () => to("storage") },
+  machines: { action: "CreateVm", method: "POST", path: "/v1/vms", title: "vm.create.title", groups: ["what", "size", "network", "guest", "notes"], needs: ["images", "networks", "pools", "nodes", "vms"], list: "vms", button: "create.name", done: (answer) => to("machines", answer.vm) },
+  images: { action: "PullImage", method: "POST", path: "/v1/images/pull", title: "image.pull", groups: ["image"], needs: ["images"], list: "images", button: "pull.name", done: () => to("images") },
+  network: { action: "AddNetwork", method: "POST", path: "/v1/networks", title: "network.create", groups: ["network"], needs: ["networks"], list: "networks", button: "create.name", done: () => to("network") },
+  storage: { action: "AddPool", method: "POST", path: "/v1/pools", title: "pool.create", groups: ["pool"], needs: ["pools"], list: "pools", button: "create.name", done: () => to("storage") },
 };
 
 /** The page that makes what lives in `room`. */
@@ -59,7 +59,8 @@ export function create(room) {
   const element = h("div", { class: "page" }, h("div", { class: "head" }, h("h1", { class: "same" }, t(deed.title))), h("p", { class: "second" }, t("loading")));
   let stops = deed.needs.map((kind) => watch(kind, () => sheet?.refill())), sheet = null;
   get("/v1/schema").then((forms) => {
-    sheet = draw(element, deed, room, forms[deed.action].schema);
+    const { schema, cli } = forms[deed.action];
+    sheet = draw(element, { ...deed, cli }, room, schema);
   }).catch((problem) => element.lastChild.replaceWith(h("p", { class: "err", role: "alert" }, problem.message)));
   return { element, crumbs: () => [[t(`place.${room}`), to(room)], [t("create"), ""]], close: () => go(to(room)), end() { stops.forEach((stop) => stop()); stops = []; } };
 }

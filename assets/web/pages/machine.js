@@ -40,7 +40,10 @@ export function machine(id, visit) {
     const sign = JSON.stringify([vm, more, tab, missing?.message]);
     if (element.dataset.sign === sign) return;
     element.dataset.sign = sign;
-    head.replaceChildren(...headOf(vm, visit));
+    // The head is drawn anew only when its machine changed: an open menu must not vanish under the pointer.
+    const top = JSON.stringify([vm.name, vm.state, vm.desired, vm.node, vm.project, vm.addresses, vm.disk_gb]);
+    if (head.dataset.sign !== top) head.replaceChildren(...headOf(vm, visit));
+    head.dataset.sign = top;
     tabs.replaceChildren(...TABS.map((one) => h("a", { class: "tab", href: to("machines", id, one), "aria-current": one === tab ? "page" : null }, t(`tab.${one}`))));
     if (tab === "summary") body.replaceChildren(...summary(vm, more));
     dispatchEvent(new Event("crumbs"));

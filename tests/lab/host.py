@@ -238,8 +238,9 @@ class LabHost:
         return found
 
     def emulators(self) -> list[int]:
-        """The pids of QEMU."""
-        return [pid for pid, words in self.commands().items() if "qemu-system" in words[0]]
+        """The pids of the machines' QEMU processes; what libvirt or a probe runs for a moment has no guest's name."""
+        machines = self.commands().items()
+        return [pid for pid, words in machines if any(word.startswith("guest=") for word in words)]
 
     # -- inside
 

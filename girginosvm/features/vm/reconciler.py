@@ -156,6 +156,8 @@ class VmReconciler:
             await self._site.host.volumes.remove(path)
         await self._site.host.seeds.remove(str(self._site.seed_path(machine.id)))
         self._site.serial_log(machine.id).unlink(missing_ok=True)
+        for kind in ("vnc", "serial"):  # QEMU leaves its sockets behind when it is killed
+            self._site.settings.run_path("vm", f"{machine.id}.{kind}").unlink(missing_ok=True)
         self._seeded.pop(machine.id, None)
         self._asked.pop(machine.id, None)
 

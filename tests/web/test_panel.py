@@ -94,7 +94,8 @@ def test_keys_move_open_close_and_go(visit: Any) -> None:
 
 
 def test_a_change_at_the_daemon_shows_at_once_and_glows_once(visit: Any, daemon: Any) -> None:
-    page = visit("#/machines?q=crm-00077")
+    page = visit()
+    page.fill(".field-find input", "crm-00077")
     expect(page.locator("tr[data-id]")).to_have_count(1)
     page.wait_for_selector(".cluster.run")
     daemon.change("vm-00077", state="crashed")

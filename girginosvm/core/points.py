@@ -3,7 +3,9 @@
 Each await that leaves the process is surrounded by ``reach("<port>.<method>:before")`` and ``:after``. Without
 ``GIRGINOSVM_POINTS_*`` in the environment ``reach`` is a no-op. The crash tests list the points from the code,
 run the deed once per point with ``GIRGINOSVM_POINTS_KILL=<process>/<name>[#n]`` (SIGKILL to itself at the n-th
-visit) and fail when one is not covered; ``GIRGINOSVM_POINTS_LOG=FILE`` appends each visited point to a file.
+visit) and fail when one is not covered; ``GIRGINOSVM_POINTS_LOG=FILE`` appends each visited point to a file. With
+``GIRGINOSVM_POINTS_FUSE=FILE`` a process dies only while that file exists, and takes it along: the test lights it when
+the deed begins, and it burns once.
 """
 
 from __future__ import annotations
@@ -17,7 +19,15 @@ _seen: dict[str, int] = {}
 _process = "?"
 
 
-def _watch(log: str, kill: str) -> Callable[[str], None]:
+def _burnt(fuse: str) -> bool:
+    try:
+        os.unlink(fuse)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _watch(log: str, kill: str, fuse: str) -> Callable[[str], None]:
     wanted, _, nth = kill.partition("#")
 
     def reach(name: str) -> None:
@@ -26,7 +36,7 @@ def _watch(log: str, kill: str) -> Callable[[str], None]:
         if log:
             with open(log, "a", encoding="utf-8") as out:
                 out.write(point + "\n")
-        if point == wanted and _seen[point] == int(nth or 1):
+        if point == wanted and (_burnt(fuse) if fuse else _seen[point] == int(nth or 1)):
             os.kill(os.getpid(), signal.SIGKILL)
 
     return reach
@@ -38,7 +48,8 @@ def _nothing(name: str) -> None:
 
 _LOG: Final = os.environ.get("GIRGINOSVM_POINTS_LOG", "")
 _KILL: Final = os.environ.get("GIRGINOSVM_POINTS_KILL", "")
-reach: Final = _watch(_LOG, _KILL) if _LOG or _KILL else _nothing
+_FUSE: Final = os.environ.get("GIRGINOSVM_POINTS_FUSE", "")
+reach: Final = _watch(_LOG, _KILL, _FUSE) if _LOG or _KILL else _nothing
 
 
 def name_process(name: str) -> None:

@@ -35,7 +35,10 @@ def _open_disk(config: Settings) -> RealDisk:
 async def run(config: Settings, log: Log) -> int:
     """Until SIGTERM or SIGINT."""
     clock, chance = SystemClock(), SystemChance()
-    os.umask(0o077)
+    # QEMU passes through to its disks; the database and the journal are nobody's but ours.
+    config.path().mkdir(mode=0o751, parents=True, exist_ok=True)
+    config.path().chmod(0o751)
+    config.path("db").mkdir(mode=0o700, exist_ok=True)
     disk = _open_disk(config)
     member = identity.ensure(config.path("raft", "member.json"), clock, chance)
     machine = Machine(config.path("db", "state.db"), REGISTRY, log, incarnation=member.cluster)
@@ -62,6 +65,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--root", default="/", help="where /etc, /var/lib and /run lie")
     parser.add_argument(dev.CHILD_FLAG, type=int, dest="parent", help=argparse.SUPPRESS)
     known = parser.parse_args(argv)
+    os.umask(0o022)
     if known.parent:
         dev.die_with(known.parent)
     points.name_process("raft")

@@ -117,6 +117,13 @@ def _running(domain: FoundDomain | None) -> bool:
     return domain is not None and domain.power in (Power.RUNNING, Power.PAUSED)
 
 
+def _stopped_itself(wanted: Wanted, domain: FoundDomain | None) -> bool:
+    """The guest shut itself down after this generation was reached: its owner's wish, until somebody starts it.
+    A crash, a kill or a host's restart reads otherwise, and is mended."""
+    reached = wanted.found_generation == wanted.generation
+    return reached and domain is not None and domain.power is Power.STOPPED and domain.reason == "shutdown"
+
+
 def _towards_on(wanted: Wanted, found: Found) -> tuple[Step, ...]:
     domain = found.domain
     for nic in wanted.nics:
@@ -125,6 +132,8 @@ def _towards_on(wanted: Wanted, found: Found) -> tuple[Step, ...]:
         if nic.tap not in found.guarded:
             return (Wait(f"the guard of {nic.tap} is not in force"),)
     steps: list[Step] = []
+    if _stopped_itself(wanted, domain):
+        return (Reached(),)
     if domain is None or domain.generation < wanted.generation:
         steps.append(Define("not defined" if domain is None else f"generation {domain.generation} is defined"))
     if not _running(domain):

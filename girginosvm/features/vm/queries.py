@@ -88,7 +88,8 @@ _STATE: Final = """CASE
   WHEN found.state IS NULL OR found.generation = 0 THEN
     CASE WHEN found.problem_code <> '' THEN 'failed' ELSE 'building' END
   WHEN vm.power = 'on' AND found.state IN ('stopped', 'crashed') AND found.problem_code <> '' THEN 'failed'
-  WHEN vm.power = 'on' AND found.state = 'stopped' THEN 'starting'
+  WHEN vm.power = 'on' AND found.state = 'stopped' AND
+    NOT (found.reason = 'shutdown' AND found.generation = vm.generation) THEN 'starting'
   WHEN vm.power = 'off' AND found.state = 'running' THEN 'stopping'
   ELSE found.state END"""
 _COLUMNS: Final = f"""vm.id, vm.created_index, vm.name, vm.project, {_STATE} AS state,

@@ -91,6 +91,9 @@ class VmReconciler:
             asked_shutdown=self._asked.get(machine.id) == machine.generation,
         )  # fmt: skip
         steps = plans.plan(machine, found)
+        if machine.found_state == Power.RUNNING and found.domain is not None and found.domain.power != Power.RUNNING:
+            # It ended behind our back: said before it is mended, so that history has both.
+            await self._report(machine, found.domain)
         try:
             acted = await self._act(machine, steps)
         except Problem as problem:

@@ -69,6 +69,12 @@ def test_a_machine_killed_behind_our_back_is_started_again() -> None:
     assert kinds(plan(wanted(), found(domain=domain(Power.STOPPED)))) == [Start, Reached]
 
 
+def test_a_guest_that_shut_itself_down_stays_off_until_it_is_started() -> None:
+    itself = FoundDomain(id="a", name="a", ours=True, generation=1, power=Power.STOPPED, reason="shutdown")
+    assert plan(wanted(found_generation=1), found(domain=itself)) == (Reached(),)
+    assert kinds(plan(wanted(generation=2, found_generation=1), found(domain=itself))) == [Define, Start, Reached]
+
+
 def test_a_foreign_domain_with_our_id_is_never_touched() -> None:
     assert kinds(plan(wanted(doomed="purge"), found(domain=domain(ours=False)))) == [Wait]
 

@@ -36,10 +36,6 @@ class Product:
 
     def prepare(self, images: dict[str, Path]) -> None:
         """A signed mirror with ``images`` and settings that trust it."""
-        for name in ("var", "var/lib", "var/lib/girginosvm", "run", "run/girginosvm"):
-            # As the package makes them: QEMU's user passes through to its own files.
-            (self.host.root / name).mkdir(exist_ok=True)
-            (self.host.root / name).chmod(0o711)
         folder = self.host.root / "mirror"
         key = mirror.write(folder, images)
         etc = self.host.root / "etc/girginosvm"

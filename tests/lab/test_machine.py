@@ -1,5 +1,7 @@
 """A machine's life with the real product, real libvirt, real QEMU: seen from across the bridge, as its users see it."""
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -58,6 +60,17 @@ def test_libvirtd_killed_and_started_again_leaves_the_machine_running(product: P
     product.host.start_libvirtd()
     product.wait_state("web", "running")
     assert product.host.emulators() == before
+
+
+def test_a_machine_killed_behind_our_back_is_history_and_runs_again(product: Product, web: str) -> None:
+    (before,) = product.host.emulators()
+    os.kill(before, signal.SIGKILL)
+    until(lambda: set(product.host.emulators()) - {before}, 60, "a new QEMU")
+    product.wait_state("web", "running")
+    kinds = [row["kind"] for row in product("event", "list", "--limit", "1000") if row["noun"] == "vm"]
+    assert {"vm.stopped", "vm.crashed"} & set(kinds)
+    assert kinds[-1] == "vm.running"
+    until(lambda: product.host.pings(web), 180, f"a ping from {web}")
 
 
 def test_a_graceful_stop_and_a_start_keep_disk_and_address(product: Product, web: str) -> None:

@@ -84,7 +84,7 @@ function build() {
   const main = h("main", { class: "main", id: "main", tabindex: "-1" });
   const bar = rail(), head = top();
   const element = h("div", { class: "app" }, bar, head, notes, main, low.element);
-  root.replaceChildren(h("a", { class: "skip", href: location.hash, onclick: (event) => { event.preventDefault(); main.focus(); } }, t("skip")), element);
+  root.replaceChildren(h("nav", { "aria-label": t("skip") }, h("a", { class: "skip", href: location.hash, onclick: (event) => { event.preventDefault(); main.focus(); } }, t("skip"))), element);
   const draw = () => chip(head.querySelector(".cluster"), bar, notes);
   const ends = [low.end, watch("vms", draw), watch("nodes", draw), watch("operations", draw), watchLink(draw)];
   const clock = setInterval(draw, 1000);

@@ -85,7 +85,7 @@ class Page(Query, frozen=True, kw_only=True):
     """What every list takes."""
 
     limit: Annotated[int, field("Rows on one page.", ge=1, le=1000)] = 50
-    cursor: Annotated[str, field("Where the page before ended; from its `next`.", max_length=512)] = ""
+    cursor: Annotated[str, field("Where the page before ended; from its `next`.", max_length=4096)] = ""
     filter: Annotated[str, field("Conditions joined by commas: `state=running,name~web,vcpu>=4`.", max_length=1000)] = (
         ""
     )

@@ -46,6 +46,7 @@ class SystemChance:
         return os.urandom(count)
 
 
-def new_request_id(clock: Clock, chance: Chance) -> str:
-    """A fresh UUIDv7: its time lets the log refuse one that is too old to be known."""
-    return ids.uuid7(clock.wall_ms(), chance.take(10))
+def new_request_id(clock: Clock, chance: Chance, *, not_before_ms: int = 0) -> str:
+    """A fresh UUIDv7: its time lets the log refuse one that is too old to be known. ``not_before_ms`` is the log's own
+    time: a wall clock that was set back by a day would make every request too old."""
+    return ids.uuid7(max(clock.wall_ms(), not_before_ms), chance.take(10))

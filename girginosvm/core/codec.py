@@ -36,7 +36,8 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     repeated: bool = False
 
 
-_encoder: Final = msgspec.msgpack.Encoder()
+# Deterministic: a set or a dict in an outcome has the same bytes on every replica, whatever its hash seed.
+_encoder: Final = msgspec.msgpack.Encoder(order="deterministic")
 _envelope: Final = msgspec.msgpack.Decoder(Envelope)
 _outcome: Final = msgspec.msgpack.Decoder(Outcome)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -61,7 +60,7 @@ class Executor:
     async def command(self, asked: Command, actor: Actor, *, key: str = "", why: str = "") -> Answer:
         """Check, prepare, propose; answers when it is applied on this node, or raises the problem it came to."""
         access.check(actor, type(asked).action.permission)
-        digest = hashlib.sha256(type(asked).__name__.encode() + msgspec.msgpack.encode(asked)).digest()
+        digest = self._key.digest(type(asked).__name__.encode() + b"\0" + codec.encode(asked))
         if not key:
             return await self._run(asked, actor, "", digest, why)
         scope = (actor.id, key)
@@ -102,14 +101,16 @@ class Executor:
         return _answer(msgspec.structs.replace(codec.outcome(row["outcome"]), repeated=True))
 
     async def _run(self, asked: Command, actor: Actor, key: str, digest: bytes, why: str) -> Answer:
-        ready: Any = await self._readers.read(lambda reader: self._resolved(asked, reader))
+        ready: Any
+        ready, stamp_ms = await self._readers.read(lambda reader: (self._resolved(asked, reader), reader.at_ms))
         hook = self.prepares.get(type(asked))
         if hook is not None:
             ready = await hook(ready)
         ready = await asyncio.to_thread(self._guarded, ready) if self._secret(type(ready)) else ready
         envelope = Envelope(
-            request_id=new_request_id(self._clock, self._chance), actor=actor, why=why, name=type(ready).__name__,
-            version=type(ready).action.version, body=msgspec.Raw(codec.encode(ready)), key=key, digest=digest,
+            request_id=new_request_id(self._clock, self._chance, not_before_ms=stamp_ms), actor=actor, why=why,
+            name=type(ready).__name__, version=type(ready).action.version, body=msgspec.Raw(codec.encode(ready)),
+            key=key, digest=digest,
         )  # fmt: skip
         data = codec.encode(envelope)
         if len(data) > codec.MAX_COMMAND_BYTES:

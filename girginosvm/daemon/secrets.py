@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import os
 from pathlib import Path
 
@@ -19,6 +20,7 @@ class ClusterKey:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
         self._cipher = AESGCM(key)
+        self._digest_key = hmac.digest(key, b"girginosvm request digest 1", "sha256")
         self._chance = chance
 
     def seal(self, text: str) -> str:
@@ -27,6 +29,11 @@ class ClusterKey:
             return ""
         nonce = self._chance.take(12)
         return _PREFIX + base64.b64encode(nonce + self._cipher.encrypt(nonce, text.encode(), b"")).decode()
+
+    def digest(self, data: bytes) -> bytes:
+        """HMAC-SHA256: equal for equal requests on every node. Keyed, because a request may hold a password, and a
+        bare hash of it in the log would let anyone with a backup guess."""
+        return hmac.digest(self._digest_key, data, "sha256")
 
     def unseal(self, text: str) -> str:
         """What was sealed; HostFault ``seal-broken`` when the key is another one."""

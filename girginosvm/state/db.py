@@ -12,10 +12,38 @@ import apsw
 # SQL without chance: functions that two replicas would answer differently, also inside column defaults.
 _CHANCE: Final = frozenset(
     {"random", "randomblob", "date", "time", "datetime", "julianday", "unixepoch", "strftime", "timediff",
-     "changes", "total_changes", "last_insert_rowid", "sqlite_source_id", "sqlite_version", "load_extension"}
+     "current_date", "current_time", "current_timestamp", "changes", "total_changes", "last_insert_rowid",
+     "sqlite_source_id", "sqlite_version", "sqlite_compileoption_get", "sqlite_compileoption_used", "sqlite_log",
+     "load_extension", "fts3_tokenizer"}
+)  # fmt: skip
+# What a command may not say: it lives inside a transaction that is not its own.
+_NOT_A_COMMANDS: Final = frozenset({sqlite3.SQLITE_TRANSACTION, apsw.SQLITE_SAVEPOINT, sqlite3.SQLITE_PRAGMA})
+# Faults that every replica has alike, because they come from the statement and the rows. All others (a full or broken
+# disk, no memory, a lock) are this node's own.
+DETERMINISTIC: Final = (
+    apsw.ConstraintError, apsw.SQLError, apsw.AuthError, apsw.BindingsError, apsw.MismatchError, apsw.RangeError,
+    apsw.TooBigError,
 )  # fmt: skip
 
 Row = dict[str, Any]
+
+
+class Guard:
+    """The authorizer of the writing connection. While ``inside`` a command it also keeps transactions and pragmas
+    from it. SQLite asks when a statement is prepared, for each function in it, in its views, triggers and defaults."""
+
+    def __init__(self) -> None:
+        self.inside = False
+
+    def __call__(self, operation: int, first: str | None, second: str | None, *_: Any) -> int:
+        """SQLITE_OK or SQLITE_DENY (sqlite3_set_authorizer)."""
+        if operation == sqlite3.SQLITE_FUNCTION and (second or "").lower() in _CHANCE:
+            return int(apsw.SQLITE_DENY)
+        if operation in (sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH):
+            return int(apsw.SQLITE_DENY)
+        if self.inside and operation in _NOT_A_COMMANDS:
+            return int(apsw.SQLITE_DENY)
+        return int(apsw.SQLITE_OK)
 
 
 def open_writer(path: Path) -> apsw.Connection:
@@ -26,7 +54,7 @@ def open_writer(path: Path) -> apsw.Connection:
     # NORMAL: a commit may be lost with the power; the journal replays it (tests/floors/state shows it).
     for pragma in ("journal_mode=wal", "synchronous=normal", "foreign_keys=on", "trusted_schema=off"):
         db.execute(f"pragma {pragma}").fetchall()
-    db.authorizer = _refuse_chance
+    db.authorizer = Guard()
     return db
 
 
@@ -50,11 +78,3 @@ def rows(db: apsw.Connection, sql: str, params: Iterable[Any] = ()) -> list[Row]
             names = tuple(column[0] for column in cursor.description)
         out.append(dict(zip(names, row, strict=True)))
     return out
-
-
-def _refuse_chance(operation: int, first: str | None, second: str | None, *_: Any) -> int:
-    if operation == sqlite3.SQLITE_FUNCTION and (second or "").lower() in _CHANCE:
-        return int(apsw.SQLITE_DENY)
-    if operation in (sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH):
-        return int(apsw.SQLITE_DENY)
-    return int(apsw.SQLITE_OK)

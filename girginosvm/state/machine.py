@@ -2,13 +2,15 @@
 
 * An entry at or below ``applied_index`` is skipped; ``applied_index`` commits with the data.
 * A known request id, or the same key of the same actor, gets its recorded outcome, not a second execution.
-* A ``Problem`` rolls back to the savepoint and is recorded. Any other exception is a bug of ours: recorded as
-  ``internal-error``, so that it can never wedge the log. What would differ between replicas (memory, the disk, an
-  unknown command version) is a ``Halt``: nothing advances, the node stops applying, visibly.
+* A ``Problem`` rolls back to the savepoint and is recorded. Any other exception is a bug of ours, and so is a fault of
+  SQLite's that comes from the statement and the rows (a constraint, an overflow): recorded as ``internal-error``, so
+  that it can never wedge the log. What would differ between replicas (memory, the disk, an unknown command, version or
+  field) is a ``Halt``: nothing advances, the node stops applying, visibly.
 """
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Final
 
@@ -39,11 +41,13 @@ class Machine:
         self._registry = registry
         self._log = log
         self._db = dbs.open_writer(path)
+        self._guard = dbs.Guard()
+        self._db.authorizer = self._guard
         self._tables: set[str] = set()
         migrate(self._db, (schema.MANIFEST, *registry.rooms))
         with self._db:
             self._db.execute(
-                "INSERT INTO machine_state VALUES (1, 0, 0, 0, ?, 1) ON CONFLICT DO NOTHING", (incarnation,)
+                "INSERT INTO machine_state VALUES (1, 0, 0, 0, ?, 1, x'') ON CONFLICT DO NOTHING", (incarnation,)
             )
         state = dbs.rows(self._db, "SELECT * FROM machine_state")[0]
         self._applied = int(state["applied_index"])
@@ -60,12 +64,17 @@ class Machine:
         return self._stamp
 
     def checkpoint(self) -> int:
-        """Make everything applied durable; the log up to the answered index may go."""
-        self._db.execute("pragma synchronous=full")
+        """Make everything applied durable; the log up to the answered index may go. 0 when a reader or the disk is in
+        the way: the log stays, and the next time is the retry."""
         try:
-            busy, _, _ = self._db.execute("pragma wal_checkpoint(full)").fetchall()[0]
-        finally:
-            self._db.execute("pragma synchronous=normal")
+            self._db.execute("pragma synchronous=full")
+            try:
+                busy, _, _ = self._db.execute("pragma wal_checkpoint(full)").fetchall()[0]
+            finally:
+                self._db.execute("pragma synchronous=normal")
+        except apsw.Error as fault:
+            self._log.error("checkpoint.failed", fault=f"{type(fault).__name__}: {fault}")
+            return 0
         return 0 if busy else self._applied
 
     def close(self) -> None:
@@ -74,84 +83,119 @@ class Machine:
 
     def apply(self, entry: Entry) -> Applied:
         """Apply one entry; Halt, and nothing else, may leave it."""
-        if entry.index <= self._applied:
-            return Applied(tuple(self._replayed(command) for command in entry.commands))
-        self._tables.clear()
         try:
-            with self._db:
-                outcomes = self._batch(entry)
-                self._db.execute("DELETE FROM request WHERE at_ms < ?", (entry.at_ms - OUTCOME_MS,))
-                self._db.execute(
-                    "UPDATE machine_state SET applied_index = ?, applied_term = ?, at_ms = ?",
-                    (entry.index, entry.term, entry.at_ms),
-                )
-        except (apsw.Error, MemoryError, RecursionError) as fault:
-            raise Halt(f"entry {entry.index} could not be applied: {type(fault).__name__}: {fault}") from fault
-        self._applied, self._stamp = entry.index, entry.at_ms
-        self._tables -= {"machine_state", "request"}
-        return Applied(outcomes, tuple(sorted(self._tables)))
-
-    def _batch(self, entry: Entry) -> tuple[bytes, ...]:
-        head = dbs.rows(self._db, "SELECT chain FROM event ORDER BY log_index DESC, n DESC LIMIT 1")
-        chain: bytes = head[0]["chain"] if head else b""
-        number = 0
-        outcomes = []
-        for data in entry.commands:
-            try:
-                envelope = codec.envelope(data)
-            except msgspec.MsgspecError as fault:
-                problem = Invalid("envelope-invalid", f"no command of ours: {fault}").body()
-                outcomes.append(codec.encode(Outcome(entry.index, problem=problem)))
-                continue
-            outcome, tx = self._command(envelope, entry)
-            if tx is not None:
-                number, chain = txs.record(self._db, tx, number, chain)
-            outcomes.append(outcome)
-        return tuple(outcomes)
-
-    def _command(self, envelope: Envelope, entry: Entry) -> tuple[bytes, txs.Tx | None]:
-        known = self._known(envelope, entry)
-        if known is not None:
-            return codec.encode(known), None
-        tx: txs.Tx | None = txs.Tx(self._db, envelope, index=entry.index, at_ms=entry.at_ms, node=entry.node)
-        assert tx is not None
-        self._db.execute("SAVEPOINT command")
-        try:
-            value = self._decoded(envelope).apply(tx)
-            outcome = Outcome(entry.index, value=codec.encode(value))
-        except Problem as problem:
-            self._db.execute("ROLLBACK TO command")
-            outcome, tx = Outcome(entry.index, problem=problem.body()), None
-        except (Halt, MemoryError, RecursionError):
-            raise
-        except apsw.ConstraintError as fault:
-            outcome, tx = self._bug(envelope, entry, fault), None
-        except apsw.Error:
+            if entry.index <= self._applied:
+                return Applied(tuple(self._replayed(command) for command in entry.commands))
+            if entry.index != self._applied + 1:
+                raise Halt(f"entry {entry.index} follows entry {self._applied}: entries between them are missing")
+            outcomes = self._committed(entry)
+        except Halt:
             raise
         except Exception as fault:
-            outcome, tx = self._bug(envelope, entry, fault), None
-        self._db.execute("RELEASE command")
-        data = codec.encode(outcome)
+            raise Halt(f"entry {entry.index} could not be applied: {type(fault).__name__}: {fault}") from fault
+        self._applied, self._stamp = entry.index, entry.at_ms
+        return Applied(outcomes, tuple(sorted(self._tables - {"machine_state", "request"})))
+
+    def _committed(self, entry: Entry) -> tuple[bytes, ...]:
+        self._tables.clear()
+        self._say("BEGIN IMMEDIATE")
+        try:
+            outcomes = self._batch(entry)
+            self._say("COMMIT")
+        except BaseException:
+            # A full disk has rolled back already; what went wrong first is what has to be told.
+            if self._db.in_transaction:
+                with contextlib.suppress(apsw.Error):
+                    self._say("ROLLBACK")
+            raise
+        return outcomes
+
+    def _batch(self, entry: Entry) -> tuple[bytes, ...]:
+        head: bytes = dbs.rows(self._db, "SELECT event_chain FROM machine_state")[0]["event_chain"]
+        history = txs.History(0, head)
+        outcomes = []
+        for data in entry.commands:
+            outcome, history = self._command(data, entry, history)
+            outcomes.append(outcome)
+        self._db.execute("DELETE FROM request WHERE at_ms < ?", (entry.at_ms - OUTCOME_MS,))
+        self._db.execute(
+            "UPDATE machine_state SET applied_index = ?, applied_term = ?, at_ms = ?, event_chain = ?",
+            (entry.index, entry.term, entry.at_ms, history.chain),
+        )
+        return tuple(outcomes)
+
+    def _say(self, sql: str) -> None:
+        """Begin and end transactions: never out of the statement cache, where a command would get past the guard."""
+        self._db.execute(sql, can_cache=False)
+
+    def _command(self, data: bytes, entry: Entry, history: txs.History) -> tuple[bytes, txs.History]:
+        try:
+            envelope = codec.envelope(data)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as fault:
+            # A body nested 100,000 deep is bad input, and no fault of this node.
+            problem = Invalid("envelope-invalid", f"no command of ours: {fault}").body()
+            return codec.encode(Outcome(entry.index, problem=problem)), history
+        known = self._known(envelope, entry)
+        if known is not None:
+            return codec.encode(known), history
+        before = set(self._tables)
+        self._say("SAVEPOINT command")
+        try:
+            outcome, history = self._run(envelope, entry, history)
+        except (Halt, MemoryError, RecursionError):
+            raise
+        except Exception as fault:
+            if isinstance(fault, apsw.Error) and not isinstance(fault, dbs.DETERMINISTIC):
+                raise
+            outcome = self._undone(envelope, entry, fault)
+            self._tables = before
+        self._say("RELEASE command")
+        # An id from a clock that is ahead is kept until it is stale, so that it can never be executed twice.
+        until_ms = max(entry.at_ms, ids.uuid7_ms(envelope.request_id))
         self._db.execute(
             "INSERT INTO request VALUES (?, ?, ?, ?, ?, ?)",
-            (envelope.request_id, envelope.actor.id, envelope.key or None, envelope.digest, data, entry.at_ms),
+            (envelope.request_id, envelope.actor.id, envelope.key or None, envelope.digest, outcome, until_ms),
         )
-        return data, tx
+        return outcome, history
+
+    def _run(self, envelope: Envelope, entry: Entry, history: txs.History) -> tuple[bytes, txs.History]:
+        """Body, events and outcome: whatever goes wrong in any of them undoes all of them."""
+        tx = txs.Tx(self._db, envelope, index=entry.index, at_ms=entry.at_ms, node=entry.node)
+        command = self._decoded(envelope)
+        self._guard.inside = True
+        try:
+            value = command.apply(tx)
+        finally:
+            self._guard.inside = False
+        return codec.encode(Outcome(entry.index, value=codec.encode(value))), txs.record(self._db, tx, history)
+
+    def _undone(self, envelope: Envelope, entry: Entry, fault: Exception) -> bytes:
+        """Roll back to the savepoint; the outcome is the problem, or ``internal-error`` for a bug of ours."""
+        self._say("ROLLBACK TO command")
+        if isinstance(fault, Problem):
+            try:
+                data = codec.encode(Outcome(entry.index, problem=fault.body()))
+                codec.outcome(data)
+                return data
+            except (msgspec.MsgspecError, TypeError, ValueError) as unspeakable:
+                fault = unspeakable
+        self._log.error("apply.bug", command=envelope.name, index=entry.index, fault=repr(fault))
+        problem = Bug("internal-error", f"a fault of ours, reference {entry.index}; nothing was changed")
+        return codec.encode(Outcome(entry.index, problem=problem.body()))
 
     def _decoded(self, envelope: Envelope) -> Command:
         kind = self._registry.commands.get(envelope.name)
         if kind is None or envelope.version > kind.action.version:
             raise Halt(f"this release does not know {envelope.name} version {envelope.version}: upgrade this node")
+        if envelope.version < 1:
+            raise Invalid("body-invalid", f"{envelope.name}: versions begin at 1, this is {envelope.version}")
         try:
             return self._decoders[envelope.name].decode(envelope.body)
-        except msgspec.MsgspecError as fault:
+        except (msgspec.MsgspecError, UnicodeError) as fault:
+            unknown = _unknown_fields(envelope.body, kind)
+            if unknown:  # refusing what a newer node applies would part the replicas
+                raise Halt(f"this release does not know {envelope.name}'s {unknown}: upgrade this node") from fault
             raise Invalid("body-invalid", f"{envelope.name}: {fault}") from fault
-
-    def _bug(self, envelope: Envelope, entry: Entry, fault: Exception) -> Outcome:
-        self._db.execute("ROLLBACK TO command")
-        self._log.error("apply.bug", command=envelope.name, index=entry.index, fault=repr(fault))
-        problem = Bug("internal-error", f"a fault of ours, reference {entry.index}; nothing was changed")
-        return Outcome(entry.index, problem=problem.body())
 
     def _known(self, envelope: Envelope, entry: Entry) -> Outcome | None:
         found = dbs.rows(self._db, "SELECT * FROM request WHERE request_id = ?", (envelope.request_id,))
@@ -169,6 +213,9 @@ class Machine:
             born_ms = ids.uuid7_ms(envelope.request_id)
         except ValueError as fault:
             return Outcome(entry.index, problem=Invalid("request-id-invalid", str(fault)).body())
+        if not ids.is_uuid(envelope.request_id):  # another spelling of one id would be a second request
+            detail = f"{envelope.request_id} is no UUID in lower case with dashes"
+            return Outcome(entry.index, problem=Invalid("request-id-invalid", detail).body())
         if born_ms < entry.at_ms - OUTCOME_MS:
             detail = "this request is older than 24 h: its outcome is no longer known, so it is not executed"
             return Outcome(entry.index, problem=Stale("stale-request", detail).body())
@@ -187,3 +234,11 @@ class Machine:
 
     def _changed(self, update: apsw.PreUpdate) -> None:
         self._tables.add(update.table_name)
+
+
+def _unknown_fields(body: msgspec.Raw, kind: type[Command]) -> str:
+    try:
+        names = msgspec.msgpack.decode(body, type=dict[str, msgspec.Raw])
+    except msgspec.MsgspecError:
+        return ""
+    return ", ".join(sorted(set(names) - set(kind.__struct_encode_fields__)))

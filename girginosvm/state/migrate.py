@@ -26,11 +26,18 @@ def checksum(step: Migration) -> str:
 def migrate(db: apsw.Connection, rooms: Iterable[Manifest]) -> tuple[str, ...]:
     """Run what is missing, each step with its ledger row in one transaction; answers what it ran.
 
-    Conflict ``schema-changed`` when a step that ran here was another one. While a node is alone its schema moves at
-    start, before the first entry is applied; between nodes it becomes a log entry (``schema.migrate``).
+    Conflict ``schema-changed`` when a step that ran here was another one, ``schema-newer`` when one ran that this
+    release does not know: an older release must not write what it does not understand. While a node is alone its
+    schema moves at start, before the first entry is applied; between nodes it becomes a log entry
+    (``schema.migrate``).
     """
     db.execute(_LEDGER)
     done = {(row["room"], row["number"]): row["checksum"] for row in dbs.rows(db, "SELECT * FROM migration")}
+    rooms = tuple(rooms)
+    newer = sorted(set(done) - {(room.name, step.number) for room in rooms for step in room.migrations})
+    if newer:
+        names = ", ".join(f"{room}.{number}" for room, number in newer)
+        raise Conflict("schema-newer", f"the database has migrations that this release does not know: {names}")
     ran: list[str] = []
     for room in rooms:
         for step in room.migrations:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import re
-from typing import Any, Final
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -14,6 +16,11 @@ from girginosvm.core.errors import Fault, Invalid
 from girginosvm.state.db import Row
 from girginosvm.state.reader import Reader
 
+MAX_FILTER: Final = 1000
+# What SQLite can hold; a larger one in a cursor is no cursor of ours.
+_Integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+# Booleans are 0 and 1 inside.
+_TRUTH: Final = {"true": "1", "false": "0"}
 _TERM: Final = re.compile(r"(\w+)(!=|>=|<=|=|~|<|>)(.*)", re.S)
 
 
@@ -26,13 +33,15 @@ def page(reader: Reader, sql: str, columns: dict[str, str], request: Page) -> tu
 
     ``columns`` maps public field names to columns of ``sql``. Invalid ``list-invalid`` names the faulty parameter.
     """
+    if len(request.filter) > MAX_FILTER or not _is_text(request.filter):
+        raise _bad("/filter", f"a filter is text of at most {MAX_FILTER} characters")
     where, params = _conditions(request.filter, columns)
     descending = request.sort.startswith("-")
     name = request.sort.removeprefix("-")
     if name and name not in columns:
         raise _bad("/sort", f"no field {name!r}; one of {', '.join(sorted(columns))}")
-    column = columns[name] if name else "created_index"
-    key = f"ifnull({column}, '')"
+    # Bare, so that the index on (created_index, id) serves the default order; other columns may be NULL.
+    key = f"ifnull({columns[name]}, '')" if name else "created_index"
     if request.cursor:
         last, last_id = _decoded(request.cursor, request)
         where.append(f"({key}, id) {'<' if descending else '>'} (?, ?)")
@@ -61,29 +70,58 @@ def _conditions(text: str, columns: dict[str, str]) -> tuple[list[str], list[Any
         name, operator, value = parsed.groups()
         if name not in columns:
             raise _bad("/filter", f"no field {name!r}; one of {', '.join(sorted(columns))}")
+        column = columns[name]
+        wanted = _time_ms(name, value) if column.endswith("_ms") else value
         if operator == "~":
-            where.append(f"instr(lower({columns[name]}), lower(?)) > 0")
+            where.append(f"instr(lower({column}), lower(?)) > 0")
             params.append(value)
+        elif operator in ("=", "!=") and value in _TRUTH:
+            where.append(f"CAST({column} AS TEXT) {'NOT ' if operator == '!=' else ''}IN (?, ?)")
+            params += [value, _TRUTH[value]]
         elif operator in ("=", "!="):
-            where.append(f"CAST({columns[name]} AS TEXT) {operator} ?")
-            params.append(value)
+            where.append(f"CAST({column} AS TEXT) {operator} ?")
+            params.append(str(wanted))
         else:
-            where.append(f"{columns[name]} {operator} ?")
-            params.append(int(value) if re.fullmatch(r"-?\d{1,18}", value) else value)
+            where.append(f"{column} {operator} ?")
+            number = isinstance(wanted, str) and re.fullmatch(r"-?[0-9]{1,18}", wanted)
+            params.append(int(wanted) if number else wanted)
     return where, params
 
 
+def _time_ms(name: str, value: str) -> int | str:
+    """Times are RFC 3339 outside and integer ms inside."""
+    if re.fullmatch(r"[0-9]{1,18}", value):
+        return value
+    try:
+        at = datetime.fromisoformat(value)
+    except ValueError as fault:
+        raise _bad(
+            "/filter", f"{name} is compared with a time like 2026-01-31T12:00:00Z, not with {value!r}"
+        ) from fault
+    return round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def _is_text(text: str) -> bool:
+    """No NUL, where SQLite's text ends, and no half of a surrogate pair, which has no UTF-8."""
+    return "\0" not in text and not any("\ud800" <= mark <= "\udfff" for mark in text)
+
+
+def _mark(request: Page) -> str:
+    """What binds a cursor to its sort and filter, in few characters."""
+    return hashlib.sha256(msgspec.json.encode([request.sort, request.filter])).hexdigest()[:16]
+
+
 def _encoded(key: Any, identity: str, request: Page) -> str:
-    raw = msgspec.json.encode([key, identity, request.sort, request.filter])
+    raw = msgspec.json.encode([key, identity, _mark(request)])
     return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
 def _decoded(cursor: str, request: Page) -> tuple[Any, str]:
     try:
-        raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        key, identity, sort, conditions = msgspec.json.decode(raw, type=tuple[int | str, str, str, str])
+        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        key, identity, mark = msgspec.json.decode(raw, type=tuple[_Integer | str, str, str])
     except (binascii.Error, msgspec.MsgspecError, ValueError) as fault:
         raise _bad("/cursor", "this cursor is none of ours") from fault
-    if (sort, conditions) != (request.sort, request.filter):
+    if mark != _mark(request):
         raise _bad("/cursor", "this cursor belongs to another sort or filter")
     return key, identity

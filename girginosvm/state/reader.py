@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import queue
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import apsw
 
@@ -15,6 +16,8 @@ from girginosvm.core.errors import Busy
 from girginosvm.state import db as dbs
 
 T = TypeVar("T")
+# Virtual machine steps between two looks at the clock: about a millisecond.
+_STEPS: Final = 20_000
 
 
 class Reader:
@@ -46,24 +49,29 @@ class Readers:
         self._threads = ThreadPoolExecutor(count, thread_name_prefix="read")
 
     async def read(self, fetch: Callable[[Reader], T], *, deadline_s: float = 5.0) -> T:
-        """``fetch`` over one state; Busy when it takes too long."""
+        """``fetch`` over one state; Busy ``read-slow`` when it takes too long: SQLite is told to stop, so that slow
+        reads cannot hold every thread."""
         loop = asyncio.get_running_loop()
+        until = time.monotonic() + deadline_s
+        busy = Busy("read-slow", f"the read took over {deadline_s:g} s", retry_after_s=1)
         try:
             async with asyncio.timeout(deadline_s):
-                return await loop.run_in_executor(self._threads, self._fetch, fetch)
-        except TimeoutError as fault:
-            raise Busy("read-slow", f"the read took over {deadline_s:g} s", retry_after_s=1) from fault
+                return await loop.run_in_executor(self._threads, self._fetch, fetch, until)
+        except (TimeoutError, apsw.InterruptError) as fault:
+            raise busy from fault
 
-    def _fetch(self, fetch: Callable[[Reader], T]) -> T:
+    def _fetch(self, fetch: Callable[[Reader], T], until: float) -> T:
         try:
             db = self._free.get_nowait()
         except queue.Empty:
             db = dbs.open_reader(self._path)
+        db.set_progress_handler(lambda: time.monotonic() > until, _STEPS)
         try:
             db.execute("BEGIN")
             try:
                 return fetch(Reader(db))
             finally:
+                db.set_progress_handler(None)
                 db.execute("ROLLBACK")
         finally:
             self._free.put(db)

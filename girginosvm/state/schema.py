@@ -24,4 +24,11 @@ CREATE TABLE event (
 CREATE INDEX event_subject ON event (noun, subject_id, log_index, n);
 """
 
-MANIFEST: Final = Manifest(name="state", migrations=(Migration(1, _FIRST),))
+# The head of the chain lies beside the index, so that a missing end of the history shows too.
+_CHAIN_HEAD: Final = """
+ALTER TABLE machine_state ADD COLUMN event_chain BLOB NOT NULL DEFAULT x'';
+UPDATE machine_state SET event_chain =
+  ifnull((SELECT chain FROM event ORDER BY log_index DESC, n DESC LIMIT 1), x'');
+"""
+
+MANIFEST: Final = Manifest(name="state", migrations=(Migration(1, _FIRST), Migration(2, _CHAIN_HEAD)))

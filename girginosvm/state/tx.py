@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import apsw
 import msgspec
@@ -43,6 +43,11 @@ class Tx:
         return self._envelope.actor
 
     @property
+    def version(self) -> int:
+        """The version of the command that the log holds: commands are forever, so ``apply`` keeps each one's way."""
+        return self._envelope.version
+
+    @property
     def why(self) -> str:
         """The reason trail."""
         return self._envelope.why
@@ -77,11 +82,17 @@ class Tx:
         self.events.append(Event(kind, noun, subject_id, text, fields))
 
 
-def record(db: apsw.Connection, tx: Tx, first: int, chain: bytes) -> tuple[int, bytes]:
-    """Write the transaction's events as ``first``, ``first + 1``... of its entry; answers the next number and the
-    chain's new head. Each row's ``chain`` is SHA-256 of the row before and this row, so that a changed or missing
-    line shows (``verify``)."""
-    number = first
+class History(NamedTuple):
+    """Where the chain of events stands: the next event's number in its entry, and the last one's hash."""
+
+    number: int
+    chain: bytes
+
+
+def record(db: apsw.Connection, tx: Tx, history: History) -> History:
+    """Write the transaction's events at the end of ``history``; answers where it stands then. Each row's ``chain`` is
+    SHA-256 of the row before and this row, so that a changed or missing line shows (``verify``)."""
+    number, chain = history
     for event in tx.events:
         row = (
             tx.index, number, tx.new_id(), tx.at_ms, event.kind, event.noun, event.subject_id, event.text,
@@ -91,7 +102,7 @@ def record(db: apsw.Connection, tx: Tx, first: int, chain: bytes) -> tuple[int, 
         chain = link(chain, row)
         db.execute(f"INSERT INTO event VALUES ({', '.join('?' * 15)})", (*row, chain))
         number += 1
-    return number, chain
+    return History(number, chain)
 
 
 def link(chain: bytes, row: tuple[Any, ...]) -> bytes:
@@ -100,10 +111,12 @@ def link(chain: bytes, row: tuple[Any, ...]) -> bytes:
 
 
 def verify(db: apsw.Connection) -> int | None:
-    """The log index of the first event whose chain is broken, or None."""
-    head = b""
+    """The log index of the first event whose chain is broken, or None. A missing end is told by the last event that
+    is there (0: none is)."""
+    head, last = b"", 0
     for row in db.execute("SELECT * FROM event ORDER BY log_index, n"):
-        head = link(head, tuple(row[:14]))
+        head, last = link(head, tuple(row[:14])), int(row[0])
         if head != row[14]:
-            return int(row[0])
-    return None
+            return last
+    kept = dbs.rows(db, "SELECT event_chain FROM machine_state")
+    return None if kept and kept[0]["event_chain"] == head else last

@@ -1,13 +1,15 @@
-"""A fresh engine for each test."""
+"""A bench with toys, fresh for each test."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from features.engine import Engine
+
+from tests.floors.state.bench import Bench
 
 
 @pytest.fixture
-def engine() -> Iterator[Engine]:
-    one = Engine()
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    one = Bench(tmp_path / "db/state.db")
     yield one
     one.close()

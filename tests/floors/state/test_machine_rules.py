@@ -1,5 +1,7 @@
 """The rules of apply: once, in order, whole or not at all, and the same everywhere."""
 
+from collections.abc import Iterator
+
 import pytest
 from features.engine import Engine
 
@@ -11,6 +13,13 @@ from girginosvm.features.storage.commands import AddPool
 from girginosvm.state import tx as txs
 
 POOL = AddPool(name="fast", path="/srv/fast")
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    one = Engine()
+    yield one
+    one.close()
 
 
 def applied(engine: Engine) -> int:

@@ -17,7 +17,7 @@ import msgspec
 
 from girginosvm.core.clock import Clock
 from girginosvm.core.entries import Applied, Entry, Halt
-from girginosvm.core.errors import Busy, HostFault, Unknown
+from girginosvm.core.errors import Busy, HostFault, Invalid, Unknown
 from girginosvm.core.log import Log
 from girginosvm.core.points import reach
 from girginosvm.raft.journal import Journal, Vote
@@ -69,28 +69,31 @@ class Stamps:
         # At start the wall clock is all there is; it may not lead backwards.
         self._stamp = max(last_ms, clock.wall_ms()) if last_ms == 0 else last_ms
         self._mono = clock.monotonic_ms()
-        self._started = last_ms != 0
+        self._spare = 0  # elapsed ms that have not yet made up a whole ms of steering
+        self._restarted = last_ms != 0
 
     def next(self) -> int:
         """The next entry's stamp; never before the one before."""
         mono, wall = self._clock.monotonic_ms(), self._clock.wall_ms()
         elapsed, self._mono = mono - self._mono, mono
-        if (
-            self._started
-        ):  # the first entry after a restart: the time the process was down is not in the monotonic clock
-            self._started = False
+        if self._restarted:  # the time that the process was down is not in the monotonic clock
+            self._restarted = False
             self._stamp = max(self._stamp, wall)
             return self._stamp
+        # The rest is carried over, or entries closer than 10 ms would never be steered forward and always held back.
+        most, self._spare = divmod(self._spare + elapsed, 10)
         ahead = wall - (self._stamp + elapsed)
-        steer = max(-elapsed // 10, min(elapsed // 10, ahead))
-        self._stamp += max(0, elapsed + steer)
+        self._stamp += elapsed + max(-most, min(most, ahead))
         return self._stamp
 
 
 class Alone:
     """Composes journal and state machine; ``propose`` answers the outcome when it is durable and applied."""
 
-    def __init__(self, journal: Journal, machine: StateMachine, clock: Clock, log: Log, *, node: str) -> None:
+    def __init__(
+        self, journal: Journal, machine: StateMachine, clock: Clock, log: Log, *, node: str,
+        compact_entries: int = COMPACT_ENTRIES,
+    ) -> None:  # fmt: skip
         self._journal = journal
         self._machine = machine
         self._log = log
@@ -100,7 +103,9 @@ class Alone:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="apply")
         self._listeners: set[asyncio.Queue[Change | None]] = set()
         self._cost_ms = 0.5
+        self._compact_entries = compact_entries
         self._compacted_at = machine.applied_index()
+        self._stopping = False
         self._task: asyncio.Task[None] | None = None
         self.halted = ""
         self._replay()
@@ -122,8 +127,13 @@ class Alone:
                 self._machine.apply(entry)
         journal.entries.clear()
         if journal.vote.term == 0:
-            journal.set_vote(Vote(1, self._node))
-            journal.flush()
+            try:
+                journal.set_vote(Vote(1, self._node))
+                journal.flush()
+            except OSError as fault:
+                raise HostFault(
+                    "journal-faulty", f"the journal's disk does not take the first record: {fault}"
+                ) from fault
 
     async def start(self) -> None:
         """Begin to take proposals."""
@@ -131,17 +141,24 @@ class Alone:
 
     async def stop(self) -> None:
         """Finish what is being flushed, refuse the rest, close the journal."""
+        self._stopping = True
+        self._wake.set()
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await self._task
         self._refuse(Busy("stopping", "this node is stopping", retry_after_s=1))
         self._thread.shutdown(wait=True)
         self._journal.close()
         for queue in self._listeners:
+            if queue.full():
+                queue.get_nowait()
             queue.put_nowait(None)
 
     async def propose(self, command: bytes) -> bytes:
-        """The command's outcome. Busy: surely not done."""
+        """The command's outcome. Invalid, Busy: surely not done; Unknown: this node halted on the way."""
+        if len(command) > BATCH_BYTES:
+            raise Invalid("command-too-large", f"the command has {len(command):,} bytes; {BATCH_BYTES:,} fit")
+        if self._stopping:
+            raise Busy("stopping", "this node is stopping", retry_after_s=1)
         if self.halted:
             raise Busy("halted", f"this node has stopped applying: {self.halted}")
         if len(self._waiting) >= MAX_WAITING:
@@ -170,7 +187,7 @@ class Alone:
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
-        while True:
+        while not self._stopping:
             await self._wake.wait()
             batch = self._take()
             if not batch:
@@ -180,18 +197,17 @@ class Alone:
             entry = Entry(
                 self._journal.last_index + 1, self._journal.vote.term, self._stamps.next(), self._node, commands
             )
-            work = loop.run_in_executor(self._thread, self._commit, entry)
             try:
-                applied = await asyncio.shield(work)
-            except asyncio.CancelledError:
-                self._answer(batch, await work, entry)  # flushed and applied: its callers are told
-                raise
+                applied = await loop.run_in_executor(self._thread, self._commit, entry)
             except OSError as fault:
                 self._disk_fault(batch, fault)
             except Halt as halt:
                 self._halt(batch, str(halt))
             else:
                 self._answer(batch, applied, entry)
+                if entry.index - self._compacted_at >= self._compact_entries:
+                    self._compacted_at = entry.index
+                    await loop.run_in_executor(self._thread, self._compact)
 
     def _take(self) -> list[tuple[bytes, asyncio.Future[bytes]]]:
         """As many as fit 1 MiB and 10 ms of recent apply cost, at least one."""
@@ -206,6 +222,7 @@ class Alone:
         return batch
 
     def _commit(self, entry: Entry) -> Applied:
+        """Durable, then applied. OSError: the log is as it was; Halt: anything else, since the entry is in the log."""
         self._journal.append(entry)
         try:
             self._journal.flush()
@@ -214,14 +231,25 @@ class Alone:
             raise Halt(f"the journal could not be flushed: {fault}") from fault
         reach("machine.apply:before")
         started = time.perf_counter()
-        applied = self._machine.apply(entry)
+        try:
+            applied = self._machine.apply(entry)
+        except Halt:
+            raise
+        except Exception as fault:
+            raise Halt(f"entry {entry.index} could not be applied: {type(fault).__name__}: {fault}") from fault
+        if len(applied.outcomes) != len(entry.commands):
+            raise Halt(f"entry {entry.index}: {len(applied.outcomes)} outcomes for {len(entry.commands)} commands")
         cost_ms = (time.perf_counter() - started) * 1000 / len(entry.commands)
         self._cost_ms = max(0.02, 0.8 * self._cost_ms + 0.2 * cost_ms)
         reach("machine.apply:after")
-        if entry.index - self._compacted_at >= COMPACT_ENTRIES:
-            self._compacted_at = entry.index
-            self._journal.drop_through(self._machine.checkpoint())
         return applied
+
+    def _compact(self) -> None:
+        """Let go of old segments. A fault here undoes nothing: it is said, and tried again after as many entries."""
+        try:
+            self._journal.drop_through(self._machine.checkpoint())
+        except Exception as fault:
+            self._log.error("journal.not-compacted", fault=f"{type(fault).__name__}: {fault}")
 
     def _answer(self, batch: list[tuple[bytes, asyncio.Future[bytes]]], applied: Applied, entry: Entry) -> None:
         for (_, future), outcome in zip(batch, applied.outcomes, strict=True):

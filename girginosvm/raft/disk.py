@@ -54,6 +54,9 @@ class RealDisk:
         except OSError:
             os.close(self._directory)
             raise
+        # A process that died while it made a file left a name that a power loss could still take.
+        os.fsync(self._directory)
+        _sync_directory(directory.parent)
 
     def names(self) -> list[str]:
         return sorted(os.listdir(self._path))
@@ -100,3 +103,11 @@ class RealDisk:
         if name not in self._handles:
             self._handles[name] = os.open(name, os.O_RDWR | os.O_CLOEXEC, dir_fd=self._directory)
         return self._handles[name]
+
+
+def _sync_directory(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -106,7 +106,10 @@ class Journal:
     def drop_through(self, index: int) -> int:
         """Remove whole segments whose entries are all at or below ``index``; answers how many."""
         dropped = 0
-        while len(self._segments) > 1 and self._segments[1].first <= index + 1:
+        if self._dirty:
+            self.flush()
+        # The vote that a segment begins with may go only once the next one has it too: an empty one has not yet.
+        while len(self._segments) > 1 and self._segments[1].end and self._segments[1].first <= index + 1:
             self._disk.remove(self._segments.pop(0).name)
             dropped += 1
         return dropped
@@ -119,8 +122,15 @@ class Journal:
         if len(payload) > MAX_PAYLOAD:
             raise ValueError(f"a record of {len(payload)} bytes")
         size = _OVERHEAD + len(payload)
-        if not self._segments or self._segments[-1].end + size > self._segment_bytes:
+        # An empty segment is used as it is: a second one would get its name.
+        if not self._segments or 0 < self._segments[-1].end > self._segment_bytes - size:
             self._roll(index, size)
+        if not self._segments[-1].end and self.vote.term:
+            # The vote lives in the log: each segment begins with it, so that those before may go.
+            self._write(_VOTE, msgspec.msgpack.encode(self.vote))
+        self._write(kind, payload)
+
+    def _write(self, kind: int, payload: bytes) -> None:
         segment = self._segments[-1]
         head = _HEAD.pack(_MAGIC, kind, len(payload), self._sequence + 1, self._batch_first, self._chain)
         crc = zlib.crc32(payload, zlib.crc32(head))
@@ -130,22 +140,30 @@ class Journal:
         reach("journal.write:after")
         self._sequence += 1
         self._chain = crc
-        segment.end += size
+        segment.end += _OVERHEAD + len(payload)
 
     def _roll(self, index: int, size: int) -> None:
         # A torn end is only legal in the last segment, so the one before is durable first.
         self.flush()
-        # The vote lives in the log: each new segment begins with it, so that old segments may go.
         name = f"{index:020d}-{self._sequence + 1:020d}{_SUFFIX}"
         self._disk.create(name, max(self._segment_bytes, size + 1024))
         self._segments.append(_Segment(name, index))
-        if self.vote.term:
-            self._put(_VOTE, msgspec.msgpack.encode(self.vote), index)
 
     def _open(self) -> None:
+        try:
+            self._read()
+            # A process that died between write and flush left its records in the page cache only. They are about to
+            # be applied and answered for, so they become durable first. Segments before the last one already are.
+            if self._segments:
+                self._disk.flush(self._segments[-1].name)
+        except OSError as fault:
+            raise HostFault("journal-faulty", f"the journal cannot be opened: {fault}") from fault
+        self._batch_first = self._sequence + 1
+
+    def _read(self) -> None:
         names = [name for name in self._disk.names() if name.endswith(_SUFFIX)]
         for number, name in enumerate(names):
-            first, sequence = (int(part) for part in name.removesuffix(_SUFFIX).split("-"))
+            first, sequence = _numbers(name)
             data = self._disk.read(name)
             if number == 0:
                 self._sequence, self._last = sequence - 1, first - 1
@@ -155,7 +173,6 @@ class Journal:
             self._segments.append(segment)
             segment.end = self._scan(data, fresh=number == 0)
             self._check_rest(name, data, segment.end, last=number == len(names) - 1)
-        self._batch_first = self._sequence + 1
 
     def _scan(self, data: bytes, *, fresh: bool) -> int:
         at = 0
@@ -169,10 +186,15 @@ class Journal:
         return at
 
     def _take(self, kind: int, payload: bytes) -> None:
-        if kind == _VOTE:
-            self.vote = msgspec.msgpack.decode(payload, type=Vote)
-            return
-        entry = msgspec.msgpack.decode(payload, type=Entry)
+        try:
+            if kind == _VOTE:
+                self.vote = msgspec.msgpack.decode(payload, type=Vote)
+                return
+            entry = msgspec.msgpack.decode(payload, type=Entry)
+        except msgspec.MsgspecError as fault:
+            # Whole by its checksum: another release wrote it.
+            detail = f"record {self._sequence + 1} is not of this release: {fault}"
+            raise HostFault("journal-unreadable", detail) from fault
         if entry.index != self._last + 1:
             raise _damaged(f"entry {entry.index} follows entry {self._last}")
         self.entries.append(entry)
@@ -195,6 +217,14 @@ class Journal:
         self.cut_bytes = len(rest.rstrip(b"\0"))
         self._disk.write(name, end, bytes(len(rest)))
         self._disk.flush(name)
+
+
+def _numbers(name: str) -> tuple[int, int]:
+    """First index and first sequence, from a segment's name."""
+    first, _, sequence = name.removesuffix(_SUFFIX).partition("-")
+    if not (first.isdecimal() and sequence.isdecimal()):
+        raise HostFault("journal-stranger", f"{name!r} lies in the journal's directory and is no segment of it")
+    return int(first), int(sequence)
 
 
 def _record(data: bytes, at: int) -> tuple[int, bytes, int, int, int, int] | None:

@@ -16,12 +16,13 @@ from typing import Final, Protocol
 
 import msgspec
 
-from girginosvm.core.errors import Busy, Conflict, Problem, ProblemBody, Unknown, problem_of
+from girginosvm.core.errors import Busy, Conflict, Invalid, Problem, ProblemBody, Unknown, problem_of
 from girginosvm.core.log import Log
 from girginosvm.raft.alone import Change, Status
 
 MAX_FRAME: Final = 1024 * 1024
 _HELLO_S: Final = 5.0
+_PAUSE_S: Final = 0.05
 
 
 class Hello(msgspec.Struct, frozen=True, tag="hello"):
@@ -141,8 +142,12 @@ async def _serve_one(message: object, writer: asyncio.StreamWriter, agreement: A
             answer = Answer(number, status=agreement.status())
         case _:
             return
+    frame = _frame(answer)
+    if len(frame) > MAX_FRAME:
+        lost = Unknown("answer-too-long", f"the request was served, and its answer of {len(frame):,} bytes is too long")
+        frame = _frame(Answer(answer.id, problem=lost.body()))
     with contextlib.suppress(ConnectionError):
-        writer.write(_frame(answer))
+        writer.write(frame)
         await writer.drain()
 
 
@@ -160,24 +165,23 @@ class Client:
         self._numbers = itertools.count(1)
         self._under_way: dict[int, asyncio.Future[Answer]] = {}
         self._writer: asyncio.StreamWriter | None = None
+        self._pause_s = _PAUSE_S
         self.member = ""
 
     async def run(self) -> None:
         """Connect, listen, connect again; until cancelled. Conflict when the raft process is another release."""
-        pause_s = 0.05
         while True:
             try:
                 await self._connection()
-                pause_s = 0.05
             except (OSError, asyncio.IncompleteReadError, TimeoutError, msgspec.MsgspecError, ValueError) as fault:
                 self._log.debug("raft.away", fault=repr(fault))
             finally:
                 self._lost()
-            await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 2, 1.0)
+            await asyncio.sleep(self._pause_s)
+            self._pause_s = min(self._pause_s * 2, 1.0)
 
     async def propose(self, command: bytes, *, deadline_s: float = 15.0) -> bytes:
-        """The outcome's bytes. Busy: not sent; Unknown: sent, and no answer came."""
+        """The outcome's bytes. Invalid, Busy: not sent; Unknown: sent, and no answer came."""
         return (await self._asked(lambda number: Propose(number, command), deadline_s)).outcome
 
     async def status(self) -> Status:
@@ -192,10 +196,13 @@ class Client:
         if writer is None:
             raise Busy("raft-away", "the raft process of this node does not answer", retry_after_s=1)
         number = next(self._numbers)
+        frame = _frame(message(number))
+        if len(frame) > MAX_FRAME:
+            raise Invalid("command-too-large", f"a frame of {len(frame):,} bytes; {MAX_FRAME:,} fit")
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._under_way[number] = future
         try:
-            writer.write(_frame(message(number)))
+            writer.write(frame)
             async with asyncio.timeout(deadline_s):
                 answer = await future
         except TimeoutError as fault:
@@ -211,22 +218,27 @@ class Client:
     async def _connection(self) -> None:
         async with asyncio.timeout(_HELLO_S):
             reader, writer = await asyncio.open_unix_connection(str(self._path))
-            writer.write(_frame(Hello(self._release)))
-            hello = _FROM_RAFT.decode(await _receive(reader))
-        if not isinstance(hello, Hello) or hello.release != self._release:
+        try:
+            async with asyncio.timeout(_HELLO_S):
+                writer.write(_frame(Hello(self._release)))
+                hello = _FROM_RAFT.decode(await _receive(reader))
+            if not isinstance(hello, Hello) or hello.release != self._release:
+                theirs = getattr(hello, "release", "?")
+                raise Conflict("release-differs", f"the raft process is release {theirs}, this agent {self._release}")
+            self.member, self._writer, self._pause_s = hello.member, writer, _PAUSE_S
+            await self._changed(None)
+            while True:
+                await self._heard(_FROM_RAFT.decode(await _receive(reader)))
+        finally:
             writer.close()
-            theirs = getattr(hello, "release", "?")
-            raise Conflict("release-differs", f"the raft process is release {theirs}, this agent {self._release}")
-        self.member, self._writer = hello.member, writer
-        await self._changed(None)
-        while True:
-            message = _FROM_RAFT.decode(await _receive(reader))
-            if isinstance(message, Changed):
-                await self._changed(message.change)
-            elif isinstance(message, Answer):
-                future = self._under_way.get(message.id)
-                if future is not None and not future.done():
-                    future.set_result(message)
+
+    async def _heard(self, message: Hello | Answer | Changed) -> None:
+        if isinstance(message, Changed):
+            await self._changed(message.change)
+        elif isinstance(message, Answer):
+            future = self._under_way.get(message.id)
+            if future is not None and not future.done():
+                future.set_result(message)
 
     def _lost(self) -> None:
         if self._writer is not None:

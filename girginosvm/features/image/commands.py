@@ -122,6 +122,12 @@ class RemoveImage(Command, frozen=True, kw_only=True):
         if users:
             names = ", ".join(user["name"] for user in users[:5]) + (", ..." if len(users) > 5 else "")
             raise InUse("image-in-use", f"disks of {names} are copies on write of image {row['name']}")
+        kept = tx.one("SELECT path FROM disk_kept WHERE image = ? ORDER BY path LIMIT 1", (self.image,))
+        if kept is not None:
+            raise InUse(
+                "image-in-use", f"the kept disk {kept['path']} is a copy on write of image {row['name']}",
+                hint="storage disk list shows kept disks; storage disk forget gives one up",
+            )  # fmt: skip
         tx.run("DELETE FROM image WHERE id = ?", (self.image,))
         tx.run("INSERT INTO image_gone VALUES (?, ?, ?)", (self.image, row["format"], row["node"]))
         tx.run(

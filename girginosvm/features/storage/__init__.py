@@ -7,7 +7,14 @@ from girginosvm.features.storage import commands, queries, schema
 
 MANIFEST: Final = Manifest(
     name="storage",
-    nouns={"pool": queries.resolve},
-    actions=(queries.ListPools, commands.AddPool, commands.RemovePool, commands.ReportPool),
+    nouns={"pool": queries.resolve, "disk": queries.resolve_disk},
+    actions=(
+        queries.ListPools,
+        queries.ListDisks,
+        commands.ForgetDisk,
+        commands.AddPool,
+        commands.RemovePool,
+        commands.ReportPool,
+    ),
     migrations=schema.MIGRATIONS,
 )

@@ -24,8 +24,10 @@ def book(tx: Tx, pool: str, node: str, size_bytes: int) -> str:
         "WHERE vm_disk.pool = ? AND vm.node = ?",
         (pool, node),
     )
+    kept = tx.one("SELECT ifnull(sum(size_bytes), 0) AS size FROM disk_kept WHERE pool = ? AND node = ?", (pool, node))
     reserve = found["capacity_bytes"] * row["reserve_percent"] // 100
-    room = found["free_bytes"] + found["allocated_bytes"] - (booked["size"] if booked else 0) - reserve
+    room = found["free_bytes"] + found["allocated_bytes"] - (booked["size"] if booked else 0)
+    room -= (kept["size"] if kept else 0) + reserve
     if size_bytes > room:
         raise OverQuota(
             "pool-full",
@@ -33,3 +35,14 @@ def book(tx: Tx, pool: str, node: str, size_bytes: int) -> str:
             f"{shown(size_bytes)} asked",
         )
     return str(row["path"])
+
+
+def keep(tx: Tx, vm: str, name: str, node: str) -> None:
+    """The disks of a machine that goes without them: still booked, and their image still needed when they are copies
+    on write, until somebody forgets them."""
+    for disk in tx.all("SELECT * FROM vm_disk WHERE vm = ? ORDER BY n", (vm,)):
+        tx.insert(
+            "disk_kept", id=tx.new_id(), created_index=tx.index, path=disk["path"], pool=disk["pool"], node=node,
+            size_bytes=disk["size_bytes"], image="" if disk["full_copy"] else disk["image"], vm_name=name,
+            at_ms=tx.at_ms,
+        )  # fmt: skip

@@ -58,10 +58,36 @@ class RemovePool(Command, frozen=True, kw_only=True):
         used = tx.one("SELECT count(*) AS n FROM vm_disk WHERE pool = ?", (self.pool,))
         if used and used["n"]:
             raise InUse("pool-in-use", f"pool {row['name']} holds {used['n']} disks")
+        kept = tx.one("SELECT count(*) AS n FROM disk_kept WHERE pool = ?", (self.pool,))
+        if kept and kept["n"]:
+            raise InUse("pool-in-use", f"pool {row['name']} holds {kept['n']} disks kept of destroyed machines")
         tx.run("DELETE FROM pool WHERE id = ?", (self.pool,))
         tx.run("DELETE FROM pool_found WHERE pool = ?", (self.pool,))
         tx.event("pool.removed", "pool", self.pool, f"forgot pool {row['name']}")
         return {"pool": self.pool}
+
+
+@action(
+    "DELETE /v1/disks/{disk}",
+    cli="storage disk forget",
+    permission="disk.delete",
+    summary="Forget a disk kept of a destroyed machine; its file stays",
+    audit="forgot disk {disk}",
+    answers=dict[str, str],
+    destroys=True,
+)
+class ForgetDisk(Command, frozen=True, kw_only=True):
+    """The disk is somebody else's business from now on: its room and its image are no longer held for it."""
+
+    disk: Annotated[str, field("Disk: its id or path.", ref="disk", max_length=400)]
+
+    def apply(self, tx: Tx) -> dict[str, str]:
+        row = tx.one("SELECT * FROM disk_kept WHERE id = ?", (self.disk,))
+        if row is None:
+            raise Missing("disk-missing", f"no kept disk {self.disk}")
+        tx.run("DELETE FROM disk_kept WHERE id = ?", (self.disk,))
+        tx.event("disk.forgotten", "disk", self.disk, f"forgot {row['path']}, kept of machine {row['vm_name']}")
+        return {"disk": self.disk, "path": row["path"]}
 
 
 @action(

@@ -5,6 +5,8 @@ from typing import Any, Final
 import msgspec
 
 from girginosvm.core.action import Page, action
+from girginosvm.core.units import GIB
+from girginosvm.features.times import rfc3339
 from girginosvm.state.page import page
 from girginosvm.state.reader import Reader
 
@@ -49,6 +51,37 @@ def shown(row: dict[str, Any]) -> Pool:
     )  # fmt: skip
 
 
+class KeptDisk(msgspec.Struct, frozen=True, kw_only=True):
+    """A disk whose machine was destroyed without purging it. ``image`` is what it is a copy on write of."""
+
+    id: str
+    path: str
+    pool: str
+    vm: str
+    size_gb: int
+    image: str
+    since: str
+
+
+class KeptDisks(msgspec.Struct, frozen=True):
+    """A page of kept disks."""
+
+    items: list[KeptDisk]
+    next: str
+    applied_index: int
+
+
+_KEPT: Final = """
+SELECT d.*, pool.name AS pool_name, ifnull(image.name, '') AS image_name FROM disk_kept d
+LEFT JOIN pool ON pool.id = d.pool LEFT JOIN image ON image.id = d.image"""
+
+
+def resolve_disk(reader: Reader, text: str) -> str | None:
+    """A kept disk's id by path or id."""
+    row = reader.one("SELECT id FROM disk_kept WHERE id = ? OR path = ?", (text, text))
+    return row["id"] if row else None
+
+
 def resolve(reader: Reader, text: str) -> str | None:
     """A pool's id by name or id."""
     row = reader.one("SELECT id FROM pool WHERE id = ? OR name = ?", (text, text))
@@ -62,3 +95,26 @@ class ListPools(Page, frozen=True, kw_only=True):
     def fetch(self, reader: Reader) -> Pools:
         found, following = page(reader, _SQL, COLUMNS, self)
         return Pools([shown(row) for row in found], following, reader.applied_index)
+
+
+@action(
+    "GET /v1/disks",
+    cli="storage disk list",
+    permission="disk.read",
+    summary="List disks kept of destroyed machines",
+    answers=KeptDisks,
+)
+class ListDisks(Page, frozen=True, kw_only=True):
+    """A page of kept disks."""
+
+    def fetch(self, reader: Reader) -> KeptDisks:
+        names = {"id": "id", "path": "path", "pool": "pool_name", "vm": "vm_name", "image": "image_name"}
+        found, following = page(reader, _KEPT, names, self)
+        items = [
+            KeptDisk(
+                id=row["id"], path=row["path"], pool=row["pool_name"] or "", vm=row["vm_name"],
+                size_gb=row["size_bytes"] // GIB, image=row["image_name"], since=rfc3339(row["at_ms"]),
+            )
+            for row in found
+        ]  # fmt: skip
+        return KeptDisks(items, following, reader.applied_index)

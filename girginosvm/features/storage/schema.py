@@ -18,4 +18,15 @@ CREATE TABLE pool_found (
 ) STRICT, WITHOUT ROWID;
 """,
     ),
+    Migration(
+        2,
+        """
+CREATE TABLE disk_kept (
+  id TEXT PRIMARY KEY, created_index INTEGER NOT NULL, path TEXT NOT NULL UNIQUE, pool TEXT NOT NULL,
+  node TEXT NOT NULL, size_bytes INTEGER NOT NULL, image TEXT NOT NULL, vm_name TEXT NOT NULL, at_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX disk_kept_pool ON disk_kept (pool, node);
+CREATE INDEX disk_kept_image ON disk_kept (image);
+""",
+    ),
 )

@@ -10,6 +10,8 @@ from girginosvm.core.fields import field
 from girginosvm.core.host import FoundDomain
 from girginosvm.features.network import api as networks
 from girginosvm.features.operation import api as operations
+from girginosvm.features.storage import api as storage
+from girginosvm.state.db import Row
 from girginosvm.state.tx import Tx
 
 Node = Annotated[str, field("Member id.", max_length=64)]
@@ -50,7 +52,7 @@ class ReportVm(Command, frozen=True, kw_only=True):
         if row is None:
             return {"vm": self.vm}
         if self.state == "gone" and row["doomed"] and self.reached >= row["generation"]:
-            return self._forget(tx, row["name"])
+            return self._forget(tx, row)
         before = tx.one("SELECT * FROM vm_found WHERE vm = ?", (self.vm,))
         tx.run(
             "INSERT OR REPLACE INTO vm_found VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -69,13 +71,15 @@ class ReportVm(Command, frozen=True, kw_only=True):
             operations.step(tx, self.vm, self.step)
         return {"vm": self.vm}
 
-    def _forget(self, tx: Tx, name: str) -> dict[str, str]:
+    def _forget(self, tx: Tx, row: Row) -> dict[str, str]:
+        if row["doomed"] == "keep":
+            storage.keep(tx, self.vm, row["name"], self.node)
         operations.finish(tx, self.vm, self.reached)
         networks.release(tx, self.vm)
         for table in ("vm_disk", "vm_nic", "vm_found"):
             tx.run(f"DELETE FROM {table} WHERE vm = ?", (self.vm,))
         tx.run("DELETE FROM vm WHERE id = ?", (self.vm,))
-        tx.event("vm.destroyed", "vm", self.vm, f"machine {name} is gone")
+        tx.event("vm.destroyed", "vm", self.vm, f"machine {row['name']} is gone")
         return {"vm": self.vm}
 
 

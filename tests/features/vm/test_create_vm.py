@@ -9,6 +9,8 @@ from girginosvm.core.errors import Conflict, Invalid, Missing, OverQuota
 from girginosvm.features.image.commands import RemoveImage
 from girginosvm.features.network.commands import AddNetwork
 from girginosvm.features.network.queries import resolve as network_id
+from girginosvm.features.storage.commands import ForgetDisk
+from girginosvm.features.storage.queries import ListDisks
 from girginosvm.features.storage.queries import resolve as pool_id
 from girginosvm.features.vm.commands import CreateVm, DestroyVm
 from girginosvm.features.vm.power import RebootVm, StartVm, StopVm
@@ -99,6 +101,22 @@ def test_an_image_stays_while_a_disk_is_its_copy_on_write(engine: Engine) -> Non
     engine.run(create(engine, image))
     with pytest.raises(Conflict, match="web01"):
         engine.run(RemoveImage(image=image))
+
+
+def test_a_kept_disk_holds_its_image_and_its_room_until_it_is_forgotten(engine: Engine) -> None:
+    image = engine.furnish(free_gb=100)
+    vm = engine.run(create(engine, image, disk_gb=60))["vm"]
+    engine.run(DestroyVm(vm=vm, force=True))
+    engine.run(ReportVm(vm=vm, node=NODE, state="gone", reached=2))
+    (disk,) = ListDisks().fetch(engine.reader).items
+    assert (disk.vm, disk.size_gb, disk.image) == ("web01", 60, "tiny")
+    with pytest.raises(Conflict, match="kept disk"):
+        engine.run(RemoveImage(image=image))
+    with pytest.raises(OverQuota, match="35 GiB left"):
+        engine.run(create(engine, image, disk_gb=60))
+    engine.run(ForgetDisk(disk=disk.id))
+    assert engine.run(create(engine, image, disk_gb=60))
+    assert ListDisks().fetch(engine.reader).items == []
 
 
 def test_a_running_machine_is_not_destroyed_without_force(engine: Engine) -> None:

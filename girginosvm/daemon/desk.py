@@ -13,7 +13,7 @@ import msgspec
 from girginosvm.core.access import Actor
 from girginosvm.core.action import Command, Query, Stream
 from girginosvm.core.clock import Chance, Clock, new_request_id
-from girginosvm.core.errors import Busy, Invalid, Missing, Problem
+from girginosvm.core.errors import Busy, Invalid, Missing, Problem, Unknown
 from girginosvm.core.units import GIB
 from girginosvm.daemon.execute import Executor
 from girginosvm.features.image import api as images
@@ -22,6 +22,7 @@ from girginosvm.features.operation.queries import Operation, Operations, ShowOpe
 from girginosvm.features.site import Site
 from girginosvm.features.vm.queries import SerialOutput
 from girginosvm.http.desk import Answer, Upload
+from girginosvm.hypervisor import owners
 
 MAX_UPLOAD: Final = 256 * GIB
 _CHUNK: Final = 64 * 1024
@@ -115,10 +116,13 @@ class LocalDesk:
                 state="ready",
             )  # fmt: skip
             os.rename(upload.path, target)
+            owners.flush(target.parent)
             # The person may upload (checked by permit); what the node found out is said by the node.
             said = Actor(kind="node", id=actor.id, name=actor.name, role=actor.role, address=actor.address)
             answer = await self.executor.command(record, said, why=why)
-        except Problem:
+        except Problem as problem:
+            if isinstance(problem, Unknown):  # it may be in the log: then the row must find its file
+                raise
             for path in (upload.path, target):
                 if path is not None:
                     path.unlink(missing_ok=True)

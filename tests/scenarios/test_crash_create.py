@@ -60,6 +60,13 @@ class _Unix(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
+def upload(root: Path, image: Path) -> None:
+    """``image`` as the image ``tiny``."""
+    link = _Unix(root / "run/girginosvm/agent.sock")
+    link.request("POST", "/v1/images/upload/tiny", image.read_bytes(), {"Content-Type": "application/octet-stream"})
+    assert link.getresponse().status == 201
+
+
 class Node:
     """A node on a fake host, under its supervisor."""
 
@@ -125,9 +132,7 @@ def furnished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     node = Node(root)
     try:
         node.until("/v1/pools", lambda found: found["items"] and found["items"][0]["capacity_bytes"])
-        link = _Unix(root / "run/girginosvm/agent.sock")
-        link.request("POST", "/v1/images/upload/tiny", image.read_bytes(), {"Content-Type": "application/octet-stream"})
-        assert link.getresponse().status == 201
+        upload(root, image)
     finally:
         node.stop()
     shutil.rmtree(root / "run")

@@ -1,0 +1,49 @@
+"""An upload whose outcome is unknown keeps its file: the row may be in the log."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from girginosvm.core.access import Actor, Role
+from girginosvm.core.clock import SystemChance, SystemClock
+from girginosvm.core.errors import Conflict, Problem, Unknown
+from girginosvm.core.log import Log
+from girginosvm.core.settings import Settings
+from girginosvm.daemon.desk import LocalDesk, Watch
+from girginosvm.features.image.commands import UploadImage
+from girginosvm.features.site import Site
+from girginosvm.http.desk import Upload
+from girginosvm.hypervisor.fake.host import FakeHost
+from tests.floors.hypervisor.test_qcow2_header import image
+
+ADMIN = Actor(kind="local", id="local", name="root", role=Role.ADMIN)
+
+
+class Refusing:
+    """An executor that ends every command in one problem."""
+
+    def __init__(self, problem: Problem) -> None:
+        self._problem = problem
+
+    async def command(self, *_: Any, **__: Any) -> Any:
+        raise self._problem
+
+
+@pytest.mark.parametrize(
+    ("problem", "kept"), [(Unknown("no-answer", "nobody answered"), 1), (Conflict("image-exists", "it is here"), 0)]
+)
+async def test_the_file_stays_only_when_its_row_may_exist(tmp_path: Path, problem: Problem, kept: int) -> None:
+    clock, chance, settings = SystemClock(), SystemChance(), Settings(root=str(tmp_path))
+    site = Site(
+        node="n1", settings=settings, host=FakeHost(tmp_path / "host.json"), read=None, say=None, unseal=str,
+        clock=clock, log=Log(), progress={},
+    )  # fmt: skip
+    desk = LocalDesk(Refusing(problem), site, Watch(), clock, chance)
+    folder, _ = desk.upload_room(UploadImage(name="tiny"))
+    arrived = folder / "arrived"
+    arrived.write_bytes(image())
+    upload = Upload(path=arrived, size_bytes=arrived.stat().st_size, sha256="")
+    with pytest.raises(type(problem)):
+        await desk.receive(UploadImage(name="tiny"), ADMIN, upload, why="")
+    assert len(list(folder.iterdir())) == kept

@@ -115,6 +115,8 @@ function changed({ index = 0, tables = [], events = [] }) {
 /** Begin to follow; ends the stream before. */
 export function follow() {
   leave();
+  // The frame listens before the stream begins, and leaving dropped what it had asked for.
+  for (const [name, kind] of kinds) if (kind.heard.size) soon(name, 0);
   const control = new AbortController();
   stop = () => control.abort();
   run(control.signal);

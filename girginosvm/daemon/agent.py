@@ -11,6 +11,7 @@ import os
 import re
 import signal
 import socket
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from girginosvm.features.event import queries as events
 from girginosvm.features.image.commands import PullImage
 from girginosvm.features.image.reconciler import ImageReconciler
 from girginosvm.features.network.reconciler import NetworkReconciler
+from girginosvm.features.node.queries import Health, ShowHealth
 from girginosvm.features.node.reconciler import NodeReconciler
 from girginosvm.features.registry import REGISTRY
 from girginosvm.features.site import Site
@@ -57,6 +59,7 @@ class Desk(LocalDesk):
     """The whole desk: this node's executor and files, and sign-in."""
 
     signin: SignIn
+    health: Callable[[], Awaitable[Health]]
 
     async def caller(self, token: str, address: str) -> Caller:
         """See ``http.Desk.caller``."""
@@ -64,6 +67,8 @@ class Desk(LocalDesk):
 
     async def perform(self, stream: Any, caller: Caller) -> Shown:
         """See ``http.Desk.perform``."""
+        if isinstance(stream, ShowHealth):
+            return Shown(value=await self.health())
         return await self.signin.perform(stream, caller)
 
 
@@ -122,6 +127,7 @@ class Agent:
         executor.prepares[PullImage] = lambda asked: pull(asked, site)
         desk = Desk(executor, site, self._watch, self._clock, self._chance)
         desk.signin = SignIn(read=self._readers.read, say=say, clock=self._clock, chance=self._chance)
+        desk.health = self._health
         state = await self._readers.read(lambda reader: (reader.incarnation, reader.applied_index))
         hub = Hub(*state)
         await self._watch.moved(state[1])
@@ -130,6 +136,13 @@ class Agent:
         self._reconcile(site, group)
         await self._open(desk, hub)
         await self._follow_host()
+
+    async def _health(self) -> Health:
+        status = await self._client.status()
+        return Health(
+            node=_node_name(self._config), version=__version__, applied_index=status.applied_index,
+            halted=status.halted,
+        )  # fmt: skip
 
     async def _listen(self, hub: Hub) -> None:
         """Changes from the raft process: to whoever waits for an index, to the reconcilers, to the live streams."""

@@ -8,6 +8,6 @@ from girginosvm.features.node import commands, queries, schema
 MANIFEST: Final = Manifest(
     name="node",
     nouns={"node": queries.resolve},
-    actions=(queries.ListNodes, queries.ShowNode, commands.ReportNode),
+    actions=(queries.ListNodes, queries.ShowNode, queries.ShowHealth, commands.ReportNode),
     migrations=schema.MIGRATIONS,
 )

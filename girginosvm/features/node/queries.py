@@ -4,7 +4,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from girginosvm.core.action import Page, Query, action
+from girginosvm.core.action import Page, Query, Stream, action
 from girginosvm.core.errors import Missing
 from girginosvm.core.fields import Ref, field
 from girginosvm.core.units import MIB
@@ -90,3 +90,23 @@ class ShowNode(Query, frozen=True, kw_only=True):
         if row is None:
             raise Missing("node-missing", f"there is no node {self.node}")
         return shown(row)
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """How the node that was asked is. ``halted`` says why it applies nothing any more; empty: it does."""
+
+    node: str
+    version: str
+    applied_index: int
+    halted: str
+
+
+@action(
+    "GET /v1/health",
+    cli="health",
+    permission="self.read",
+    summary="Say how the node that is asked is",
+    answers=Health,
+)
+class ShowHealth(Stream, frozen=True, kw_only=True):
+    """Answered by the process itself: it is about this process, not about the database."""

@@ -45,16 +45,18 @@ class Operations(msgspec.Struct, frozen=True):
     applied_index: int
 
 
+_SQL: Final = "SELECT operation.*, node.name AS node_name FROM operation LEFT JOIN node ON node.id = operation.node"
 COLUMNS: Final = {
-    name: name for name in ("id", "kind", "noun", "subject_id", "subject_name", "node", "state", "step", "actor")
-} | {"created_at": "created_at_ms", "finished_at": "finished_at_ms"}
+    name: name for name in ("id", "kind", "noun", "subject_id", "subject_name", "state", "step", "actor")
+} | {"node": "node_name", "created_at": "created_at_ms", "finished_at": "finished_at_ms"}
 
 
 def shown(row: dict[str, Any]) -> Operation:
     """A row as its public form. ``progress`` is filled by the node that works (it is not replicated)."""
     return Operation(
         id=row["id"], kind=row["kind"], noun=row["noun"], subject_id=row["subject_id"],
-        subject_name=row["subject_name"], node=row["node"], state=row["state"], step=row["step"], progress=None,
+        subject_name=row["subject_name"], node=row["node_name"] or row["node"],
+        state=row["state"], step=row["step"], progress=None,
         problem=ProblemShown(row["problem_code"], row["problem"]) if row["problem_code"] else None,
         actor=row["actor"], created_at=rfc3339(row["created_at_ms"]),
         finished_at=rfc3339(row["finished_at_ms"]) if row["finished_at_ms"] is not None else None,
@@ -77,7 +79,7 @@ class ListOperations(Page, frozen=True, kw_only=True):
     """A page of operations."""
 
     def fetch(self, reader: Reader) -> Operations:
-        found, following = page(reader, "SELECT * FROM operation", COLUMNS, self)
+        found, following = page(reader, _SQL, COLUMNS, self)
         return Operations([shown(row) for row in found], following, reader.applied_index)
 
 
@@ -94,7 +96,7 @@ class ShowOperation(Query, frozen=True, kw_only=True):
     operation: Annotated[Ref, field("Operation.", ref="operation")]
 
     def fetch(self, reader: Reader) -> Operation:
-        row = reader.one("SELECT * FROM operation WHERE id = ?", (self.operation,))
+        row = reader.one(f"SELECT * FROM ({_SQL}) WHERE id = ?", (self.operation,))
         if row is None:
             raise Missing("operation-missing", f"there is no operation {self.operation}")
         return shown(row)

@@ -172,7 +172,9 @@ class ShowVm(Query, frozen=True, kw_only=True):
             (self.vm,),
         )
         running = reader.all(
-            "SELECT * FROM operation WHERE subject_id = ? ORDER BY created_index DESC, id LIMIT 20", (self.vm,)
+            "SELECT operation.*, node.name AS node_name FROM operation LEFT JOIN node ON node.id = operation.node "
+            "WHERE subject_id = ? ORDER BY operation.created_index DESC, operation.id LIMIT 20",
+            (self.vm,),
         )
         return VmDetail(
             **_fields(row),

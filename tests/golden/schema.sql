@@ -1,0 +1,121 @@
+CREATE TABLE disk_kept (
+  id TEXT PRIMARY KEY, created_index INTEGER NOT NULL, path TEXT NOT NULL UNIQUE, pool TEXT NOT NULL,
+  node TEXT NOT NULL, size_bytes INTEGER NOT NULL, image TEXT NOT NULL, vm_name TEXT NOT NULL, at_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX disk_kept_image ON disk_kept (image);
+CREATE INDEX disk_kept_pool ON disk_kept (pool, node);
+CREATE TABLE event (
+  log_index INTEGER NOT NULL, n INTEGER NOT NULL, id TEXT NOT NULL UNIQUE, at_ms INTEGER NOT NULL,
+  kind TEXT NOT NULL, noun TEXT NOT NULL, subject_id TEXT NOT NULL, text TEXT NOT NULL,
+  actor TEXT NOT NULL, actor_name TEXT NOT NULL, address TEXT NOT NULL, why TEXT NOT NULL, node TEXT NOT NULL,
+  fields TEXT NOT NULL, chain BLOB NOT NULL, PRIMARY KEY (log_index, n)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX event_subject ON event (noun, subject_id, log_index, n);
+CREATE TABLE image (
+  id TEXT PRIMARY KEY, created_index INTEGER NOT NULL, name TEXT NOT NULL UNIQUE, version TEXT NOT NULL,
+  sha256 TEXT NOT NULL, size_bytes INTEGER NOT NULL, virtual_bytes INTEGER NOT NULL, format TEXT NOT NULL,
+  min_disk_gb INTEGER NOT NULL, firmware TEXT NOT NULL, signed INTEGER NOT NULL, source TEXT NOT NULL,
+  node TEXT NOT NULL, state TEXT NOT NULL CHECK (state IN ('pulling', 'ready', 'failed')),
+  problem_code TEXT NOT NULL, problem TEXT NOT NULL, created_at_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE image_gone (id TEXT PRIMARY KEY, format TEXT NOT NULL, node TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE lease (
+  network TEXT NOT NULL, address INTEGER NOT NULL, text TEXT NOT NULL, mac TEXT NOT NULL UNIQUE, vm TEXT NOT NULL,
+  nic INTEGER NOT NULL, at_ms INTEGER NOT NULL, PRIMARY KEY (network, address)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX lease_vm ON lease (vm, nic);
+CREATE TABLE machine_state (
+  one INTEGER PRIMARY KEY CHECK (one = 1), applied_index INTEGER NOT NULL, applied_term INTEGER NOT NULL,
+  at_ms INTEGER NOT NULL, incarnation TEXT NOT NULL, feature_level INTEGER NOT NULL
+, event_chain BLOB NOT NULL DEFAULT x'') STRICT;
+CREATE TABLE migration (
+  room TEXT NOT NULL, number INTEGER NOT NULL, checksum TEXT NOT NULL, PRIMARY KEY (room, number)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE network (
+  id TEXT PRIMARY KEY, created_index INTEGER NOT NULL, name TEXT NOT NULL UNIQUE, kind TEXT NOT NULL
+  CHECK (kind IN ('nat', 'bridge')), bridge TEXT NOT NULL UNIQUE, cidr TEXT NOT NULL, gateway TEXT NOT NULL,
+  range_start INTEGER NOT NULL, range_end INTEGER NOT NULL, dns TEXT NOT NULL, mtu INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE node (
+  id TEXT PRIMARY KEY, created_index INTEGER NOT NULL, name TEXT NOT NULL UNIQUE, hostname TEXT NOT NULL,
+  cpus INTEGER NOT NULL, cpu_model TEXT NOT NULL, memory_bytes INTEGER NOT NULL, reserve_bytes INTEGER NOT NULL,
+  kernel TEXT NOT NULL, os TEXT NOT NULL, libvirt TEXT NOT NULL, qemu TEXT NOT NULL, acceleration TEXT NOT NULL,
+  acceleration_reason TEXT NOT NULL, firmwares TEXT NOT NULL, addresses TEXT NOT NULL, reported_at_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE operation (
+  id TEXT PRIMARY KEY, created_index INTEGER NOT NULL, kind TEXT NOT NULL, noun TEXT NOT NULL,
+  subject_id TEXT NOT NULL, subject_name TEXT NOT NULL, node TEXT NOT NULL, generation INTEGER NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('running', 'done', 'failed')), step TEXT NOT NULL,
+  problem_code TEXT NOT NULL, problem TEXT NOT NULL, actor TEXT NOT NULL,
+  created_at_ms INTEGER NOT NULL, finished_at_ms INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX operation_order ON operation (created_index, id);
+CREATE INDEX operation_subject ON operation (subject_id, state);
+CREATE TABLE pool (
+  id TEXT PRIMARY KEY, created_index INTEGER NOT NULL, name TEXT NOT NULL UNIQUE, path TEXT NOT NULL UNIQUE,
+  reserve_percent INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE pool_found (
+  pool TEXT NOT NULL, node TEXT NOT NULL, capacity_bytes INTEGER NOT NULL, free_bytes INTEGER NOT NULL,
+  allocated_bytes INTEGER NOT NULL, problem TEXT NOT NULL, at_ms INTEGER NOT NULL, PRIMARY KEY (pool, node)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE request (
+  request_id TEXT PRIMARY KEY, actor TEXT NOT NULL, key TEXT, digest BLOB NOT NULL, outcome BLOB NOT NULL,
+  at_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX request_age ON request (at_ms);
+CREATE UNIQUE INDEX request_key ON request (actor, key) WHERE key IS NOT NULL;
+CREATE TABLE session (
+  token_hash TEXT PRIMARY KEY, user TEXT NOT NULL REFERENCES user (id), address TEXT NOT NULL,
+  created_at_ms INTEGER NOT NULL, expires_at_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX session_user ON session (user);
+CREATE TABLE sign_in_attempt (
+  email TEXT NOT NULL, address TEXT NOT NULL, count INTEGER NOT NULL, last_at_ms INTEGER NOT NULL,
+  PRIMARY KEY (email, address)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE token (
+  id TEXT PRIMARY KEY, created_index INTEGER NOT NULL, name TEXT NOT NULL UNIQUE,
+  role TEXT NOT NULL CHECK (role IN ('admin', 'operator', 'viewer')), token_hash TEXT NOT NULL UNIQUE,
+  created_by TEXT NOT NULL, created_at_ms INTEGER NOT NULL, expires_at_ms INTEGER, revoked_at_ms INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX token_order ON token (created_index, id);
+CREATE TABLE user (
+  id TEXT PRIMARY KEY, created_index INTEGER NOT NULL, email TEXT NOT NULL UNIQUE,
+  role TEXT NOT NULL CHECK (role IN ('admin', 'operator', 'viewer')),
+  password_hash TEXT NOT NULL, must_change INTEGER NOT NULL, disabled INTEGER NOT NULL, created_at_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX user_order ON user (created_index, id);
+CREATE TABLE vm (
+  id TEXT PRIMARY KEY, created_index INTEGER NOT NULL, name TEXT NOT NULL, project TEXT NOT NULL,
+  node TEXT NOT NULL, generation INTEGER NOT NULL, power TEXT NOT NULL CHECK (power IN ('on', 'off')),
+  stop_mode TEXT NOT NULL, stop_by_ms INTEGER NOT NULL, reboots INTEGER NOT NULL, reboot_force INTEGER NOT NULL,
+  doomed TEXT NOT NULL CHECK (doomed IN ('', 'keep', 'purge')),
+  adopted INTEGER NOT NULL, vcpu INTEGER NOT NULL, memory_bytes INTEGER NOT NULL, firmware TEXT NOT NULL,
+  image TEXT NOT NULL, image_name TEXT NOT NULL, ssh_keys TEXT NOT NULL, user_data TEXT NOT NULL,
+  tags TEXT NOT NULL, notes TEXT NOT NULL, external_id TEXT NOT NULL, created_at_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX vm_name ON vm (project, name);
+CREATE INDEX vm_node ON vm (node);
+CREATE INDEX vm_order ON vm (created_index, id);
+CREATE TABLE vm_disk (
+  vm TEXT NOT NULL, n INTEGER NOT NULL, pool TEXT NOT NULL, path TEXT NOT NULL UNIQUE, format TEXT NOT NULL,
+  size_bytes INTEGER NOT NULL, image TEXT NOT NULL, image_format TEXT NOT NULL, full_copy INTEGER NOT NULL,
+  PRIMARY KEY (vm, n)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX vm_disk_pool ON vm_disk (pool);
+CREATE TABLE vm_foreign (
+  node TEXT NOT NULL, id TEXT NOT NULL, created_index INTEGER NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL,
+  vcpu INTEGER NOT NULL, memory_bytes INTEGER NOT NULL, firmware TEXT NOT NULL, disks TEXT NOT NULL,
+  nics TEXT NOT NULL, PRIMARY KEY (node, id)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE vm_found (
+  vm TEXT PRIMARY KEY, state TEXT NOT NULL, reason TEXT NOT NULL, generation INTEGER NOT NULL,
+  reboots INTEGER NOT NULL, acceleration TEXT NOT NULL, agent INTEGER NOT NULL, problem_code TEXT NOT NULL,
+  problem TEXT NOT NULL, at_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE vm_nic (
+  vm TEXT NOT NULL, n INTEGER NOT NULL, network TEXT NOT NULL, mac TEXT NOT NULL UNIQUE, address TEXT NOT NULL,
+  tap TEXT NOT NULL, PRIMARY KEY (vm, n)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX vm_nic_network ON vm_nic (network);

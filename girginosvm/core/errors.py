@@ -161,3 +161,12 @@ def problem_of(body: ProblemBody) -> Problem:
     """The exception that ``body`` describes; an unknown family (a newer peer) reads as a bug."""
     family = FAMILIES.get(body.family, Bug)
     return family(body.code, body.detail, faults=body.faults, hint=body.hint, retry_after_s=body.retry_after_s)
+
+
+def first_problem(fault: BaseException) -> Problem | None:
+    """The first problem in an exception or in a group of them (a TaskGroup wraps whatever ended it); None for a bug."""
+    if isinstance(fault, Problem):
+        return fault
+    if isinstance(fault, BaseExceptionGroup):
+        return next((found for one in fault.exceptions if (found := first_problem(one))), None)
+    return None

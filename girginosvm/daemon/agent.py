@@ -20,7 +20,7 @@ from girginosvm.core import points, settings
 from girginosvm.core.access import Actor, Role
 from girginosvm.core.action import Command
 from girginosvm.core.clock import SystemChance, SystemClock
-from girginosvm.core.errors import Conflict, Problem
+from girginosvm.core.errors import Conflict, HostFault, Problem, first_problem
 from girginosvm.core.log import Log
 from girginosvm.core.settings import Settings
 from girginosvm.daemon import dev
@@ -201,7 +201,14 @@ class Agent:
         identity = Identity(self._config.path("pki"))
         names = {socket.gethostname(), _node_name(self._config), *(await self._host.facts.observe()).addresses}
         identity.ensure(sorted(names))
-        port = await door.tcp(self._config.bind, self._config.port, identity.context())
+        place = f"{self._config.bind}:{self._config.port}"
+        try:
+            port = await door.tcp(self._config.bind, self._config.port, identity.context())
+        except OSError as fault:
+            raise HostFault(
+                "port-taken", f"cannot listen on {place}: {os.strerror(fault.errno or 0)}",
+                hint=f"ss -ltnp 'sport = :{self._config.port}' shows who does; port and bind are settings",
+            ) from fault  # fmt: skip
         self._log.info("agent.up", port=port, ca_sha256=identity.fingerprint(), fake_host=self._config.fake_host)
 
     async def _follow_host(self) -> None:
@@ -255,7 +262,10 @@ def main(argv: list[str]) -> int:
             dev.die_with(known.parent)
         points.name_process("agent")
         return asyncio.run(Agent(config, Log(level=config.log_level).bind(process="agent")).run())
-    except Problem as problem:
+    except (Problem, ExceptionGroup) as fault:
+        problem = first_problem(fault)
+        if problem is None:
+            raise
         log.error("agent.refused", code=problem.code, detail=problem.detail, hint=problem.hint)
         return type(problem).exit_code
 

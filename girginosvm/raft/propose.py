@@ -23,6 +23,8 @@ from girginosvm.raft.alone import Change, Status
 MAX_FRAME: Final = 1024 * 1024
 _HELLO_S: Final = 5.0
 _PAUSE_S: Final = 0.05
+# Both processes start together; one that is away for longer is worth a line in the log.
+_AWAY_S: Final = 3.0
 
 
 class Hello(msgspec.Struct, frozen=True, tag="hello"):
@@ -170,11 +172,17 @@ class Client:
 
     async def run(self) -> None:
         """Connect, listen, connect again; until cancelled. Conflict when the raft process is another release."""
+        loop = asyncio.get_running_loop()
+        seen, said = loop.time(), False
         while True:
             try:
                 await self._connection()
             except (OSError, asyncio.IncompleteReadError, TimeoutError, msgspec.MsgspecError, ValueError) as fault:
-                self._log.debug("raft.away", fault=repr(fault))
+                if self._writer is not None:
+                    seen, said = loop.time(), False
+                elif not said and loop.time() - seen > _AWAY_S:
+                    said = True
+                    self._log.warning("raft.away", socket=str(self._path), fault=repr(fault))
             finally:
                 self._lost()
             await asyncio.sleep(self._pause_s)

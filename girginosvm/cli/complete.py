@@ -136,6 +136,10 @@ def from_server(client: Client) -> Callable[[str], list[str]]:
     """Names of a noun; nothing when the agent does not answer at once: a shell must not hang on Tab."""
 
     def names(noun: str) -> list[str]:
+        if noun == "problem":
+            from girginosvm.core import pages  # for this verb only
+
+            return pages.codes()
         place = PLACES.get(noun)
         if place is None:
             return []

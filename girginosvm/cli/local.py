@@ -39,6 +39,23 @@ def settings(root: str, environment: Mapping[str, str]) -> dict[str, Any]:
     return {"items": items}
 
 
+def explained(code: str) -> dict[str, Any]:
+    """The page of a problem code; without one, every code with its title."""
+    from girginosvm.core import pages  # pathlib and re, for this verb only
+
+    if not code:
+        found = [page for name in pages.codes() if (page := pages.find(name)) is not None]
+        return {"items": [{"code": page.code, "title": page.title} for page in found]}
+    page = pages.find(code)
+    if page is None:
+        import difflib
+
+        close = difflib.get_close_matches(code, pages.codes(), n=1, cutoff=0.5)
+        hint = f"did you mean: girginosvm explain {close[0]}" if close else "girginosvm explain lists them"
+        raise Trouble("Missing", "", f"there is no problem code {code!r}", hint=hint)
+    return {"code": page.code, "title": page.title, "text": list(page.paragraphs), "commands": list(page.commands)}
+
+
 def root_of(given: str | None, environment: Mapping[str, str]) -> str:
     """``--root``, else GIRGINOSVM_ROOT, else ``/``."""
     return given or environment.get("GIRGINOSVM_ROOT", "") or "/"

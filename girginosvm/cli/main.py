@@ -84,6 +84,13 @@ class Counter:
 
             self._out.write(complete.script(request.values["shell"]))
             return 0
+        if request.verb["cli"] == "explain":
+            page = local.explained(request.values.get("code", ""))
+            if "items" in page or request.options._format not in (None, "table"):
+                self._write(page, request)
+            else:
+                render.leaflet(page, self._out, terminal=self._terminal)
+            return 0
         root = local.root_of(request.options._root, self._environment)
         self._write(local.settings(root, self._environment), request)
         return 0

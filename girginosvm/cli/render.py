@@ -145,6 +145,23 @@ def _sheet(value: Any, out: IO[str], terminal: bool) -> None:
         _table(rows, list(rows[0]), out, terminal)
 
 
+def leaflet(page: dict[str, Any], out: IO[str], *, terminal: bool) -> None:
+    """The page of a problem code, in lines that can be read."""
+    import textwrap  # for this verb only
+
+    width = min(_terminal_width(), 88) - 2
+    bold, plain = ("\x1b[1m", "\x1b[0m") if terminal else ("", "")
+    out.write(f"{bold}{page['title']}{plain} ({page['code']})\n")
+    for paragraph in page["text"]:
+        out.write(
+            "\n"
+            + textwrap.fill(paragraph, width, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
+            + "\n"
+        )
+    if page["commands"]:
+        out.write("\n" + "".join(f"    {bold}{line}{plain}\n" for line in page["commands"]))
+
+
 def _csv(rows: list[dict[str, Any]], columns: Sequence[str], out: IO[str], terminal: bool) -> None:
     import csv  # not for tables
 

@@ -39,7 +39,7 @@ class Trouble(Exception):
         self.family = family
         self.code = code
         self.detail = detail
-        self.hint = hint or _NEXT.get(family, "")
+        self.hint = hint or _NEXT.get(family, "") or (f"girginosvm explain {code}" if code else "")
         self.faults = faults
 
     @property

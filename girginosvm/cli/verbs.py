@@ -21,6 +21,15 @@ LOCAL: Final[tuple[Verb, ...]] = (
         "doc": "", "positionals": [], "examples": ["girginosvm doctor settings"], "fields": [],
     },
     {
+        "cli": "explain", "way": "local", "summary": "Say what a problem code means and what to do", "doc":
+        "Without a code: all of them. The node shows the same pages at /problems.", "positionals": ["code"],
+        "examples": ["girginosvm explain pool-full"],
+        "fields": [{
+            "name": "code", "flag": "code", "help": "The word in parentheses behind an error.", "type": "str",
+            "ref": "problem", "default": "",
+        }],
+    },
+    {
         "cli": "completion", "way": "local", "summary": "Print the completion script of a shell", "doc": "",
         "positionals": ["shell"], "examples": ["source <(girginosvm completion bash)"],
         "fields": [{

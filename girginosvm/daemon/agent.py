@@ -22,6 +22,7 @@ from girginosvm.core.action import Command
 from girginosvm.core.clock import SystemChance, SystemClock
 from girginosvm.core.errors import Conflict, HostFault, Problem, first_problem
 from girginosvm.core.log import Log
+from girginosvm.core.pages import ASSETS
 from girginosvm.core.settings import Settings
 from girginosvm.daemon import dev
 from girginosvm.daemon.desk import LocalDesk, Watch
@@ -194,7 +195,7 @@ class Agent:
         self._tasks += tuple(group.create_task(loop.run()) for loop in self._loops)
 
     async def _open(self, desk: Desk, hub: Hub) -> None:
-        app = application(REGISTRY, desk, hub, self._log, assets=Path(__file__).parents[2] / "assets")
+        app = application(REGISTRY, desk, hub, self._log, assets=ASSETS)
         door = Door(app)
         self._doors = (door,)
         await door.unix(self._config.run_path("agent.sock"))

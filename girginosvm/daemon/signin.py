@@ -61,7 +61,7 @@ class SignIn:
         if isinstance(stream, commands.Login):
             return await self._login(stream, caller)
         if caller.actor is None:
-            raise Unauthenticated("token-missing", "this needs a bearer token")
+            raise Unauthenticated("sign-in-needed", "this needs a bearer token")
         access.check(caller.actor, stream.action.permission)
         match stream:
             case commands.Refresh():

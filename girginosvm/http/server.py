@@ -19,7 +19,7 @@ from girginosvm import __version__
 from girginosvm.core.errors import Bug, Invalid, Problem
 from girginosvm.core.log import Log
 from girginosvm.core.manifest import Registry
-from girginosvm.http import openapi, problems, static, streams
+from girginosvm.http import leaflets, openapi, problems, static, streams
 from girginosvm.http.api import Api, Handler, etag, missing_route
 from girginosvm.http.desk import Desk
 from girginosvm.http.events import Hub
@@ -40,7 +40,7 @@ def application(registry: Registry, desk: Desk, hub: Hub, log: Log, *, assets: P
     document = msgspec.json.encode(openapi.document(registry, version=__version__))
     app.router.add_get("/v1/openapi.json", _document(document))
     app.router.add_get("/v1/schema", _document(msgspec.json.encode(openapi.forms(registry))))
-    app.router.add_get("/problems/{code}", _problem_page(assets / "problems"))
+    app.router.add_routes(leaflets.routes(assets / "problems"))
 
     async def rest(request: web.Request) -> web.StreamResponse:
         found = static.serve(request, files) if request.method in ("GET", "HEAD") else None
@@ -128,16 +128,6 @@ def _document(body: bytes) -> Callable[[web.Request], Awaitable[web.Response]]:
         return web.Response(body=body, content_type="application/json", headers=headers)
 
     return document
-
-
-def _problem_page(folder: Path) -> Callable[[web.Request], Awaitable[web.Response]]:
-    async def page(request: web.Request) -> web.Response:
-        text = problems.page(request.match_info["code"], folder)
-        if text is None:
-            raise missing_route(request)
-        return web.Response(text=text, content_type="text/html")
-
-    return page
 
 
 class _Guarded(asyncio.Protocol):

@@ -283,7 +283,7 @@ def test_an_empty_list_is_its_head(agent: Any, say: Callable[..., Any]) -> None:
 
 
 def test_who_is_not_known_is_told_how_this_program_signs_in(agent: Any, say: Callable[..., Any]) -> None:
-    body = {"family": "Unauthenticated", "code": "token-missing", "detail": "who?", "hint": "open the sign-in page"}
+    body = {"family": "Unauthenticated", "code": "sign-in-needed", "detail": "who?", "hint": "open the sign-in page"}
     agent.on("GET", LIST, (401, body))
     said = say("vm list")
     assert said.code == 3

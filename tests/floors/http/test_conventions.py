@@ -1,6 +1,9 @@
 """What every route keeps, seen from outside over TLS."""
 
+import base64
+import hashlib
 import json
+import re
 
 import pytest
 
@@ -152,5 +155,11 @@ async def test_every_problem_has_a_page(house: House):
     assert b"<h1>A toy</h1>" in text
     assert b"&lt;exists&gt;" in text
     assert "default-src 'none'" in headers["Content-Security-Policy"]
-    assert (await house.ask("GET", "/problems/body-invalid", token=""))[0] == 200
-    assert (await house.ask("GET", "/problems/..%2fsecret", token=""))[0] == 404
+    style = re.search(rb"<style>(.*?)</style>", text, re.S)
+    assert style is not None
+    allowed = base64.b64encode(hashlib.sha256(style[1]).digest()).decode()
+    assert f"style-src 'sha256-{allowed}'" in headers["Content-Security-Policy"]
+    assert b'href="/problems/toy-exists"' in (await house.ask("GET", "/problems", token=""))[1]
+    for other in ("body-invalid", "..%2fsecret", "toy-exists.md", "%00"):
+        status, body, _ = await house.ask("GET", f"/problems/{other}", token="")
+        assert (status, body["code"]) == (404, "route-missing")

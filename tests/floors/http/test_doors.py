@@ -12,7 +12,7 @@ from tests.floors.http.toyhouse import House
 
 async def test_without_a_valid_token_there_is_one_answer(house: House):
     missing = await house.ask("GET", "/v1/toys", token="")
-    assert (missing[0], missing[1]["code"]) == (401, "token-missing")
+    assert (missing[0], missing[1]["code"]) == (401, "sign-in-needed")
     assert missing[2]["WWW-Authenticate"].startswith("Bearer")
     answers = [await house.ask("GET", "/v1/toys", token=token) for token in ("foreign", "x" * 5000, "good ", "Good")]
     assert [(status, body["detail"]) for status, body, _ in answers if status == 401] == [

@@ -123,7 +123,7 @@ class Agent:
 
         site = Site(
             node=member, settings=self._config, host=self._host, read=self._readers.read, say=say,
-            unseal=key.unseal, clock=self._clock, log=self._log, progress={},
+            unseal=key.unseal, clock=self._clock, log=self._log, progress={}, wake=self._wake,
         )  # fmt: skip
         executor.prepares[PullImage] = lambda asked: pull(asked, site)
         desk = Desk(executor, site, self._watch, self._clock, self._chance)
@@ -217,9 +217,13 @@ class Agent:
         change with them, so the network room looks too."""
         async for event in self._host.domains.events():
             self._log.debug("host.event", machine=event.id, what=event.what)
-            for loop in self._loops:
-                if loop.reconciler.name in ("vm", "network"):
-                    loop.wake()
+            for room in ("vm", "network"):
+                self._wake(room)
+
+    def _wake(self, room: str) -> None:
+        for loop in self._loops:
+            if loop.reconciler.name == room:
+                loop.wake()
 
     async def _close(self) -> None:
         for door in self._doors:

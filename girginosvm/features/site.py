@@ -17,7 +17,8 @@ T = TypeVar("T")
 
 
 class Site:
-    """Constructor arguments of every reconciler. ``say`` proposes a report; ``unseal`` opens a sealed field."""
+    """Constructor arguments of every reconciler. ``say`` proposes a report; ``unseal`` opens a sealed field; ``wake``
+    has another room look again."""
 
     def __init__(
         self,
@@ -31,6 +32,7 @@ class Site:
         clock: Clock,
         log: Log,
         progress: dict[str, int],
+        wake: Callable[[str], None] = lambda room: None,
     ) -> None:
         self.node = node
         self.settings = settings
@@ -42,6 +44,8 @@ class Site:
         self.log = log
         # Percent of running work by subject id: local, never replicated.
         self.progress = progress
+        # What one room changed on the host may be what another waits for, and no table tells it.
+        self.wake = wake
 
     def image_path(self, name: str) -> Path:
         """A file of the image store."""

@@ -32,6 +32,8 @@ class NetworkReconciler:
                     await host.bridges.ensure(spec)
                 case plans.DropBridge(name):
                     await host.bridges.remove(name)
+        if steps:
+            self._site.wake("vm")
         return None
 
     def _wanted(self, reader: Reader) -> tuple[tuple[BridgeSpec, ...], tuple[Guard, ...]]:

@@ -27,7 +27,7 @@ from girginosvm.core.settings import Settings
 from girginosvm.daemon import dev
 from girginosvm.daemon.desk import LocalDesk, Watch
 from girginosvm.daemon.execute import Answer, Executor
-from girginosvm.daemon.host import open_host, pull
+from girginosvm.daemon.host import create, open_host, pull
 from girginosvm.daemon.reconcile import Loop
 from girginosvm.daemon.secrets import hash_password, load_key
 from girginosvm.daemon.signin import SignIn
@@ -41,6 +41,7 @@ from girginosvm.features.node.reconciler import NodeReconciler
 from girginosvm.features.registry import REGISTRY
 from girginosvm.features.site import Site
 from girginosvm.features.storage.reconciler import StorageReconciler
+from girginosvm.features.vm.commands import CreateVm
 from girginosvm.features.vm.reconciler import VmReconciler
 from girginosvm.http.desk import Answer as Shown
 from girginosvm.http.desk import Caller
@@ -126,6 +127,7 @@ class Agent:
             unseal=key.unseal, clock=self._clock, log=self._log, progress={}, wake=self._wake,
         )  # fmt: skip
         executor.prepares[PullImage] = lambda asked: pull(asked, site)
+        executor.prepares[CreateVm] = create
         desk = Desk(executor, site, self._watch, self._clock, self._chance)
         desk.signin = SignIn(read=self._readers.read, say=say, clock=self._clock, chance=self._chance)
         desk.health = self._health

@@ -6,7 +6,9 @@ from girginosvm.core.action import Command
 from girginosvm.core.settings import Settings
 from girginosvm.features.image.commands import PullImage, RecordImage
 from girginosvm.features.site import Site
+from girginosvm.features.vm.commands import CreateVm
 from girginosvm.hypervisor.ports import Host
+from girginosvm.hypervisor.seed import user_data_kind
 from girginosvm.hypervisor.storage.catalogue import offer
 
 
@@ -19,6 +21,13 @@ def open_host(config: Settings) -> Host:
     from girginosvm.hypervisor.libvirt.host import RealHost
 
     return RealHost(config.libvirt_uri, node_name=config.node_name)
+
+
+async def create(asked: CreateVm) -> Command:
+    """User-data is looked at before it is sealed: in the log nobody can read it, and on the node it would be late."""
+    if asked.user_data:
+        user_data_kind(asked.user_data)
+    return asked
 
 
 async def pull(asked: PullImage, site: Site) -> Command:

@@ -89,7 +89,7 @@ def _answers(log: Log) -> Any:
             response = problems.response(problem, instance=request.path)
         except web.HTTPMethodNotAllowed as fault:
             allowed = ", ".join(sorted(fault.allowed_methods))
-            wrong = Invalid("method-not-allowed", f"{request.method} is not possible here; {allowed} is")
+            wrong = Invalid("method-not-allowed", f"{request.method} is not possible here, only {allowed}")
             response = problems.response(wrong, instance=request.path)
             response.headers["Allow"] = allowed
         except web.HTTPNotFound:

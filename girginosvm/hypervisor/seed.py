@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from girginosvm.core.errors import HostFault, Invalid
+from girginosvm.core.errors import Fault, HostFault, Invalid
 from girginosvm.core.host import SeedSpec
 from girginosvm.hypervisor import owners
 
@@ -81,14 +81,19 @@ def _user_data(spec: SeedSpec) -> str:
     return whole.as_string()
 
 
-def _part(text: str) -> MIMEText:
+def user_data_kind(text: str) -> str:
+    """The MIME subtype that cloud-init knows such user-data by; Invalid ``user-data-unknown`` when it knows none."""
     kinds = {"#cloud-config": "cloud-config", "#!": "x-shellscript", "#include": "x-include-url",
              "#cloud-boothook": "cloud-boothook"}  # fmt: skip
-    kind = next((name for start, name in kinds.items() if text.startswith(start)), "")
-    if not kind:
-        detail = "user-data begins with #cloud-config, #!, #include or #cloud-boothook"
-        raise Invalid("user-data-unknown", detail)
-    return MIMEText(text, kind, "utf-8")
+    for start, name in kinds.items():
+        if text.startswith(start):
+            return name
+    detail = "user-data begins with #cloud-config, #!, #include or #cloud-boothook"
+    raise Invalid("user-data-unknown", detail, faults=(Fault("/user_data", detail),))
+
+
+def _part(text: str) -> MIMEText:
+    return MIMEText(text, user_data_kind(text), "utf-8")
 
 
 def read_back(path: Path) -> dict[str, bytes]:

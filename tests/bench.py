@@ -21,7 +21,7 @@ from pathlib import Path
 
 import aiohttp
 
-from tests.scenarios.test_crash_create import Node, upload
+from tests.scenarios.node import Node, qcow2
 
 RUNS = 20
 
@@ -93,9 +93,8 @@ web.run_app(app, host="127.0.0.1", port=int(sys.argv[3]), ssl_context=context, p
 
 def fill(node: Node) -> None:
     """50 stopped machines of one uploaded image."""
-    image = node.root / "image.qcow2"
-    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", image, "64M"], check=True)
-    upload(node.root, image)
+
+    node.upload("tiny", qcow2(node.root / "image.qcow2"))
     for number in range(50):
         body = {"name": f"m{number}", "image": "tiny", "memory_mb": 64, "start": False}
         assert "vm" in node.ask("POST", "/v1/vms", body, key=f"m{number}")

@@ -30,6 +30,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     # Memory that machines never get, MiB; and the share of each pool that stays free, percent.
     reserve_memory_mb: int = 512
     reserve_pool_percent: int = 5
+    # The log on disk: how large its files are, and after how many entries those that the database has made up may go.
+    journal_segment_bytes: int = 16 * 1024 * 1024
+    journal_compact_entries: int = 20_000
     log_level: str = "info"
 
     def path(self, *parts: str) -> Path:

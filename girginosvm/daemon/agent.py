@@ -49,6 +49,7 @@ from girginosvm.http.events import Change as Published
 from girginosvm.http.events import Hub
 from girginosvm.http.server import Door, application
 from girginosvm.http.tls import Identity
+from girginosvm.hypervisor import owners
 from girginosvm.raft.alone import Change
 from girginosvm.raft.propose import Client
 from girginosvm.state.reader import Reader, Readers
@@ -136,6 +137,7 @@ class Agent:
         await self._watch.moved(state[1])
         self._tasks = (group.create_task(self._listen(hub)),)
         await self._found(desk, say)
+        await ImageReconciler(site).sweep()
         self._reconcile(site, group)
         await self._open(desk, hub)
         await self._follow_host()
@@ -179,10 +181,8 @@ class Agent:
         except Conflict as known:
             if known.code != "founded":
                 raise
-        password = await desk.signin.first_administrator(FIRST_ADMIN)
-        if password:
-            once = self._config.path("pki", "first-password")
-            _private(once, f"{password}\n")
+        once = self._config.path("pki", "first-password")
+        if await desk.signin.first_administrator(FIRST_ADMIN, lambda password: _kept(once, password)):
             self._log.info("auth.first-administrator", email=FIRST_ADMIN, password_file=str(once))
         token = self._config.token or self._config.advertise_panel_token
         if token:
@@ -235,10 +235,21 @@ class Agent:
         self._readers.close()
 
 
-def _private(path: Path, text: str) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+def _kept(path: Path, password: str) -> str:
+    """The password in the file at ``path`` (0600), which an earlier life of this process may have written already."""
+    if path.exists():
+        return path.read_text(encoding="utf-8").strip()
+    aside = path.with_suffix(".new")
+    handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with open(handle, "w", encoding="utf-8") as out:
-        out.write(text)
+        out.write(f"{password}\n")
+        out.flush()
+        os.fsync(handle)
+    points.reach("first-password.rename:before")
+    os.rename(aside, path)
+    owners.flush(path.parent)
+    points.reach("first-password.rename:after")
+    return password
 
 
 def _node_name(config: Settings) -> str:

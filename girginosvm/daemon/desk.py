@@ -14,6 +14,7 @@ from girginosvm.core.access import Actor
 from girginosvm.core.action import Command, Query, Stream
 from girginosvm.core.clock import Chance, Clock, new_request_id
 from girginosvm.core.errors import Busy, Invalid, Missing, Problem, Unknown
+from girginosvm.core.points import reach
 from girginosvm.core.units import GIB
 from girginosvm.daemon.execute import Executor
 from girginosvm.features.image import api as images
@@ -115,8 +116,10 @@ class LocalDesk:
                 size_bytes=facts.file_bytes, virtual_bytes=facts.virtual_bytes, format=_format(facts.format),
                 state="ready",
             )  # fmt: skip
+            reach("upload.rename:before")
             os.rename(upload.path, target)
             owners.flush(target.parent)
+            reach("upload.rename:after")
             # The person may upload (checked by permit); what the node found out is said by the node.
             said = Actor(kind="node", id=actor.id, name=actor.name, role=actor.role, address=actor.address)
             answer = await self.executor.command(record, said, why=why)

@@ -118,15 +118,23 @@ class Executor:
         return await self._sent(data)
 
     async def _sent(self, data: bytes) -> Answer:
-        """The same request id is safe to send again: the log answers it once."""
-        for attempt in range(4):
+        """The same request id is safe to send again: the log answers it once. Once it was sent without an answer, no
+        refusal of a later try says that the first one was not done."""
+        doubt: Unknown | None = None
+        for attempt in range(5):
             try:
-                return _answer(codec.outcome(await self._propose(data)))
-            except Unknown:
-                if attempt == 3:
+                outcome = await self._propose(data)
+            except Unknown as fault:
+                doubt = fault
+            except Busy:
+                if doubt is None:
                     raise
+            else:
+                return _answer(codec.outcome(outcome))
+            if attempt < 4:
                 await asyncio.sleep(0.25 * 2**attempt)
-        raise Busy("raft-away", "the raft process does not answer", retry_after_s=1)
+        assert doubt is not None
+        raise doubt
 
     def _secret(self, kind: type[Request]) -> bool:
         return any("secret" in words for words in self._words.get(kind, {}).values())

@@ -9,6 +9,7 @@ import msgspec
 
 from girginosvm.core.clock import Chance, Clock, new_request_id
 from girginosvm.core.errors import HostFault
+from girginosvm.core.points import reach
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -38,7 +39,9 @@ def ensure(path: Path, clock: Clock, chance: Chance) -> Member:
         out.write(msgspec.json.encode(member))
         out.flush()
         os.fsync(out.fileno())
+    reach("identity.rename:before")
     os.rename(aside, path)
+    reach("identity.rename:after")
     directory = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(directory)

@@ -42,10 +42,10 @@ async def run(config: Settings, log: Log) -> int:
     disk = _open_disk(config)
     member = identity.ensure(config.path("raft", "member.json"), clock, chance)
     machine = Machine(config.path("db", "state.db"), REGISTRY, log, incarnation=member.cluster)
-    journal = Journal(disk)
+    journal = Journal(disk, segment_bytes=config.journal_segment_bytes)
     if journal.cut_bytes:
         log.warning("journal.torn-end-cut", bytes=journal.cut_bytes)
-    alone = Alone(journal, machine, clock, log, node=member.member)
+    alone = Alone(journal, machine, clock, log, node=member.member, compact_entries=config.journal_compact_entries)
     await alone.start()
     server = await serve(config.run_path("raft.sock"), alone, release=__version__, member=member.member, log=log)
     log.info("raft.up", member=member.member, applied_index=machine.applied_index())

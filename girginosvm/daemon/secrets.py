@@ -9,6 +9,7 @@ from pathlib import Path
 
 from girginosvm.core.clock import Chance
 from girginosvm.core.errors import HostFault
+from girginosvm.core.points import reach
 
 _PREFIX = "sealed:1:"
 
@@ -59,7 +60,9 @@ def load_key(path: Path, chance: Chance) -> ClusterKey:
             os.fsync(handle)
         finally:
             os.close(handle)
+        reach("cluster-key.rename:before")
         os.rename(aside, path)
+        reach("cluster-key.rename:after")
         directory = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(directory)

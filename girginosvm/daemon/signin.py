@@ -83,12 +83,13 @@ class SignIn:
             case _:
                 raise Missing("stream-unknown", f"nothing answers {type(stream).__name__}")
 
-    async def first_administrator(self, email: str, password: str = "") -> str:
-        """The one-time password of the first administrator, "" when somebody can sign in already. Shown once by who
-        calls this; it has to be changed at the first sign-in."""
+    async def first_administrator(self, email: str, keep: Callable[[str], str] = str) -> str:
+        """The one-time password of the first administrator, "" when somebody can sign in already. It has to be changed
+        at the first sign-in. ``keep`` is given one and answers the one to use: it makes it durable before the log has
+        it, or a crash between the two would lock everybody out."""
         if await self._read(api.anybody):
             return ""
-        password = password or self._secret("", 15)
+        password = keep(self._secret("", 15))
         try:
             await self._say(commands.FoundAdministrator(email=email, password=password), _node("local"))
         except Conflict:

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from girginosvm.core.action import Stream
 from girginosvm.core.errors import Invalid, Unknown
+from girginosvm.core.points import reach
 from girginosvm.http.api import StreamHandler, shown
 from girginosvm.http.desk import Caller, Desk, Upload
 from girginosvm.http.events import Hub
@@ -53,6 +54,7 @@ async def _written(request: web.Request, path: Path, limit: int) -> tuple[int, s
     digest, size = hashlib.sha256(), 0
     loop = asyncio.get_running_loop()
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    reach("upload.write:before")
     with os.fdopen(handle, "wb") as file:
         while True:
             try:
@@ -71,6 +73,7 @@ async def _written(request: web.Request, path: Path, limit: int) -> tuple[int, s
             await loop.run_in_executor(None, file.write, piece)
         file.flush()
         await loop.run_in_executor(None, os.fsync, file.fileno())
+    reach("upload.write:after")
     if not size:
         raise Invalid("body-empty", "the body has to be the file")
     return size, digest.hexdigest()

@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from girginosvm.core.points import reach
+
 VALID_DAYS: Final = 90
 RENEW_DAYS: Final = 60
 _CA_DAYS: Final = 3650
@@ -150,4 +152,6 @@ def _write(path: Path, data: bytes, mode: int) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+    reach(f"pki.{path.name}:before")
     os.replace(aside, path)
+    reach(f"pki.{path.name}:after")

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from girginosvm.core.errors import HostFault
+from girginosvm.core.points import reach
 
 _OUTPUT_BYTES: Final = 1 << 20
 _CHUNK: Final = 1 << 16
@@ -61,6 +62,7 @@ async def run(*argv: str, timeout_s: float = 30, stdin: bytes = b"") -> Ran:
         if process.returncode is None:
             process.kill()
             await process.wait()
+    reach("program.run:after")
     return Ran(code, out, err, int((time.monotonic() - began) * 1000))
 
 

@@ -13,6 +13,7 @@ import msgspec
 
 from girginosvm.core.errors import Fault, HostFault, Invalid
 from girginosvm.core.host import SeedSpec
+from girginosvm.core.points import reach
 from girginosvm.hypervisor import owners
 
 
@@ -28,7 +29,13 @@ class IsoSeeds:
 
     async def remove(self, path: str) -> None:
         """Gone."""
-        Path(path).unlink(missing_ok=True)
+        for one in (_aside(Path(path)), Path(path)):
+            one.unlink(missing_ok=True)
+
+
+def _aside(path: Path) -> Path:
+    """Where a seed is written before it has its name; it holds the same secrets."""
+    return path.with_name(f".{path.name}.part")
 
 
 def _write(spec: SeedSpec) -> None:
@@ -37,7 +44,7 @@ def _write(spec: SeedSpec) -> None:
         return
     data = iso(spec)
     owners.directory(path.parent, 0o751)
-    aside = path.with_name(f".{path.name}.part")
+    aside = _aside(path)
     handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         with open(handle, "wb") as out:
@@ -45,7 +52,9 @@ def _write(spec: SeedSpec) -> None:
             out.flush()
             os.fsync(out.fileno())
         owners.give(aside, 0o640)
+        reach("seed.rename:before")
         os.rename(aside, path)
+        reach("seed.rename:after")
         owners.flush(path.parent)
     except OSError:
         aside.unlink(missing_ok=True)

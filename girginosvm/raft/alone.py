@@ -128,8 +128,10 @@ class Alone:
         journal.entries.clear()
         if journal.vote.term == 0:
             try:
+                reach("vote.set:before")
                 journal.set_vote(Vote(1, self._node))
                 journal.flush()
+                reach("vote.set:after")
             except OSError as fault:
                 raise HostFault(
                     "journal-faulty", f"the journal's disk does not take the first record: {fault}"
@@ -247,7 +249,10 @@ class Alone:
     def _compact(self) -> None:
         """Let go of old segments. A fault here undoes nothing: it is said, and tried again after as many entries."""
         try:
-            self._journal.drop_through(self._machine.checkpoint())
+            reach("machine.checkpoint:before")
+            index = self._machine.checkpoint()
+            reach("machine.checkpoint:after")
+            self._journal.drop_through(index)
         except Exception as fault:
             self._log.error("journal.not-compacted", fault=f"{type(fault).__name__}: {fault}")
 

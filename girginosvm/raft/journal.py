@@ -110,7 +110,9 @@ class Journal:
             self.flush()
         # The vote that a segment begins with may go only once the next one has it too: an empty one has not yet.
         while len(self._segments) > 1 and self._segments[1].end and self._segments[1].first <= index + 1:
+            reach("journal.drop:before")
             self._disk.remove(self._segments.pop(0).name)
+            reach("journal.drop:after")
             dropped += 1
         return dropped
 
@@ -146,7 +148,9 @@ class Journal:
         # A torn end is only legal in the last segment, so the one before is durable first.
         self.flush()
         name = f"{index:020d}-{self._sequence + 1:020d}{_SUFFIX}"
+        reach("journal.roll:before")
         self._disk.create(name, max(self._segment_bytes, size + 1024))
+        reach("journal.roll:after")
         self._segments.append(_Segment(name, index))
 
     def _open(self) -> None:

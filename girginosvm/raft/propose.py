@@ -18,6 +18,7 @@ import msgspec
 
 from girginosvm.core.errors import Busy, Conflict, Invalid, Problem, ProblemBody, Unknown, problem_of
 from girginosvm.core.log import Log
+from girginosvm.core.points import reach
 from girginosvm.raft.alone import Change, Status
 
 MAX_FRAME: Final = 1024 * 1024
@@ -190,7 +191,10 @@ class Client:
 
     async def propose(self, command: bytes, *, deadline_s: float = 15.0) -> bytes:
         """The outcome's bytes. Invalid, Busy: not sent; Unknown: sent, and no answer came."""
-        return (await self._asked(lambda number: Propose(number, command), deadline_s)).outcome
+        reach("propose:before")
+        outcome = (await self._asked(lambda number: Propose(number, command), deadline_s)).outcome
+        reach("propose:after")
+        return outcome
 
     async def status(self) -> Status:
         """How the raft process stands."""
@@ -211,6 +215,7 @@ class Client:
         self._under_way[number] = future
         try:
             writer.write(frame)
+            reach("propose:sent")
             async with asyncio.timeout(deadline_s):
                 answer = await future
         except TimeoutError as fault:

@@ -91,3 +91,15 @@ def test_only_the_trusted_keys_signature_over_these_very_bytes_counts() -> None:
     assert not is_signed(b"index ", signature, public)
     assert not is_signed(b"index", base64.b64encode(other.sign(b"index")), public)
     assert not is_signed(b"index", b"not base64 at all", public)
+
+
+async def test_a_sweep_takes_what_no_row_names_and_leaves_what_is_not_ours(tmp_path: Path) -> None:
+    known, lost = "019a0000-0000-7000-8000-000000000001", "019a0000-0000-7000-8000-000000000002"
+    stay = {f"{known}.qcow2", f"{known}.qcow2.part", "notes.txt", "my.qcow2", f"{lost}.txt"}
+    goes = {f"{lost}.qcow2", f"{lost}.raw.part", "upload-0011223344556677.part"}
+    for name in stay | goes:
+        (tmp_path / name).write_bytes(b"x")
+    gone = await StoreImages().sweep(tmp_path, frozenset({known}))
+    assert {Path(path).name for path in gone} == goes
+    assert {file.name for file in tmp_path.iterdir()} == stay
+    assert await StoreImages().sweep(tmp_path / "none", frozenset()) == ()

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import apsw
 import pytest
 
-from tests.scenarios.test_crash_create import REPO, Node, _Unix, upload
+from tests.scenarios.node import REPO, Node, UnixLink
 
 pytestmark = pytest.mark.host
 TOKEN = "wrong-input-administrator-token"
@@ -39,7 +39,7 @@ class House(NamedTuple):
 
     def ask(self, door: str, method: str, path: str, body: Any = None, token: str = TOKEN, **headers: str) -> Any:
         """Status, decoded body and headers; ``door`` is ``socket`` (root) or ``tls`` (with ``token``)."""
-        link: http.client.HTTPConnection = _Unix(self.node.root / "run/girginosvm/agent.sock")
+        link: http.client.HTTPConnection = UnixLink(self.node.root / "run/girginosvm/agent.sock")
         head = {name.replace("_", "-"): value for name, value in headers.items()}
         if door == "tls":
             link = http.client.HTTPSConnection("localhost", self.port, timeout=20, context=self.tls)
@@ -72,7 +72,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     node = Node(root, GIRGINOSVM_TOKEN=TOKEN)
     try:
         node.until("/v1/pools", lambda found: found["items"] and found["items"][0]["capacity_bytes"])
-        upload(root, base)
+        node.upload("tiny", base)
         port = next(json.loads(row)["port"] for row in (root / "log").read_text().splitlines() if '"agent.up"' in row)
         tls = ssl.create_default_context(cafile=str(root / "var/lib/girginosvm/pki/ca.crt"))
         made = House(node, port, tls, {"base": base.read_bytes(), "child": child.read_bytes()})
@@ -293,8 +293,7 @@ def test_the_command_line_refuses_with_the_same_words(
 
 
 def test_hostile_bodies_leave_no_memory_behind(house: House) -> None:
-    started = re.findall(r'"process": ?"agent".*?"pid": ?(\d+)', (house.node.root / "log").read_text())
-    status = Path(f"/proc/{started[-1]}/status")
+    status = Path(f"/proc/{house.node.pid('agent')}/status")
 
     def round() -> int:
         for body in (LARGE, DEEP, b"[" * 1_000_000, b'{"name":"' + b"a" * 1_000_000 + b'"}'):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.scenarios.test_crash_create import Node, upload
+from tests.scenarios.node import Node, qcow2
 
 pytestmark = pytest.mark.web
 
@@ -22,9 +21,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     node = Node(root)
     try:
         node.until("/v1/pools", lambda found: found["items"] and found["items"][0]["capacity_bytes"])
-        image = root / "image.qcow2"
-        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", image, "64M"], check=True)
-        upload(root, image)
+        node.upload("tiny", qcow2(root / "image.qcow2"))
         yield node
     finally:
         node.stop()

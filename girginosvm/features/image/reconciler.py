@@ -20,6 +20,18 @@ class ImageReconciler:
     def __init__(self, site: Site) -> None:
         self._site = site
 
+    async def sweep(self) -> None:
+        """At start, before anything may arrive: files that no row names go. Whatever an earlier life of this process
+        had proposed is in the database by now, since the log has answered this one already."""
+
+        def known(reader: Reader) -> frozenset[str]:
+            rows = reader.all("SELECT id FROM image UNION SELECT id FROM image_gone ORDER BY id")
+            return frozenset(row["id"] for row in rows)
+
+        keep = await self._site.read(known)
+        for gone in await self._site.host.images.sweep(self._site.image_path(""), keep):
+            self._site.log.info("image.swept", path=gone)
+
     async def reconcile(self) -> float | None:
         """One round: forgotten files first, since they free room."""
         gone, pulling = await self._site.read(self._rows)

@@ -113,6 +113,11 @@ class Images(Protocol):
         """Gone; nothing when it was."""
         ...
 
+    async def sweep(self, folder: Path, keep: frozenset[str]) -> tuple[str, ...]:
+        """Delete what a crash left: files of the store, unfinished ones too, of other ids than ``keep``; answers what
+        it deleted."""
+        ...
+
 
 class Seeds(Protocol):
     """NoCloud seed images."""

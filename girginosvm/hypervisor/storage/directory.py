@@ -11,6 +11,7 @@ from typing import Final
 
 from girginosvm.core.errors import HostFault
 from girginosvm.core.host import FoundVolume, PoolFacts, VolumeSpec
+from girginosvm.core.points import reach
 from girginosvm.core.units import shown
 from girginosvm.hypervisor import owners
 from girginosvm.hypervisor.run import demand
@@ -67,7 +68,9 @@ class DirectoryVolumes:
             await _build(aside, spec)
             owners.give(aside, 0o640)
             owners.flush(aside)
+            reach("volume.link:before")
             os.link(aside, target)  # unlike rename(2), never onto a volume that somebody made meanwhile
+            reach("volume.link:after")
             aside.unlink()
             owners.flush(target.parent)
         except OSError as fault:

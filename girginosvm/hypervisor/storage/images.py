@@ -14,12 +14,15 @@ from urllib.parse import urlsplit
 
 from girginosvm.core.errors import HostFault, Invalid
 from girginosvm.core.host import ImageFacts
+from girginosvm.core.ids import is_uuid
+from girginosvm.core.points import reach
 from girginosvm.core.units import shown
 from girginosvm.hypervisor import owners
 from girginosvm.hypervisor.storage.qcow2 import read_header
 
 _CHUNK: Final = 1024 * 1024
 _TIMEOUT_S: Final = 30.0
+_SUFFIXES: Final = ("qcow2", "raw", "qcow2.part", "raw.part")
 Progress = Callable[[int, int], None]
 
 
@@ -40,6 +43,17 @@ class StoreImages:
         """See ``Images.remove``."""
         path.unlink(missing_ok=True)
         part(path).unlink(missing_ok=True)
+
+    async def sweep(self, folder: Path, keep: frozenset[str]) -> tuple[str, ...]:
+        """See ``Images.sweep``. What we never name so is somebody else's and stays."""
+        gone = []
+        for file in sorted(folder.glob("*")):
+            stem, _, suffix = file.name.partition(".")
+            ours = (is_uuid(stem) and suffix in _SUFFIXES) or (stem.startswith("upload-") and suffix == "part")
+            if ours and stem not in keep:
+                file.unlink(missing_ok=True)
+                gone.append(str(file))
+        return tuple(gone)
 
 
 def part(target: Path) -> Path:
@@ -78,8 +92,10 @@ def _ensure(source: str, target: Path, sha256: str, size_bytes: int, progress: P
     except OSError as fault:
         raise HostFault("image-fetch", f"{source}: {fault.strerror or fault}") from fault
     owners.flush(arriving)
+    reach("image.rename:before")
     os.rename(arriving, target)
     owners.flush(target.parent)
+    reach("image.rename:after")
     return facts
 
 
@@ -107,6 +123,7 @@ def _copy(read: Callable[[int], bytes], out: BinaryIO, have: int, size: int, pro
         if have > size:
             raise Invalid("image-checksum", f"more than the promised {size:,} bytes came")
         out.write(chunk)
+        reach("image.chunk:after")
         progress(have, size)
     if have < size:
         raise HostFault("image-cut-off", f"the source ended after {have:,} of {size:,} bytes; try again to go on")

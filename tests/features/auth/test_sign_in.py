@@ -166,6 +166,18 @@ async def test_the_first_administrator_is_made_once_and_has_to_change_the_passwo
     assert not (await desk.signin.caller(new.token, HERE)).must_change
 
 
+async def test_the_first_password_is_kept_before_the_log_has_it(engine: Engine):
+    desk = Desk(engine)
+
+    def full(_: str) -> str:
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        await desk.signin.first_administrator("admin@local", full)
+    assert await desk.signin.first_administrator("admin@local", lambda _: "kept by an earlier life")
+    assert (await desk.login("admin@local", "kept by an earlier life")).must_change_password
+
+
 async def test_a_token_is_shown_once_expires_and_can_be_revoked(desk: Desk):
     root = Caller(actor=Actor("local", "local", "root", Role.ADMIN))
     made = (await desk.signin.perform(commands.CreateToken(name="billing", role="viewer", days=1), root)).value

@@ -7,10 +7,12 @@ import pytest
 
 from girginosvm.core.access import Actor, Role
 from girginosvm.core.clock import SystemChance, SystemClock
-from girginosvm.core.errors import Conflict, Problem, Unknown
+from girginosvm.core.errors import Busy, Conflict, Problem, Unknown
 from girginosvm.core.log import Log
+from girginosvm.core.manifest import Registry
 from girginosvm.core.settings import Settings
 from girginosvm.daemon.desk import LocalDesk, Watch
+from girginosvm.daemon.execute import Executor
 from girginosvm.features.image.commands import UploadImage
 from girginosvm.features.site import Site
 from girginosvm.http.desk import Upload
@@ -47,3 +49,18 @@ async def test_the_file_stays_only_when_its_row_may_exist(tmp_path: Path, proble
     with pytest.raises(type(problem)):
         await desk.receive(UploadImage(name="tiny"), ADMIN, upload, why="")
     assert len(list(folder.iterdir())) == kept
+
+
+async def test_a_request_sent_without_an_answer_stays_unknown_though_the_next_try_is_refused() -> None:
+    tries: list[Problem] = [Unknown("connection-lost", "it went away"), *[Busy("raft-away", "it is away")] * 9]
+
+    async def propose(_: bytes) -> bytes:
+        raise tries.pop(0)
+
+    executor = Executor(
+        Registry(()), None, propose, key=None, hash_password=str, clock=SystemClock(), chance=SystemChance()
+    )
+    with pytest.raises(Unknown):
+        await executor._sent(b"x")
+    with pytest.raises(Busy):  # nothing of this one was ever sent
+        await executor._sent(b"x")

@@ -52,3 +52,9 @@ async def test_the_same_seed_is_not_written_again(tmp_path: Path) -> None:
 async def test_user_data_of_no_known_kind_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Invalid):
         await IsoSeeds().ensure(spec(tmp_path / "s.iso", user_data="hello"))
+
+
+async def test_a_removed_seed_takes_its_unfinished_copy_along(tmp_path: Path) -> None:
+    (tmp_path / ".s.iso.part").write_bytes(b"secrets")
+    await IsoSeeds().remove(str(tmp_path / "s.iso"))
+    assert not list(tmp_path.iterdir())

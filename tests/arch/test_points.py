@@ -1,0 +1,78 @@
+"""Whatever leaves the process can be killed on its way: each await, rename and program in daemon/ and hypervisor/ is
+under a kill point, or stands here with the reason why it needs none."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+CODE = Path(__file__).parents[2] / "girginosvm"
+DEEDS = ("os.rename", "os.replace", "os.link", "os.unlink", "os.posix_spawn", "shutil.rmtree", "shutil.move")
+METHODS = ("rename", "unlink", "write_text", "write_bytes", "link_to", "symlink_to", "rmdir")
+# Files whose classes stand behind `pointed` (libvirt/host.py, fake/host.py): points around every method.
+PORTS = ("hypervisor/libvirt/", "hypervisor/fake/", "hypervisor/net/", "hypervisor/storage/", "hypervisor/seed.py")
+INSIDE = "waits for something in this process"
+READ = "reads the database, and changes nothing"
+LOGGED = "ends in Client.propose, which has points"
+REASONS = {
+    "self._heard.get": INSIDE, "self._watch.moved": INSIDE, "self._moved.wait_for": INSIDE, "asyncio.sleep": INSIDE,
+    "self._wake.wait": INSIDE, "stop.wait": INSIDE, "waiter": INSIDE, "asyncio.wait": INSIDE, "over": INSIDE,
+    "self._readers.read": READ, "self._read": READ, "self.executor.resolve": READ, "self.health": READ,
+    "self._client.status": "asks the raft process how it stands, and changes nothing",
+    "self._propose": LOGGED, "self._say": LOGGED, "executor.command": LOGGED, "desk.signin.cluster_token": LOGGED,
+    "desk.signin.first_administrator": LOGGED, "hook": "daemon/host.py pull: reads a mirror's catalogue",
+    "offer": "reads a mirror's catalogue, and changes nothing",
+    "asyncio.to_thread": "argon2, or a read of a serial log: in this process",
+    "self._host.facts.observe": "a pointed port", "ImageReconciler(site).sweep": "a pointed port",
+    "self._host.close": "lets go of connections", "door.close": "lets go of connections",
+    "door.tcp": "listens", "door.unix": "listens", "serve": "listens",
+    "alone.start": INSIDE, "alone.stop": "flushes under the journal's points",
+    "dev.supervise": "the supervisor of --dev; its children have the points",
+    "asyncio.gather": "the supervisor of --dev; its children have the points",
+    "os.posix_spawn": "the supervisor of --dev; its children have the points",
+    "process.stdin.drain": "run.py: the program is under the port's points and its own", "stream.read": "run.py, too",
+}  # fmt: skip
+
+
+def named(node: ast.AST, local: set[str]) -> str:
+    """The callee that leaves, as it is written; empty for what stays and for functions of the same file."""
+    if isinstance(node, ast.Await):
+        text = ast.unparse(node.value.func if isinstance(node.value, ast.Call) else node.value)
+        return "" if text.rpartition(".")[2] in local else text
+    if isinstance(node, ast.Call):
+        text = ast.unparse(node.func)
+        return text if text in DEEDS or text.rpartition(".")[2] in METHODS else ""
+    return ""
+
+
+def leaving(source: str) -> Iterator[tuple[str, str]]:
+    """(function, callee) of everything that leaves the process from a function without a point of its own."""
+    tree = ast.parse(source)
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    local = {function.name for function in functions}
+    for function in functions:
+        nodes = list(ast.walk(function))
+        if any(isinstance(node, ast.Call) and ast.unparse(node.func).endswith("reach") for node in nodes):
+            continue
+        yield from ((function.name, text) for node in nodes if (text := named(node, local)))
+
+
+def test_what_leaves_the_process_is_under_a_kill_point_or_has_a_reason() -> None:
+    met, bare = set(), []
+    for file in sorted(path for floor in ("daemon", "hypervisor") for path in (CODE / floor).rglob("*.py")):
+        place = file.relative_to(CODE).as_posix()
+        if place.startswith(PORTS):
+            continue
+        for function, callee in leaving(file.read_text(encoding="utf-8")):
+            met.add(callee)
+            if callee not in REASONS:
+                bare.append(f"{place}: {function} calls {callee}")
+    assert bare == []
+    assert set(REASONS) - met == set(), "reasons for what is not there any more"
+
+
+def test_the_walk_sees_a_rename_a_program_and_an_await() -> None:
+    source = "async def f():\n    os.rename(a, b)\n    await asyncio.create_subprocess_exec(c)\n    await g()\n"
+    assert {callee for _, callee in leaving(source)} == {"os.rename", "asyncio.create_subprocess_exec", "g"}
+    assert not list(leaving("def f():\n    reach('x')\n    os.rename(a, b)\n"))

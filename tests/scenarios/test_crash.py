@@ -1,0 +1,154 @@
+"""Each process killed at every step of every deed: nothing half-made, nothing lost, the next try works, and no running
+machine is touched.
+
+The steps are listed from the code: two points around every method of every port, and every ``reach`` that is written
+elsewhere. One that no deed is killed at fails the test.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import pytest
+
+from girginosvm.hypervisor import ports
+from girginosvm.hypervisor.points import points_of
+from tests.scenarios import audit
+from tests.scenarios.deeds import DEEDS, FIRST_START, ON_A_REAL_HOST, Deed, running, wake
+from tests.scenarios.node import REPO, Node, qcow2
+
+# Segments and batches so small that a test's few entries fill many.
+SMALL = {"GIRGINOSVM_JOURNAL_SEGMENT_BYTES": "16384", "GIRGINOSVM_JOURNAL_COMPACT_ENTRIES": "20"}
+
+
+def written_points() -> set[str]:
+    """Every ``reach("...")`` in the code; a name that is put together counts with each of its values."""
+    values = {"path.name": ("ca.key", "ca.crt", "server.pem")}
+    found = set()
+    for file in (REPO / "girginosvm").rglob("*.py"):
+        for call in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if not (isinstance(call, ast.Call) and ast.unparse(call.func) in ("reach", "points.reach")):
+                continue
+            name = call.args[0]
+            if isinstance(name, ast.Constant):
+                found.add(str(name.value))
+            elif file.name != "points.py":
+                assert isinstance(name, ast.JoinedStr)
+                (inner,) = [part.value for part in name.values if isinstance(part, ast.FormattedValue)]
+                text = ast.unparse(name)[2:-1]
+                found |= {text.replace("{" + ast.unparse(inner) + "}", value) for value in values[ast.unparse(inner)]}
+    return found
+
+
+def port_points() -> set[str]:
+    kinds = get_type_hints(ports.Host)
+    return {point for name, port in kinds.items() for point in points_of(port, name)}
+
+
+def test_every_point_of_the_code_is_killed_in_some_deed() -> None:
+    here = [point for deed in (*DEEDS, FIRST_START) for point in deed.path()]
+    killed = {point.partition("/")[2] for point in (*here, *ON_A_REAL_HOST)}
+    assert len(written_points()) >= 30
+    assert written_points() | port_points() == killed
+
+
+class Ground:
+    """One node for many deaths; a new one after a test that failed, so that a fault is told once."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._node: Node | None = None
+        self._lives = 0
+        self.sound = False
+        self.bystander = ""
+
+    def node(self) -> Node:
+        if self._node is None or not self.sound:
+            self.close()
+            self._lives += 1
+            root = self._root / str(self._lives)
+            root.mkdir()
+            self._node = Node(root, GIRGINOSVM_POINTS_FUSE=str(root / "fuse"), **SMALL).ready()
+            self._node.upload("tiny", qcow2(root / "tiny.qcow2"))
+            self.bystander = running(self._node)
+        self.sound = False
+        return self._node
+
+    def close(self) -> None:
+        if self._node is not None:
+            self._node.remove()
+
+
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+    one = Ground(tmp_path_factory.mktemp("crash"))
+    yield one
+    one.close()
+
+
+def settled(node: Node) -> None:
+    """Both sides agree, and nothing is left."""
+    wrong: list[str] = []
+
+    def agree() -> bool:
+        wrong[:] = audit.faults(node.root)
+        return not wrong
+
+    try:
+        node.wait(agree, "both sides to agree")
+    except AssertionError as fault:
+        raise AssertionError(f"{wrong}; {fault}") from fault
+
+
+def burnt(node: Node, deaths: int, point: str) -> None:
+    """A process more than ``deaths`` died, and both sides agree again."""
+    node.wait(lambda: len(node.deaths) > deaths, f"{point} to be reached")
+    settled(node)
+
+
+def untouched(node: Node, machine: str) -> list[Any]:
+    """All that ever happened to a machine."""
+    return [one for one in node.host()["happened"]["events"] if one[1] == machine]
+
+
+@pytest.mark.host
+@pytest.mark.parametrize(("deed", "point"), [(deed, point) for deed in DEEDS for point in deed.path()],
+                         ids=lambda part: part.name if isinstance(part, Deed) else part)  # fmt: skip
+def test_a_deed_survives_a_kill(deed: Deed, point: str, ground: Ground) -> None:
+    node = ground.node()
+    made = deed.before(node)
+    settled(node)
+    before, deaths = untouched(node, ground.bystander), len(node.deaths)
+    fuse = node.root / "fuse"
+    key = f"{deed.name}-{point}".replace(" ", "-")
+    fuse.with_suffix(".new").write_text(point)
+    fuse.with_suffix(".new").rename(fuse)
+    answer = deed.act(node, key, made)
+    assert "code" not in answer, answer
+    burnt(node, deaths + (deed.act is wake), point)
+    if deed.act is not wake:
+        assert deed.act(node, key, made) == answer
+    deed.after(node, answer)
+    settled(node)
+    assert untouched(node, ground.bystander) == before
+    ground.sound = True
+
+
+@pytest.mark.host
+@pytest.mark.parametrize("point", FIRST_START.path())
+def test_a_first_start_survives_a_kill(point: str, tmp_path: Path) -> None:
+    fuse = tmp_path / "fuse"
+    fuse.write_text(point)
+    node = Node(tmp_path, GIRGINOSVM_POINTS_FUSE=str(fuse))
+    try:
+        node.ready()
+        settled(node)
+        burnt(node, 0, point)
+        once = (tmp_path / audit.HOME / "pki/first-password").read_text().strip()
+        _, session = node.once("POST", "/v1/auth/login", {"email": "admin@local", "password": once})
+        assert session["must_change_password"]
+    finally:
+        node.remove()

@@ -44,7 +44,8 @@ class NetworkReconciler:
         guards = tuple(
             Guard(row["tap"], row["mac"], (row["address"],) if row["address"] else ())
             for row in reader.all(
-                "SELECT vm_nic.* FROM vm_nic JOIN vm ON vm.id = vm_nic.vm WHERE vm.node = ? ORDER BY tap",
+                "SELECT vm_nic.* FROM vm_nic JOIN vm ON vm.id = vm_nic.vm "
+                "WHERE vm.node = ? AND vm.adopted = 0 ORDER BY tap",
                 (self._site.node,),
             )
         )

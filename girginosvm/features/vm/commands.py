@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 import msgspec
 
 from girginosvm.core.action import Command, action
-from girginosvm.core.errors import Conflict, Fault, Invalid, Missing
+from girginosvm.core.errors import Conflict, Fault, Invalid, Missing, Unsafe
 from girginosvm.core.fields import Name, Ref, field
+from girginosvm.core.host import DiskSpec, FoundNic
 from girginosvm.core.units import GIB, MIB
 from girginosvm.features.image import api as images
 from girginosvm.features.network import api as networks
@@ -15,6 +16,7 @@ from girginosvm.features.operation import api as operations
 from girginosvm.features.storage import api as storage
 from girginosvm.features.vm.api import changed, machine
 from girginosvm.features.vm.model import tap_name
+from girginosvm.state.db import Row
 from girginosvm.state.tx import Tx
 
 Tag = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,39}$")]
@@ -192,6 +194,12 @@ class DestroyVm(Command, frozen=True, kw_only=True):
         doomed = "purge" if self.purge else "keep"
         if row["doomed"] == "purge" and not self.purge:
             raise Conflict("vm-doomed", f"machine {row['name']} is being purged already")
+        strange = tx.one("SELECT path FROM vm_disk WHERE vm = ? AND pool = '' ORDER BY n LIMIT 1", (self.vm,))
+        if self.purge and strange is not None:
+            raise Unsafe(
+                "disk-outside-pools", f"{strange['path']} came with the adopted machine and lies in no pool of ours",
+                hint="destroy it without --purge: its disks stay, and can be deleted by hand",
+            )  # fmt: skip
         operation = changed(tx, row, "vm.destroy", power="off", stop_mode="force", stop_by_ms=tx.at_ms, doomed=doomed)
         what = "and its disks" if self.purge else "and keep its disks"
         tx.event("vm.destroying", "vm", self.vm, f"destroy machine {row['name']} {what}")
@@ -208,7 +216,8 @@ class DestroyVm(Command, frozen=True, kw_only=True):
     status=202,
 )
 class AdoptVm(Command, frozen=True, kw_only=True):
-    """Make a row of what was found. Nothing of the domain changes but our mark in its metadata."""
+    """Make rows of what was found. Nothing of the domain changes but our mark in its metadata: its disks stay where
+    they are, outside our pools, and its interfaces on their bridges, without guards."""
 
     vm: Annotated[str, field("UUID of the domain.", min_length=36, max_length=36)]
     name: Annotated[str, field("Name here; empty: the domain's.", max_length=63)] = ""
@@ -253,9 +262,25 @@ class AdoptVm(Command, frozen=True, kw_only=True):
             external_id="",
             created_at_ms=tx.at_ms,
         )
+        self._devices(tx, row)
         tx.run("DELETE FROM vm_foreign WHERE id = ?", (self.vm,))
         operation = operations.start(
             tx, kind="vm.adopt", noun="vm", subject_id=self.vm, name=name, node=row["node"], generation=1
         )
         tx.event("vm.adopted", "vm", self.vm, f"adopted domain {row['name']} as machine {name}")
         return Accepted(self.vm, operation, row["node"])
+
+    def _devices(self, tx: Tx, row: Row) -> None:
+        disks = msgspec.json.decode(row["disks"], type=tuple[DiskSpec, ...])
+        for n, disk in enumerate(disk for disk in disks if disk.path and not disk.read_only):
+            if tx.one("SELECT 1 FROM vm_disk WHERE path = ?", (disk.path,)):
+                raise Conflict("disk-taken", f"{disk.path} is a disk of another machine")
+            tx.insert(
+                "vm_disk", vm=self.vm, n=n, pool="", path=disk.path, format=disk.format, size_bytes=0, image="",
+                image_format="", full_copy=1,
+            )  # fmt: skip
+        for n, nic in enumerate(msgspec.json.decode(row["nics"], type=tuple[FoundNic, ...])):
+            taken = tx.one("SELECT name FROM vm_nic JOIN vm ON vm.id = vm_nic.vm WHERE mac = ?", (nic.mac,))
+            if taken is not None:
+                raise Conflict("mac-taken", f"{nic.mac} is the MAC address of machine {taken['name']} already")
+            tx.insert("vm_nic", vm=self.vm, n=n, network="", mac=nic.mac, address="", tap=nic.tap, bridge=nic.bridge)

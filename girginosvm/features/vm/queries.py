@@ -167,8 +167,8 @@ class ShowVm(Query, frozen=True, kw_only=True):
             (self.vm,),
         )
         nics = reader.all(
-            "SELECT vm_nic.*, network.name AS network_name, network.bridge FROM vm_nic "
-            "LEFT JOIN network ON network.id = vm_nic.network WHERE vm = ? ORDER BY n",
+            "SELECT vm_nic.*, network.name AS network_name, ifnull(network.bridge, vm_nic.bridge) AS on_bridge "
+            "FROM vm_nic LEFT JOIN network ON network.id = vm_nic.network WHERE vm = ? ORDER BY n",
             (self.vm,),
         )
         running = reader.all(
@@ -184,7 +184,7 @@ class ShowVm(Query, frozen=True, kw_only=True):
                 for disk in disks
             ],
             nics=[
-                Nic(nic["mac"], nic["network_name"] or "", nic["bridge"] or "", nic["address"], nic["tap"])
+                Nic(nic["mac"], nic["network_name"] or "", nic["on_bridge"], nic["address"], nic["tap"])
                 for nic in nics
             ],
             ssh_keys=msgspec.json.decode(more["ssh_keys"]),

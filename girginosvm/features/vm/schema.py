@@ -43,4 +43,6 @@ CREATE TABLE vm_foreign (
 ) STRICT, WITHOUT ROWID;
 """,
     ),
+    # Interfaces of adopted machines are on no network of ours.
+    Migration(2, "ALTER TABLE vm_nic ADD COLUMN bridge TEXT NOT NULL DEFAULT ''"),
 )

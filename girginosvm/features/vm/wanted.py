@@ -23,7 +23,8 @@ def machines(reader: Reader, site: Site) -> tuple[Wanted, ...]:
         "FROM vm LEFT JOIN vm_found f ON f.vm = vm.id WHERE vm.node = ? ORDER BY vm.id",
         (site.node,),
     )
-    disks = _by_vm(reader.all("SELECT * FROM vm_disk ORDER BY vm, n"))
+    # An adopted machine's disks lie in no pool and are nobody's to build or delete.
+    disks = _by_vm(reader.all("SELECT * FROM vm_disk WHERE pool <> '' ORDER BY vm, n"))
     nics = _by_vm(
         reader.all(
             "SELECT vm_nic.*, network.bridge, network.mtu, network.cidr, network.gateway, network.dns FROM vm_nic "

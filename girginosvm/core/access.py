@@ -54,8 +54,11 @@ def allowed(role: Role, permission: str) -> bool:
 
 
 def check(actor: Actor, permission: str) -> None:
-    """Forbidden, with the missing permission's name, unless ``actor`` may."""
-    if actor.kind in ("node", "system") or allowed(actor.role, permission):
+    """Forbidden, with the missing permission's name, unless ``actor`` may. What only the platform says needs a
+    platform's actor; for everything else even that one has a role, so that a node which speaks for a person (an
+    upload) can do no more than the person."""
+    platform = actor.kind in ("node", "system") and permission.rpartition(".")[2] == _PLATFORM
+    if platform or allowed(actor.role, permission):
         return
     raise Forbidden(
         "permission-missing",

@@ -24,6 +24,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     # The nested trust key file and mirror of the image catalogue; empty: none.
     image_mirror: str = ""
     image_trust_key: str = ""
+    # Further mirrors and directories that any operator may name with --source, joined by commas. Administrators may
+    # name others too.
+    image_sources: str = ""
     # The manual's cluster token: hashed into one revocable administrator token at first start.
     token: str = ""
     advertise_panel_token: str = ""
@@ -34,6 +37,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     journal_segment_bytes: int = 16 * 1024 * 1024
     journal_compact_entries: int = 20_000
     log_level: str = "info"
+
+    def mirrors(self) -> tuple[str, ...]:
+        """Where images may come from on anybody's word: the mirror, and the further sources."""
+        named = (self.image_mirror, *(part.strip() for part in self.image_sources.split(",")))
+        return tuple(filter(None, named))
 
     def path(self, *parts: str) -> Path:
         """``/var/lib/girginosvm/<parts>`` under the root."""

@@ -25,12 +25,14 @@ from girginosvm.core.log import Log
 from girginosvm.core.pages import ASSETS
 from girginosvm.core.settings import Settings
 from girginosvm.daemon import dev
+from girginosvm.daemon.certificate import CertificateReconciler, names_of
 from girginosvm.daemon.desk import LocalDesk, Watch
 from girginosvm.daemon.execute import Answer, Executor
 from girginosvm.daemon.host import create, open_host, pull
 from girginosvm.daemon.reconcile import Loop
-from girginosvm.daemon.secrets import hash_password, load_key
+from girginosvm.daemon.secrets import Turns, hash_password, load_key
 from girginosvm.daemon.signin import SignIn
+from girginosvm.features.auth.api import Account, account
 from girginosvm.features.cluster.commands import FoundCluster
 from girginosvm.features.event import queries as events
 from girginosvm.features.image.commands import PullImage
@@ -112,9 +114,10 @@ class Agent:
     async def _serve(self, group: asyncio.TaskGroup) -> None:
         await self._heard.get()  # the first line to the raft process: its database and our member id are there
         key = load_key(self._config.path("pki", "cluster.key"), self._chance)
+        turns = Turns()
         executor = Executor(
             REGISTRY, self._readers, self._client.propose, key=key, hash_password=hash_password, clock=self._clock,
-            chance=self._chance,
+            chance=self._chance, turns=turns,
         )  # fmt: skip
         self._host = open_host(self._config)
         member = self._client.member
@@ -127,10 +130,11 @@ class Agent:
             node=member, settings=self._config, host=self._host, read=self._readers.read, say=say,
             unseal=key.unseal, clock=self._clock, log=self._log, progress={}, wake=self._wake,
         )  # fmt: skip
-        executor.prepares[PullImage] = lambda asked: pull(asked, site)
+        executor.prepares[PullImage] = lambda asked, actor: pull(asked, actor, site)
         executor.prepares[CreateVm] = create
         desk = Desk(executor, site, self._watch, self._clock, self._chance)
-        desk.signin = SignIn(read=self._readers.read, say=say, clock=self._clock, chance=self._chance)
+        desk.signin = SignIn(read=self._readers.read, say=say, clock=self._clock, chance=self._chance, turns=turns)
+        desk.signin.chosen = self._chosen
         desk.health = self._health
         state = await self._readers.read(lambda reader: (reader.incarnation, reader.applied_index))
         hub = Hub(*state)
@@ -139,7 +143,9 @@ class Agent:
         await self._found(desk, say)
         await ImageReconciler(site).sweep()
         self._reconcile(site, group)
-        await self._open(desk, hub)
+        keeper = await self._open(desk, hub, site)
+        self._loops.append(Loop(keeper, self._log))
+        self._tasks += (group.create_task(self._loops[-1].run()),)
         await self._follow_host()
 
     async def _health(self) -> Health:
@@ -181,12 +187,25 @@ class Agent:
         except Conflict as known:
             if known.code != "founded":
                 raise
-        once = self._config.path("pki", "first-password")
+        once = self._first_password
         if await desk.signin.first_administrator(FIRST_ADMIN, lambda password: _kept(once, password)):
             self._log.info("auth.first-administrator", email=FIRST_ADMIN, password_file=str(once))
+        elif once.exists():  # the node died between the change and the unlink
+            first: Account | None = await self._readers.read(lambda reader: account(reader, FIRST_ADMIN))
+            if first is not None and not first.must_change:
+                self._chosen(FIRST_ADMIN)
         token = self._config.token or self._config.advertise_panel_token
         if token:
             await desk.signin.cluster_token(token)
+
+    @property
+    def _first_password(self) -> Path:
+        return self._config.path("pki", "first-password")
+
+    def _chosen(self, email: str) -> None:
+        """The first administrator has a password of their own: the one-time password is good for nothing now."""
+        if email == FIRST_ADMIN:
+            self._first_password.unlink(missing_ok=True)
 
     def _reconcile(self, site: Site, group: asyncio.TaskGroup) -> None:
         rooms = (
@@ -196,23 +215,27 @@ class Agent:
         self._loops = [Loop(room, self._log) for room in rooms]
         self._tasks += tuple(group.create_task(loop.run()) for loop in self._loops)
 
-    async def _open(self, desk: Desk, hub: Hub) -> None:
+    async def _open(self, desk: Desk, hub: Hub, site: Site) -> CertificateReconciler:
         app = application(REGISTRY, desk, hub, self._log, assets=ASSETS)
         door = Door(app)
         self._doors = (door,)
         await door.unix(self._config.run_path("agent.sock"))
         identity = Identity(self._config.path("pki"))
-        names = {socket.gethostname(), _node_name(self._config), *(await self._host.facts.observe()).addresses}
-        identity.ensure(sorted(names))
+        called = _node_name(self._config)
+        identity.ensure(names_of(called, (await self._host.facts.observe()).addresses))
+        context = identity.context()
         place = f"{self._config.bind}:{self._config.port}"
         try:
-            port = await door.tcp(self._config.bind, self._config.port, identity.context())
+            port = await door.tcp(self._config.bind, self._config.port, context)
         except OSError as fault:
             raise HostFault(
                 "port-taken", f"cannot listen on {place}: {os.strerror(fault.errno or 0)}",
                 hint=f"ss -ltnp 'sport = :{self._config.port}' shows who does; port and bind are settings",
             ) from fault  # fmt: skip
         self._log.info("agent.up", port=port, ca_sha256=identity.fingerprint(), fake_host=self._config.fake_host)
+        return CertificateReconciler(
+            identity, context, node=site.node, called=called, read=site.read, clock=self._clock, log=self._log
+        )
 
     async def _follow_host(self) -> None:
         """libvirt's events: something happened to a machine, so the vm room looks again. Guests' taps and bridges

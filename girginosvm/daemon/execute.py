@@ -16,11 +16,11 @@ from girginosvm.core.codec import Envelope, Outcome
 from girginosvm.core.errors import Busy, Conflict, Fault, Invalid, Missing, Unknown, problem_of
 from girginosvm.core.fields import extra_of
 from girginosvm.core.manifest import Registry
-from girginosvm.daemon.secrets import ClusterKey
+from girginosvm.daemon.secrets import ClusterKey, Turns
 from girginosvm.state import db as dbs
 from girginosvm.state.reader import Reader, Readers
 
-Prepare = Callable[[Any], Awaitable[Command]]
+Prepare = Callable[[Any, Actor], Awaitable[Command]]
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -44,12 +44,14 @@ class Executor:
         hash_password: Callable[[str], str],
         clock: Clock,
         chance: Chance,
+        turns: Turns | None = None,
     ) -> None:
         self._registry = registry
         self._readers = readers
         self._propose = propose
         self._key = key
         self._hash = hash_password
+        self._turns = turns or Turns()
         self._clock = clock
         self._chance = chance
         self._words = {kind: extra_of(kind) for kind in registry.actions}
@@ -105,8 +107,8 @@ class Executor:
         ready, stamp_ms = await self._readers.read(lambda reader: (self._resolved(asked, reader), reader.at_ms))
         hook = self.prepares.get(type(asked))
         if hook is not None:
-            ready = await hook(ready)
-        ready = await asyncio.to_thread(self._guarded, ready) if self._secret(type(ready)) else ready
+            ready = await hook(ready, actor)
+        ready = await self._turns.take(self._guarded, ready) if self._costly(ready) else self._guarded(ready)
         envelope = Envelope(
             request_id=new_request_id(self._clock, self._chance, not_before_ms=stamp_ms), actor=actor, why=why,
             name=type(ready).__name__, version=type(ready).action.version, body=msgspec.Raw(codec.encode(ready)),
@@ -136,8 +138,10 @@ class Executor:
         assert doubt is not None
         raise doubt
 
-    def _secret(self, kind: type[Request]) -> bool:
-        return any("secret" in words for words in self._words.get(kind, {}).values())
+    def _costly(self, asked: Command) -> bool:
+        """It holds a password that has to be hashed; sealing takes no time."""
+        words = self._words[type(asked)]
+        return any(words[name].get("secret") == "hash" and getattr(asked, name) for name in words)
 
     def _guarded(self, asked: Command) -> Command:
         changes: dict[str, str] = {}
@@ -146,7 +150,7 @@ class Executor:
             if not value or "secret" not in words:
                 continue
             changes[name] = self._hash(value) if words["secret"] == "hash" else self._key.seal(value)
-        return msgspec.structs.replace(asked, **changes)
+        return msgspec.structs.replace(asked, **changes) if changes else asked
 
     def _resolved(self, asked: Any, reader: Reader) -> Any:
         changes: dict[str, str] = {}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from girginosvm.core.access import Actor, Role
 from girginosvm.core.action import Command
+from girginosvm.core.errors import Forbidden
 from girginosvm.core.settings import Settings
 from girginosvm.features.image.commands import PullImage, RecordImage
 from girginosvm.features.site import Site
@@ -10,6 +12,7 @@ from girginosvm.features.vm.commands import CreateVm
 from girginosvm.hypervisor.ports import Host
 from girginosvm.hypervisor.seed import user_data_kind
 from girginosvm.hypervisor.storage.catalogue import offer
+from girginosvm.hypervisor.storage.mirror import checked, is_inside
 
 
 def open_host(config: Settings) -> Host:
@@ -17,23 +20,33 @@ def open_host(config: Settings) -> Host:
     if config.fake_host:
         from girginosvm.hypervisor.fake.host import FakeHost
 
-        return FakeHost(config.path("fake-host.json"))
+        return FakeHost(config.path("fake-host.json"), image_sources=config.mirrors())
     from girginosvm.hypervisor.libvirt.host import RealHost
 
-    return RealHost(config.libvirt_uri, node_name=config.node_name)
+    return RealHost(config.libvirt_uri, node_name=config.node_name, image_sources=config.mirrors())
 
 
-async def create(asked: CreateVm) -> Command:
+async def create(asked: CreateVm, _: Actor) -> Command:
     """User-data is looked at before it is sealed: in the log nobody can read it, and on the node it would be late."""
     if asked.user_data:
         user_data_kind(asked.user_data)
     return asked
 
 
-async def pull(asked: PullImage, site: Site) -> Command:
-    """What the catalogue says of the image, as the command that the log keeps."""
+async def pull(asked: PullImage, actor: Actor, site: Site) -> Command:
+    """What the catalogue says of the image, as the command that the log keeps. Forbidden ``source-forbidden`` when
+    somebody who is no administrator sends the node to a place that its settings do not name."""
+    trusted = site.settings.mirrors()
     mirror = asked.source or site.settings.image_mirror
-    found = await offer(mirror, asked.name, trust_key=site.settings.image_trust_key, insecure=asked.insecure)
+    if asked.source and not is_inside(checked(asked.source), trusted) and actor.role is not Role.ADMIN:
+        raise Forbidden(
+            "source-forbidden",
+            f"{actor.name} has the role {actor.role.value}; only administrators name a mirror that the node's settings "
+            f"(image_mirror, image_sources) do not: {asked.source}",
+        )
+    found = await offer(
+        mirror, asked.name, trust_key=site.settings.image_trust_key, insecure=asked.insecure, trusted=trusted
+    )
     image = found.image
     return RecordImage(
         name=image.name, node=site.node, source=found.source, sha256=image.sha256, size_bytes=image.size,

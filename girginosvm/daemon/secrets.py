@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hmac
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 from girginosvm.core.clock import Chance
-from girginosvm.core.errors import HostFault
+from girginosvm.core.errors import Busy, HostFault
 from girginosvm.core.points import reach
 
 _PREFIX = "sealed:1:"
+T = TypeVar("T")
 
 
 class ClusterKey:
@@ -69,6 +73,27 @@ def load_key(path: Path, chance: Chance) -> ClusterKey:
         finally:
             os.close(directory)
     return ClusterKey(base64.b64decode(path.read_bytes()), chance)
+
+
+class Turns:
+    """argon2id takes 64 MiB and ~50 ms each time: two at once on this node, a short queue, then Busy. Signing in and
+    setting passwords share one, so that neither is a way around the other."""
+
+    def __init__(self, *, at_once: int = 2, queue: int = 32) -> None:
+        self._turn = asyncio.Semaphore(at_once)
+        self._queue = queue
+        self._waiting = 0
+
+    async def take(self, work: Callable[..., T], *words: Any) -> T:
+        """``work(*words)`` in a thread when its turn comes; Busy ``sign-in-busy`` when too many wait for theirs."""
+        if self._waiting >= self._queue:
+            raise Busy("sign-in-busy", f"{self._queue} passwords wait to be checked or set", retry_after_s=2)
+        self._waiting += 1
+        try:
+            async with self._turn:
+                return await asyncio.to_thread(work, *words)
+        finally:
+            self._waiting -= 1
 
 
 def hash_password(password: str) -> str:

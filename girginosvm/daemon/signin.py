@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any
 
 from girginosvm.core import access
 from girginosvm.core.access import Actor, Role
 from girginosvm.core.action import Command, Stream
 from girginosvm.core.clock import Chance, Clock
-from girginosvm.core.errors import Busy, Conflict, Forbidden, Missing, Unauthenticated
+from girginosvm.core.errors import Conflict, Forbidden, Missing, Unauthenticated
+from girginosvm.daemon.secrets import Turns
 from girginosvm.features.auth import api, commands, model
 from girginosvm.features.times import rfc3339
 from girginosvm.http.desk import Answer, Caller
 from girginosvm.state.reader import Reader
-
-# argon2id takes 64 MiB and ~50 ms each: two at a time, a short queue, then Busy.
-_AT_ONCE: Final = 2
-_QUEUE: Final = 32
 
 Read = Callable[[Callable[[Reader], Any]], Awaitable[Any]]
 # The executor's ``command``: what it answers has ``value`` and ``index``.
@@ -35,7 +31,9 @@ def digest(token: str) -> str:
 class SignIn:
     """The part of the desk that knows people. ``say`` proposes a command in the node's name."""
 
-    def __init__(self, *, read: Read, say: Say, clock: Clock, chance: Chance, rounds: int = 3) -> None:
+    def __init__(
+        self, *, read: Read, say: Say, clock: Clock, chance: Chance, rounds: int = 3, turns: Turns | None = None
+    ) -> None:
         from argon2 import PasswordHasher  # heavy; the CLI imports this package too
 
         self._read = read
@@ -44,8 +42,9 @@ class SignIn:
         self._chance = chance
         self._hasher = PasswordHasher(time_cost=rounds)
         self._decoy = self._hasher.hash(chance.take(16).hex())
-        self._turns = asyncio.Semaphore(_AT_ONCE)
-        self._waiting = 0
+        self._turns = turns or Turns()
+        # Told the e-mail address of whoever has chosen a password of their own.
+        self.chosen: Callable[[str], None] = lambda email: None
 
     async def caller(self, token: str, address: str) -> Caller:
         """See ``Desk.caller``."""
@@ -146,6 +145,7 @@ class SignIn:
             raise Conflict("password-same", "the new password has to be another one")
         change = commands.SetPassword(user=account.id, password=asked.new, must_change=False)
         await self._say(change, _node(who.address, who.name))
+        self.chosen(account.email)
         return await self._session(account, who.address, must_change=False)
 
     async def _token(self, asked: commands.CreateToken, actor: Actor) -> Answer:
@@ -161,14 +161,7 @@ class SignIn:
 
     async def _right(self, stored: str, password: str) -> bool:
         """argon2id's verdict; Busy when too many wait for theirs."""
-        if self._waiting >= _QUEUE:
-            raise Busy("sign-in-busy", f"{_QUEUE} sign-ins are waiting", retry_after_s=2)
-        self._waiting += 1
-        try:
-            async with self._turns:
-                return await asyncio.to_thread(self._verified, stored, password)
-        finally:
-            self._waiting -= 1
+        return await self._turns.take(self._verified, stored, password)
 
     def _verified(self, stored: str, password: str) -> bool:
         from argon2.exceptions import VerificationError

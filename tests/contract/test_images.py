@@ -57,7 +57,7 @@ def mirror() -> Iterator[str]:
 
 
 async def pull(source: str, target: Path, digest: str = DIGEST) -> int:
-    facts = await StoreImages().ensure(
+    facts = await StoreImages((source.rpartition("/")[0],)).ensure(
         source, target, sha256=digest, size_bytes=len(IMAGE), progress=lambda done, total: None
     )
     return facts.virtual_bytes

@@ -248,6 +248,26 @@ def test_a_token_that_is_expired_revoked_foreign_or_cut_gets_one_answer(house: H
     assert house.everything() == before
 
 
+def test_the_one_time_password_opens_nothing_but_its_own_change(house: House) -> None:
+    file = house.node.root / "var/lib/girginosvm/pki/first-password"
+    once, own = file.read_text().strip(), "a password of my own"
+    session = house.ask("tls", "POST", "/v1/auth/login", {"email": "admin@local", "password": once}, token="")[1]
+    before = house.everything()
+    for method, path, body in (("GET", "/v1/vms", None), ("POST", "/v1/vms", VM)):
+        status, problem, _ = house.ask("tls", method, path, body, token=session["token"])
+        assert (status, problem["code"]) == (403, "password-must-change")
+    change = {"current": once, "new": own}
+    wrong = house.ask("tls", "POST", "/v1/auth/password", change | {"new": once}, token=session["token"])
+    assert (wrong[1]["code"], file.exists()) == ("password-same", True)
+    status, changed, _ = house.ask("tls", "POST", "/v1/auth/password", change, token=session["token"])
+    assert (status, changed["must_change_password"], file.exists()) == (200, False, False)
+    assert house.ask("tls", "GET", "/v1/vms", token=session["token"])[1]["code"] == "token-invalid"
+    again = house.ask("tls", "POST", "/v1/auth/login", {"email": "admin@local", "password": once}, token="")
+    assert again[1]["code"] == "sign-in-failed"
+    assert house.ask("tls", "GET", "/v1/vms", token=changed["token"])[0] == 200
+    assert house.everything() == before
+
+
 def test_a_viewer_changes_nothing(house: House) -> None:
     token = house.ask("tls", "POST", "/v1/tokens", {"name": "looker", "role": "viewer"})[1]["token"]
     before = house.everything()
@@ -258,6 +278,27 @@ def test_a_viewer_changes_nothing(house: House) -> None:
         status, problem, _ = house.ask("tls", method, path, body, token=token)
         assert (status, problem["code"]) == (403, "permission-missing")
     assert house.everything() == before
+
+
+def test_a_node_is_not_sent_anywhere_on_anybodys_word(house: House) -> None:
+    operator = house.ask("tls", "POST", "/v1/tokens", {"name": "worker", "role": "operator"})[1]["token"]
+    before = house.everything()
+    here = f"http://localhost:{house.port}"
+    for token, source, status, code in (
+        (operator, "http://203.0.113.1/images", 403, "source-forbidden"),
+        (operator, "/var/lib/girginosvm/pki", 403, "source-forbidden"),
+        (operator, "", 422, "mirror-missing"),
+        (TOKEN, here, 409, "mirror-address"),
+        (TOKEN, "http://2130706433/", 409, "mirror-address"),
+        (TOKEN, "http://0x7f.1/", 409, "mirror-address"),
+        (TOKEN, "http://[::ffff:127.0.0.1]:80/", 409, "mirror-address"),
+        (TOKEN, "http://169.254.169.254/latest", 409, "mirror-address"),
+        (TOKEN, "file:///etc", 422, "source-invalid"),
+        (TOKEN, "/nowhere", 502, "mirror-away"),
+    ):
+        found, problem, _ = house.ask("tls", "POST", "/v1/images/pull", {"name": "x", "source": source}, token=token)
+        assert (found, problem["code"]) == (status, code), (source, problem)
+        assert house.everything() == before
 
 
 @pytest.mark.parametrize(

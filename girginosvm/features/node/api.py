@@ -1,8 +1,17 @@
 """The door of nodes: where a machine can go, and what room is left there."""
 
+import msgspec
+
 from girginosvm.core.errors import Busy, OverQuota
 from girginosvm.core.units import shown
+from girginosvm.state.reader import Reader
 from girginosvm.state.tx import Tx
+
+
+def addresses(reader: Reader, node: str) -> tuple[str, ...]:
+    """The addresses that a node has reported; none before its first report."""
+    row = reader.one("SELECT addresses FROM node WHERE id = ?", (node,))
+    return msgspec.json.decode(row["addresses"], type=tuple[str, ...]) if row else ()
 
 
 def place(tx: Tx, memory_bytes: int) -> str:

@@ -17,11 +17,11 @@ from girginosvm.hypervisor.storage.images import StoreImages
 class FakeHost:
     """See ``Host``."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, image_sources: tuple[str, ...] = ()) -> None:
         self.state = State(path)
         self.domains: Domains = pointed(FakeDomains(self.state), "domains")
         self.volumes: Volumes = pointed(FakeVolumes(self.state), "volumes")
-        self.images: Images = pointed(StoreImages(), "images")
+        self.images: Images = pointed(StoreImages(image_sources), "images")
         self.seeds: Seeds = pointed(IsoSeeds(), "seeds")
         self.bridges: Bridges = pointed(FakeBridges(self.state), "bridges")
         self.filter: PacketFilter = pointed(FakeFilter(self.state), "filter")

@@ -17,11 +17,11 @@ from girginosvm.hypervisor.storage.images import StoreImages
 class RealHost:
     """See ``Host``."""
 
-    def __init__(self, libvirt_uri: str, *, node_name: str = "") -> None:
+    def __init__(self, libvirt_uri: str, *, node_name: str = "", image_sources: tuple[str, ...] = ()) -> None:
         self._link = Link(libvirt_uri)
         self.domains: Domains = pointed(LibvirtDomains(self._link), "domains")
         self.volumes: Volumes = pointed(DirectoryVolumes(), "volumes")
-        self.images: Images = pointed(StoreImages(), "images")
+        self.images: Images = pointed(StoreImages(image_sources), "images")
         self.seeds: Seeds = pointed(IsoSeeds(), "seeds")
         self.bridges: Bridges = pointed(NetlinkBridges(), "bridges")
         self.filter: PacketFilter = pointed(NftFilter(), "filter")

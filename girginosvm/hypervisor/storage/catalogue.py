@@ -12,7 +12,7 @@ import msgspec
 
 from girginosvm.core.errors import HostFault, Invalid, Missing, Unsafe
 from girginosvm.core.fields import NAME_PATTERN
-from girginosvm.hypervisor.storage.images import http_response
+from girginosvm.hypervisor.storage.mirror import checked, http_response, is_url
 
 _MAX: Final = 4 * 1024 * 1024
 
@@ -64,15 +64,16 @@ def is_signed(index: bytes, signature: bytes, key: bytes) -> bool:
     return True
 
 
-async def offer(mirror: str, name: str, *, trust_key: str, insecure: bool) -> Offer:
+async def offer(mirror: str, name: str, *, trust_key: str, insecure: bool, trusted: tuple[str, ...] = ()) -> Offer:
     """What ``mirror`` (a directory or an http(s) URL) offers under ``name``.
 
     Unsafe ``image-unsigned`` when the signature is missing or wrong and ``insecure`` was not said.
     """
     if not mirror:
         raise Invalid("mirror-missing", "no mirror is set", hint="give --source, or set image_mirror in the settings")
-    index = await asyncio.to_thread(_bytes, mirror, "index.json")
-    signed = await asyncio.to_thread(_check, mirror, index, trust_key)
+    checked(mirror)
+    index = await asyncio.to_thread(_bytes, mirror, "index.json", trusted)
+    signed = await asyncio.to_thread(_check, mirror, index, trust_key, trusted)
     if not signed and not insecure:
         why = f"the signature of {mirror} does not fit the key {trust_key}" if trust_key else "no trust key is set"
         raise Unsafe("image-unsigned", why, hint="--insecure takes it all the same, and marks the image")
@@ -87,7 +88,7 @@ async def offer(mirror: str, name: str, *, trust_key: str, insecure: bool) -> Of
     raise Missing("image-not-offered", f"{mirror} does not offer {name}; it has: {names or 'nothing'}")
 
 
-def _check(mirror: str, index: bytes, trust_key: str) -> bool:
+def _check(mirror: str, index: bytes, trust_key: str, trusted: tuple[str, ...]) -> bool:
     if not trust_key:
         return False
     try:
@@ -95,7 +96,7 @@ def _check(mirror: str, index: bytes, trust_key: str) -> bool:
     except OSError as fault:
         raise HostFault("trust-key-unreadable", f"{trust_key}: {fault.strerror}") from fault
     try:
-        signature = _bytes(mirror, "index.json.sig")
+        signature = _bytes(mirror, "index.json.sig", trusted)
     except HostFault:
         return False
     return is_signed(index, signature, key)
@@ -105,10 +106,10 @@ def _place(mirror: str, name: str) -> str:
     return f"{mirror.rstrip('/')}/{name}"
 
 
-def _bytes(mirror: str, name: str) -> bytes:
+def _bytes(mirror: str, name: str, trusted: tuple[str, ...]) -> bytes:
     place = _place(mirror, name)
-    if mirror.startswith(("http://", "https://")):
-        with http_response(place, {}) as answer:
+    if is_url(mirror):
+        with http_response(place, {}, trusted=trusted) as answer:
             data = answer.read(_MAX + 1)
     else:
         try:

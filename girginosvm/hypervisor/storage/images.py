@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import http.client
 import os
-import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Final
-from urllib.parse import urlsplit
 
 from girginosvm.core.errors import HostFault, Invalid
 from girginosvm.core.host import ImageFacts
@@ -18,16 +15,22 @@ from girginosvm.core.ids import is_uuid
 from girginosvm.core.points import reach
 from girginosvm.core.units import shown
 from girginosvm.hypervisor import owners
+from girginosvm.hypervisor.storage.mirror import http_response, is_url
 from girginosvm.hypervisor.storage.qcow2 import read_header
 
 _CHUNK: Final = 1024 * 1024
-_TIMEOUT_S: Final = 30.0
 _SUFFIXES: Final = ("qcow2", "raw", "qcow2.part", "raw.part")
 Progress = Callable[[int, int], None]
 
 
 class StoreImages:
-    """Files in one directory; works without root too, so the fake host uses it as it is."""
+    """Files in one directory; works without root too, so the fake host uses it as it is.
+
+    ``trusted``: mirrors that the node's own settings name, which may be on the node itself.
+    """
+
+    def __init__(self, trusted: tuple[str, ...] = ()) -> None:
+        self._trusted = trusted
 
     async def inspect(self, path: Path) -> ImageFacts:
         """See ``Images.inspect``."""
@@ -37,7 +40,7 @@ class StoreImages:
         self, source: str, target: Path, *, sha256: str, size_bytes: int, progress: Progress
     ) -> ImageFacts:
         """See ``Images.ensure``. What has arrived stays in ``<target>.part``, so that the next try goes on there."""
-        return await asyncio.to_thread(_ensure, source, target, sha256, size_bytes, progress)
+        return await asyncio.to_thread(_ensure, source, target, sha256, size_bytes, progress, self._trusted)
 
     async def remove(self, path: Path) -> None:
         """See ``Images.remove``."""
@@ -74,7 +77,9 @@ def _inspect(path: Path) -> ImageFacts:
     return ImageFacts("qcow2", header.virtual_bytes, size, digest)
 
 
-def _ensure(source: str, target: Path, sha256: str, size_bytes: int, progress: Progress) -> ImageFacts:
+def _ensure(
+    source: str, target: Path, sha256: str, size_bytes: int, progress: Progress, trusted: tuple[str, ...]
+) -> ImageFacts:
     if target.exists():
         facts = _inspect(target)
         if facts.sha256 == sha256:
@@ -82,7 +87,7 @@ def _ensure(source: str, target: Path, sha256: str, size_bytes: int, progress: P
     owners.directory(target.parent, 0o755)
     arriving = part(target)
     try:
-        _fetch(source, arriving, size_bytes, progress)
+        _fetch(source, arriving, size_bytes, progress, trusted)
         facts = _inspect(arriving)
         if facts.sha256 != sha256 or facts.file_bytes != size_bytes:
             raise Invalid("image-checksum", f"the bytes from {source} are not those that the catalogue promises")
@@ -99,7 +104,7 @@ def _ensure(source: str, target: Path, sha256: str, size_bytes: int, progress: P
     return facts
 
 
-def _fetch(source: str, arriving: Path, size: int, progress: Progress) -> None:
+def _fetch(source: str, arriving: Path, size: int, progress: Progress, trusted: tuple[str, ...]) -> None:
     have = arriving.stat().st_size if arriving.exists() else 0
     if have > size:
         arriving.unlink()
@@ -109,8 +114,8 @@ def _fetch(source: str, arriving: Path, size: int, progress: Progress) -> None:
     if size - have > free:
         raise HostFault("disk-full", f"the image needs {shown(size - have)} more, {shown(free)} are free")
     with open(arriving, "ab") as out:
-        if source.startswith(("http://", "https://")):
-            _http(source, have, size, out, progress)
+        if is_url(source):
+            _http(source, have, size, out, progress, trusted)
         else:
             with open(source, "rb") as file:
                 file.seek(have)
@@ -129,29 +134,9 @@ def _copy(read: Callable[[int], bytes], out: BinaryIO, have: int, size: int, pro
         raise HostFault("image-cut-off", f"the source ended after {have:,} of {size:,} bytes; try again to go on")
 
 
-def _http(source: str, have: int, size: int, out: BinaryIO, progress: Progress) -> None:
-    with http_response(source, {"Range": f"bytes={have}-"} if have else {}) as answer:
+def _http(source: str, have: int, size: int, out: BinaryIO, progress: Progress, trusted: tuple[str, ...]) -> None:
+    with http_response(source, {"Range": f"bytes={have}-"} if have else {}, trusted=trusted) as answer:
         if have and answer.status != 206:
             out.truncate(0)
             have = 0
         _copy(answer.read, out, have, size, progress)
-
-
-def http_response(source: str, headers: dict[str, str]) -> http.client.HTTPResponse:
-    """GET without redirects: a mirror answers itself or not at all. The response closes its connection."""
-    place = urlsplit(source)
-    if place.scheme == "https":
-        context = ssl.create_default_context()
-        link: http.client.HTTPConnection = http.client.HTTPSConnection(
-            place.netloc, timeout=_TIMEOUT_S, context=context
-        )
-    else:
-        link = http.client.HTTPConnection(place.netloc, timeout=_TIMEOUT_S)
-    try:
-        link.request("GET", place.path or "/", headers={**headers, "Connection": "close"})
-        answer = link.getresponse()
-    except (OSError, http.client.HTTPException) as fault:
-        raise HostFault("mirror-away", f"{source}: {fault}") from fault
-    if answer.status not in (200, 206):
-        raise HostFault("mirror-refused", f"{source}: the mirror answered {answer.status} {answer.reason}")
-    return answer

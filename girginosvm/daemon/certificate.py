@@ -1,0 +1,53 @@
+"""Keeps the node's certificate good while it runs: new in time, and new when the host's names or addresses are."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from girginosvm.core.clock import Clock
+from girginosvm.core.log import Log
+from girginosvm.features.node import api as nodes
+from girginosvm.http.tls import Identity
+from girginosvm.state.reader import Reader
+
+Read = Callable[[Callable[[Reader], Any]], Awaitable[Any]]
+
+
+class CertificateReconciler:
+    """The names are those that the node has reported, so a new address wakes it. Connections that are open keep the
+    certificate they began with; new ones get the new one."""
+
+    name = "certificate"
+    wakes_on = ("node",)
+    resync_s = 3600.0
+
+    def __init__(
+        self, identity: Identity, context: ssl.SSLContext, *, node: str, called: str, read: Read, clock: Clock, log: Log
+    ) -> None:
+        self._identity = identity
+        self._context = context
+        self._node = node
+        self._called = called
+        self._read = read
+        self._clock = clock
+        self._log = log
+
+    async def reconcile(self) -> float | None:
+        """One round."""
+        addresses = await self._read(lambda reader: nodes.addresses(reader, self._node))
+        now = datetime.fromtimestamp(self._clock.wall_ms() / 1000, UTC)
+        names = names_of(self._called, addresses)
+        if await asyncio.to_thread(self._identity.ensure, names, now=now):
+            self._identity.reload(self._context)
+            self._log.info("certificate.renewed", names=names)
+        return None
+
+
+def names_of(called: str, addresses: tuple[str, ...]) -> list[str]:
+    """What the certificate is for: the node's name, the host's, its addresses."""
+    return sorted({called, socket.gethostname(), *addresses})

@@ -112,12 +112,14 @@ class DomainEvent(msgspec.Struct, frozen=True):
 
 
 class PoolFacts(msgspec.Struct, frozen=True):
-    """What statfs(2) says of a pool's directory, and whether it can be written."""
+    """What statfs(2) says of a pool's directory, and whether it can be written. ``filesystem`` is equal for two pools
+    that take their room from the same one."""
 
     path: str
     capacity_bytes: int
     free_bytes: int
     problem: str = ""
+    filesystem: str = ""
 
 
 class VolumeSpec(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,3 +1,10 @@
+CREATE TRIGGER disk_kept_booked AFTER INSERT ON disk_kept BEGIN
+  INSERT INTO pool_load VALUES (new.pool, new.node, new.size_bytes)
+    ON CONFLICT DO UPDATE SET booked_bytes = booked_bytes + excluded.booked_bytes;
+END;
+CREATE TRIGGER disk_kept_freed AFTER DELETE ON disk_kept BEGIN
+  UPDATE pool_load SET booked_bytes = booked_bytes - old.size_bytes WHERE pool = old.pool AND node = old.node;
+END;
 CREATE TABLE disk_kept (
   id TEXT PRIMARY KEY, created_index INTEGER NOT NULL, path TEXT NOT NULL UNIQUE, pool TEXT NOT NULL,
   node TEXT NOT NULL, size_bytes INTEGER NOT NULL, image TEXT NOT NULL, vm_name TEXT NOT NULL, at_ms INTEGER NOT NULL
@@ -42,6 +49,9 @@ CREATE TABLE node (
   kernel TEXT NOT NULL, os TEXT NOT NULL, libvirt TEXT NOT NULL, qemu TEXT NOT NULL, acceleration TEXT NOT NULL,
   acceleration_reason TEXT NOT NULL, firmwares TEXT NOT NULL, addresses TEXT NOT NULL, reported_at_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE node_load (
+  node TEXT PRIMARY KEY, memory_bytes INTEGER NOT NULL, vcpus INTEGER NOT NULL, vms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE operation (
   id TEXT PRIMARY KEY, created_index INTEGER NOT NULL, kind TEXT NOT NULL, noun TEXT NOT NULL,
   subject_id TEXT NOT NULL, subject_name TEXT NOT NULL, node TEXT NOT NULL, generation INTEGER NOT NULL,
@@ -57,7 +67,10 @@ CREATE TABLE pool (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE pool_found (
   pool TEXT NOT NULL, node TEXT NOT NULL, capacity_bytes INTEGER NOT NULL, free_bytes INTEGER NOT NULL,
-  allocated_bytes INTEGER NOT NULL, problem TEXT NOT NULL, at_ms INTEGER NOT NULL, PRIMARY KEY (pool, node)
+  allocated_bytes INTEGER NOT NULL, problem TEXT NOT NULL, at_ms INTEGER NOT NULL, filesystem TEXT NOT NULL DEFAULT '', PRIMARY KEY (pool, node)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE pool_load (
+  pool TEXT NOT NULL, node TEXT NOT NULL, booked_bytes INTEGER NOT NULL, PRIMARY KEY (pool, node)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE request (
   request_id TEXT PRIMARY KEY, actor TEXT NOT NULL, key TEXT, digest BLOB NOT NULL, outcome BLOB NOT NULL,
@@ -86,6 +99,25 @@ CREATE TABLE user (
   password_hash TEXT NOT NULL, must_change INTEGER NOT NULL, disabled INTEGER NOT NULL, created_at_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX user_order ON user (created_index, id);
+CREATE TRIGGER vm_load_added AFTER INSERT ON vm BEGIN
+  INSERT INTO node_load VALUES (new.node, new.memory_bytes, new.vcpu, 1) ON CONFLICT DO UPDATE SET
+    memory_bytes = memory_bytes + excluded.memory_bytes, vcpus = vcpus + excluded.vcpus, vms = vms + 1;
+END;
+CREATE TRIGGER vm_load_moved AFTER UPDATE OF node, memory_bytes, vcpu ON vm BEGIN
+  UPDATE node_load SET memory_bytes = memory_bytes - old.memory_bytes, vcpus = vcpus - old.vcpu, vms = vms - 1
+    WHERE node = old.node;
+  INSERT INTO node_load VALUES (new.node, new.memory_bytes, new.vcpu, 1) ON CONFLICT DO UPDATE SET
+    memory_bytes = memory_bytes + excluded.memory_bytes, vcpus = vcpus + excluded.vcpus, vms = vms + 1;
+  UPDATE pool_load SET booked_bytes = booked_bytes
+      - (SELECT ifnull(sum(size_bytes), 0) FROM vm_disk WHERE vm = new.id AND vm_disk.pool = pool_load.pool)
+    WHERE node = old.node;
+  INSERT INTO pool_load SELECT pool, new.node, sum(size_bytes) FROM vm_disk WHERE vm = new.id GROUP BY pool
+    ON CONFLICT DO UPDATE SET booked_bytes = booked_bytes + excluded.booked_bytes;
+END;
+CREATE TRIGGER vm_load_removed AFTER DELETE ON vm BEGIN
+  UPDATE node_load SET memory_bytes = memory_bytes - old.memory_bytes, vcpus = vcpus - old.vcpu, vms = vms - 1
+    WHERE node = old.node;
+END;
 CREATE TABLE vm (
   id TEXT PRIMARY KEY, created_index INTEGER NOT NULL, name TEXT NOT NULL, project TEXT NOT NULL,
   node TEXT NOT NULL, generation INTEGER NOT NULL, power TEXT NOT NULL CHECK (power IN ('on', 'off')),
@@ -98,6 +130,20 @@ CREATE TABLE vm (
 CREATE UNIQUE INDEX vm_name ON vm (project, name);
 CREATE INDEX vm_node ON vm (node);
 CREATE INDEX vm_order ON vm (created_index, id);
+CREATE TRIGGER vm_disk_booked AFTER INSERT ON vm_disk BEGIN
+  INSERT INTO pool_load SELECT new.pool, node, new.size_bytes FROM vm WHERE id = new.vm
+    ON CONFLICT DO UPDATE SET booked_bytes = booked_bytes + excluded.booked_bytes;
+END;
+CREATE TRIGGER vm_disk_freed AFTER DELETE ON vm_disk BEGIN
+  UPDATE pool_load SET booked_bytes = booked_bytes - old.size_bytes
+    WHERE pool = old.pool AND node = (SELECT node FROM vm WHERE id = old.vm);
+END;
+CREATE TRIGGER vm_disk_resized AFTER UPDATE OF pool, size_bytes ON vm_disk BEGIN
+  UPDATE pool_load SET booked_bytes = booked_bytes - old.size_bytes
+    WHERE pool = old.pool AND node = (SELECT node FROM vm WHERE id = old.vm);
+  INSERT INTO pool_load SELECT new.pool, node, new.size_bytes FROM vm WHERE id = new.vm
+    ON CONFLICT DO UPDATE SET booked_bytes = booked_bytes + excluded.booked_bytes;
+END;
 CREATE TABLE vm_disk (
   vm TEXT NOT NULL, n INTEGER NOT NULL, pool TEXT NOT NULL, path TEXT NOT NULL UNIQUE, format TEXT NOT NULL,
   size_bytes INTEGER NOT NULL, image TEXT NOT NULL, image_format TEXT NOT NULL, full_copy INTEGER NOT NULL,

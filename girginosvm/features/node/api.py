@@ -16,14 +16,15 @@ def addresses(reader: Reader, node: str) -> tuple[str, ...]:
 
 def place(tx: Tx, memory_bytes: int) -> str:
     """The node for a machine of this size. With one node it is that one; OverQuota says what is missing."""
-    nodes = tx.all("SELECT id, name, memory_bytes, reserve_bytes FROM node ORDER BY id")
+    nodes = tx.all(
+        "SELECT id, name, node.memory_bytes - reserve_bytes - ifnull(load.memory_bytes, 0) AS free_bytes FROM node "
+        "LEFT JOIN node_load load ON load.node = node.id ORDER BY id"
+    )
     if not nodes:
         raise Busy("no-node", "no node has described itself yet; try again in a few seconds", retry_after_s=2)
     reasons = []
     for node in nodes:
-        used = tx.one("SELECT ifnull(sum(memory_bytes), 0) AS used FROM vm WHERE node = ?", (node["id"],))
-        free = node["memory_bytes"] - node["reserve_bytes"] - (used["used"] if used else 0)
-        if memory_bytes <= free:
+        if memory_bytes <= node["free_bytes"]:
             return str(node["id"])
-        reasons.append(f"node {node['name']} has {shown(max(free, 0))} of memory free")
+        reasons.append(f"node {node['name']} has {shown(max(node['free_bytes'], 0))} of memory free")
     raise OverQuota("memory-short", f"{'; '.join(reasons)}; {shown(memory_bytes)} asked")

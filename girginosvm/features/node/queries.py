@@ -46,9 +46,8 @@ class Nodes(msgspec.Struct, frozen=True):
 
 
 _SQL: Final = """
-SELECT node.*, (SELECT count(*) FROM vm WHERE vm.node = node.id) AS vms,
-  (SELECT ifnull(sum(memory_bytes), 0) FROM vm WHERE vm.node = node.id) AS used_bytes,
-  (SELECT ifnull(sum(vcpu), 0) FROM vm WHERE vm.node = node.id) AS vcpus FROM node"""
+SELECT node.*, ifnull(load.vms, 0) AS vms, ifnull(load.memory_bytes, 0) AS used_bytes, ifnull(load.vcpus, 0) AS vcpus
+FROM node LEFT JOIN node_load load ON load.node = node.id"""
 COLUMNS: Final = {name: name for name in ("id", "name", "hostname", "cpus", "acceleration", "kernel", "os", "vms")}
 
 

@@ -16,4 +16,13 @@ CREATE TABLE node (
 ) STRICT, WITHOUT ROWID;
 """,
     ),
+    # What is promised to machines on a node, kept by triggers of the vm room: placement reads one row a node.
+    Migration(
+        2,
+        """
+CREATE TABLE node_load (
+  node TEXT PRIMARY KEY, memory_bytes INTEGER NOT NULL, vcpus INTEGER NOT NULL, vms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+""",
+    ),
 )

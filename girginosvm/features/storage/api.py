@@ -9,7 +9,8 @@ def book(tx: Tx, pool: str, node: str, size_bytes: int) -> str:
     """Room for a disk of this size on a node; answers the pool's path.
 
     A disk is booked with its whole size, though it starts small, so that no pool is ever filled past its reserve:
-    ``room = free + already allocated by our disks - booked by all our disks - reserve``.
+    ``room = free + already allocated by our disks - booked by all our disks - reserve``, over all pools of the node
+    that share the file system.
     """
     row = tx.one("SELECT * FROM pool WHERE id = ?", (pool,))
     if row is None:
@@ -19,15 +20,15 @@ def book(tx: Tx, pool: str, node: str, size_bytes: int) -> str:
         raise Busy("pool-unknown", f"pool {row['name']} has not been seen on its node yet", retry_after_s=2)
     if found["problem"]:
         raise HostFault("pool-faulty", f"pool {row['name']}: {found['problem']}")
-    booked = tx.one(
-        "SELECT ifnull(sum(size_bytes), 0) AS size FROM vm_disk JOIN vm ON vm.id = vm_disk.vm "
-        "WHERE vm_disk.pool = ? AND vm.node = ?",
-        (pool, node),
+    shared = tx.one(
+        "SELECT min(free_bytes) AS free, sum(allocated_bytes) AS allocated, ifnull(sum(booked_bytes), 0) AS booked "
+        "FROM pool_found f LEFT JOIN pool_load load ON load.pool = f.pool AND load.node = f.node "
+        "WHERE f.node = ? AND (f.pool = ? OR f.filesystem <> '' AND f.filesystem = ?) AND f.problem = ''",
+        (node, pool, found["filesystem"]),
     )
-    kept = tx.one("SELECT ifnull(sum(size_bytes), 0) AS size FROM disk_kept WHERE pool = ? AND node = ?", (pool, node))
+    assert shared is not None  # the pool's own row is one of them
     reserve = found["capacity_bytes"] * row["reserve_percent"] // 100
-    room = found["free_bytes"] + found["allocated_bytes"] - (booked["size"] if booked else 0)
-    room -= (kept["size"] if kept else 0) + reserve
+    room = shared["free"] + shared["allocated"] - shared["booked"] - reserve
     if size_bytes > room:
         raise OverQuota(
             "pool-full",

@@ -106,6 +106,7 @@ class ReportPool(Command, frozen=True, kw_only=True):
     free_bytes: Annotated[int, field("Free for us (statfs f_bavail).", ge=0)]
     allocated_bytes: Annotated[int, field("Taken by volumes of ours.", ge=0)]
     problem: Annotated[str, field("Why it cannot be used; empty: it can.", max_length=500)] = ""
+    filesystem: Annotated[str, field("The file system it is on; pools on one share its room.", max_length=64)] = ""
 
     def apply(self, tx: Tx) -> dict[str, str]:
         if tx.node != self.node:
@@ -113,7 +114,8 @@ class ReportPool(Command, frozen=True, kw_only=True):
         if tx.one("SELECT 1 FROM pool WHERE id = ?", (self.pool,)) is None:
             return {"pool": self.pool}
         tx.run(
-            "INSERT OR REPLACE INTO pool_found VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (self.pool, self.node, self.capacity_bytes, self.free_bytes, self.allocated_bytes, self.problem, tx.at_ms),
-        )
+            "INSERT OR REPLACE INTO pool_found VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (self.pool, self.node, self.capacity_bytes, self.free_bytes, self.allocated_bytes, self.problem, tx.at_ms,
+             self.filesystem),
+        )  # fmt: skip
         return {"pool": self.pool}

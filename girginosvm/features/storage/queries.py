@@ -36,7 +36,7 @@ class Pools(msgspec.Struct, frozen=True):
 _SQL: Final = """
 SELECT pool.*, ifnull((SELECT sum(capacity_bytes) FROM pool_found WHERE pool = pool.id), 0) AS capacity_bytes,
   ifnull((SELECT sum(free_bytes) FROM pool_found WHERE pool = pool.id), 0) AS free_bytes,
-  ifnull((SELECT sum(size_bytes) FROM vm_disk WHERE vm_disk.pool = pool.id), 0) AS booked_bytes,
+  ifnull((SELECT sum(booked_bytes) FROM pool_load WHERE pool_load.pool = pool.id), 0) AS booked_bytes,
   ifnull((SELECT group_concat(problem) FROM pool_found f WHERE f.pool = pool.id AND problem <> ''), '') AS problem
 FROM pool""".replace("WHERE pool = pool.id", "WHERE pool_found.pool = pool.id")
 COLUMNS: Final = {name: name for name in ("id", "name", "path", "capacity_bytes", "free_bytes", "booked_bytes")}

@@ -27,8 +27,8 @@ class StorageReconciler:
         """One round over every pool."""
         rows: list[Row] = await self._site.read(
             lambda reader: reader.all(
-                "SELECT pool.id, pool.path, f.capacity_bytes, f.free_bytes, f.problem, f.pool AS seen FROM pool "
-                "LEFT JOIN pool_found f ON f.pool = pool.id AND f.node = ? ORDER BY pool.id",
+                "SELECT pool.id, pool.path, f.capacity_bytes, f.free_bytes, f.problem, f.filesystem, f.pool AS seen "
+                "FROM pool LEFT JOIN pool_found f ON f.pool = pool.id AND f.node = ? ORDER BY pool.id",
                 (self._site.node,),
             )
         )
@@ -51,9 +51,11 @@ class StorageReconciler:
         except HostFault as fault:
             facts = PoolFacts(path, 0, 0, fault.detail)
         moved = abs(facts.free_bytes - (row["free_bytes"] or 0)) >= _STEP_BYTES
-        same = row["capacity_bytes"] == facts.capacity_bytes and row["problem"] == facts.problem
+        said = (row["capacity_bytes"], row["problem"], row["filesystem"])
+        same = said == (facts.capacity_bytes, facts.problem, facts.filesystem)
         if row["seen"] is None or moved or not same:
             await self._site.say(
                 ReportPool(pool=row["id"], node=self._site.node, capacity_bytes=facts.capacity_bytes,
-                           free_bytes=facts.free_bytes, allocated_bytes=allocated, problem=facts.problem[:500])
+                           free_bytes=facts.free_bytes, allocated_bytes=allocated, problem=facts.problem[:500],
+                           filesystem=facts.filesystem)
             )  # fmt: skip

@@ -29,4 +29,23 @@ CREATE INDEX disk_kept_pool ON disk_kept (pool, node);
 CREATE INDEX disk_kept_image ON disk_kept (image);
 """,
     ),
+    # What is booked of a pool on a node, kept by triggers here and in the vm room. Two pools on one file system share
+    # its room, so each node says which file system a pool is on.
+    Migration(
+        3,
+        """
+ALTER TABLE pool_found ADD COLUMN filesystem TEXT NOT NULL DEFAULT '';
+CREATE TABLE pool_load (
+  pool TEXT NOT NULL, node TEXT NOT NULL, booked_bytes INTEGER NOT NULL, PRIMARY KEY (pool, node)
+) STRICT, WITHOUT ROWID;
+INSERT INTO pool_load SELECT pool, node, sum(size_bytes) FROM disk_kept GROUP BY pool, node;
+CREATE TRIGGER disk_kept_booked AFTER INSERT ON disk_kept BEGIN
+  INSERT INTO pool_load VALUES (new.pool, new.node, new.size_bytes)
+    ON CONFLICT DO UPDATE SET booked_bytes = booked_bytes + excluded.booked_bytes;
+END;
+CREATE TRIGGER disk_kept_freed AFTER DELETE ON disk_kept BEGIN
+  UPDATE pool_load SET booked_bytes = booked_bytes - old.size_bytes WHERE pool = old.pool AND node = old.node;
+END;
+""",
+    ),
 )

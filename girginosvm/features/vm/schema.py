@@ -45,4 +45,47 @@ CREATE TABLE vm_foreign (
     ),
     # Interfaces of adopted machines are on no network of ours.
     Migration(2, "ALTER TABLE vm_nic ADD COLUMN bridge TEXT NOT NULL DEFAULT ''"),
+    # The loads of nodes and pools follow the rows by themselves: no command can forget them.
+    Migration(
+        3,
+        """
+INSERT INTO node_load SELECT node, sum(memory_bytes), sum(vcpu), count(*) FROM vm GROUP BY node;
+INSERT INTO pool_load SELECT vm_disk.pool, vm.node, sum(size_bytes) FROM vm_disk JOIN vm ON vm.id = vm_disk.vm
+  WHERE true GROUP BY vm_disk.pool, vm.node
+  ON CONFLICT DO UPDATE SET booked_bytes = booked_bytes + excluded.booked_bytes;
+CREATE TRIGGER vm_load_added AFTER INSERT ON vm BEGIN
+  INSERT INTO node_load VALUES (new.node, new.memory_bytes, new.vcpu, 1) ON CONFLICT DO UPDATE SET
+    memory_bytes = memory_bytes + excluded.memory_bytes, vcpus = vcpus + excluded.vcpus, vms = vms + 1;
+END;
+CREATE TRIGGER vm_load_removed AFTER DELETE ON vm BEGIN
+  UPDATE node_load SET memory_bytes = memory_bytes - old.memory_bytes, vcpus = vcpus - old.vcpu, vms = vms - 1
+    WHERE node = old.node;
+END;
+CREATE TRIGGER vm_load_moved AFTER UPDATE OF node, memory_bytes, vcpu ON vm BEGIN
+  UPDATE node_load SET memory_bytes = memory_bytes - old.memory_bytes, vcpus = vcpus - old.vcpu, vms = vms - 1
+    WHERE node = old.node;
+  INSERT INTO node_load VALUES (new.node, new.memory_bytes, new.vcpu, 1) ON CONFLICT DO UPDATE SET
+    memory_bytes = memory_bytes + excluded.memory_bytes, vcpus = vcpus + excluded.vcpus, vms = vms + 1;
+  UPDATE pool_load SET booked_bytes = booked_bytes
+      - (SELECT ifnull(sum(size_bytes), 0) FROM vm_disk WHERE vm = new.id AND vm_disk.pool = pool_load.pool)
+    WHERE node = old.node;
+  INSERT INTO pool_load SELECT pool, new.node, sum(size_bytes) FROM vm_disk WHERE vm = new.id GROUP BY pool
+    ON CONFLICT DO UPDATE SET booked_bytes = booked_bytes + excluded.booked_bytes;
+END;
+CREATE TRIGGER vm_disk_booked AFTER INSERT ON vm_disk BEGIN
+  INSERT INTO pool_load SELECT new.pool, node, new.size_bytes FROM vm WHERE id = new.vm
+    ON CONFLICT DO UPDATE SET booked_bytes = booked_bytes + excluded.booked_bytes;
+END;
+CREATE TRIGGER vm_disk_freed AFTER DELETE ON vm_disk BEGIN
+  UPDATE pool_load SET booked_bytes = booked_bytes - old.size_bytes
+    WHERE pool = old.pool AND node = (SELECT node FROM vm WHERE id = old.vm);
+END;
+CREATE TRIGGER vm_disk_resized AFTER UPDATE OF pool, size_bytes ON vm_disk BEGIN
+  UPDATE pool_load SET booked_bytes = booked_bytes - old.size_bytes
+    WHERE pool = old.pool AND node = (SELECT node FROM vm WHERE id = old.vm);
+  INSERT INTO pool_load SELECT new.pool, node, new.size_bytes FROM vm WHERE id = new.vm
+    ON CONFLICT DO UPDATE SET booked_bytes = booked_bytes + excluded.booked_bytes;
+END;
+""",
+    ),
 )

@@ -29,7 +29,7 @@ class FakeVolumes:
         await self._state.visit("volumes.facts")
         if path not in self._state.section("pools"):
             return PoolFacts(path, 0, 0, f"{path}: No such file or directory")
-        return PoolFacts(path, _CAPACITY, _CAPACITY)
+        return PoolFacts(path, _CAPACITY, _CAPACITY, filesystem="fake")
 
     async def observe(self, path: str) -> tuple[FoundVolume, ...]:
         await self._state.visit("volumes.observe")

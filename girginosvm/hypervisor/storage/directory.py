@@ -37,7 +37,9 @@ class DirectoryVolumes:
         except OSError as fault:
             return PoolFacts(path, 0, 0, f"{path}: {fault.strerror}")
         problem = "" if os.access(path, os.W_OK) else f"{path} cannot be written"
-        return PoolFacts(path, room.f_blocks * room.f_frsize, room.f_bavail * room.f_frsize, problem)
+        # Some file systems have no id of their own; the device's number is one until the next boot.
+        identity = f"{room.f_fsid or os.stat(path).st_dev:x}"
+        return PoolFacts(path, room.f_blocks * room.f_frsize, room.f_bavail * room.f_frsize, problem, identity)
 
     async def observe(self, path: str) -> tuple[FoundVolume, ...]:
         """Whole volumes, by name."""

@@ -6,6 +6,7 @@ help; its ``code`` is stable and names the page ``/problems/<code>``. Whatever i
 
 from __future__ import annotations
 
+import errno
 from typing import ClassVar
 
 import msgspec
@@ -146,6 +147,12 @@ class Unsafe(Problem):
 
 class Bug(Problem):
     """A fault of ours: a reference number for the person, the details only in the log."""
+
+
+def disk_fault(code: str, what: str, fault: OSError) -> HostFault:
+    """The HostFault of a file that could not be written: ``disk-full`` for a full disk or quota, else ``code``."""
+    full = fault.errno in (errno.ENOSPC, errno.EDQUOT)
+    return HostFault("disk-full" if full else code, f"{what}: {fault.strerror or fault}")
 
 
 FAMILIES: dict[str, type[Problem]] = {

@@ -28,7 +28,7 @@ from girginosvm.daemon import dev
 from girginosvm.daemon.certificate import CertificateReconciler, names_of
 from girginosvm.daemon.desk import LocalDesk, Watch
 from girginosvm.daemon.execute import Answer, Executor
-from girginosvm.daemon.host import create, open_host, pull
+from girginosvm.daemon.host import create, full_places, open_host, pull
 from girginosvm.daemon.reconcile import Loop
 from girginosvm.daemon.secrets import Turns, hash_password, load_key
 from girginosvm.daemon.signin import SignIn
@@ -149,11 +149,19 @@ class Agent:
         await self._follow_host()
 
     async def _health(self) -> Health:
-        status = await self._client.status()
+        problems = [f"{loop.reconciler.name}: {loop.last_problem}" for loop in self._loops if loop.last_problem]
+        problems += full_places(self._config)
+        index, halted = self._watch.index, ""
+        try:
+            status = await self._client.status()
+        except Problem as away:  # what the database says can still be read
+            problems.insert(0, away.detail)
+        else:
+            index, halted = status.applied_index, status.halted
+            problems[:0] = filter(None, (halted and f"nothing is applied any more: {halted}", status.trouble))
         return Health(
-            node=_node_name(self._config), version=__version__, applied_index=status.applied_index,
-            halted=status.halted,
-        )  # fmt: skip
+            node=_node_name(self._config), version=__version__, applied_index=index, halted=halted, problems=problems
+        )
 
     async def _listen(self, hub: Hub) -> None:
         """Changes from the raft process: to whoever waits for an index, to the reconcilers, to the live streams."""

@@ -13,9 +13,9 @@ import msgspec
 from girginosvm.core.access import Actor
 from girginosvm.core.action import Command, Query, Stream
 from girginosvm.core.clock import Chance, Clock, new_request_id
-from girginosvm.core.errors import Busy, Invalid, Missing, Problem, Unknown
+from girginosvm.core.errors import Busy, HostFault, Invalid, Missing, Problem, Unknown
 from girginosvm.core.points import reach
-from girginosvm.core.units import GIB
+from girginosvm.core.units import GIB, MIB, shown
 from girginosvm.daemon.execute import Executor
 from girginosvm.features.image import api as images
 from girginosvm.features.image.commands import RecordImage, UploadImage
@@ -100,7 +100,10 @@ class LocalDesk:
         directory = self._site.image_path("")
         directory.mkdir(parents=True, exist_ok=True)
         room = os.statvfs(directory)
-        return directory, min(MAX_UPLOAD, room.f_bavail * room.f_frsize // 2)
+        free = room.f_bavail * room.f_frsize
+        if free < MIB:
+            raise HostFault("disk-full", f"the image store has {shown(free)} left: no image fits")
+        return directory, min(MAX_UPLOAD, free // 2)
 
     async def receive(self, stream: Stream, actor: Actor, upload: Upload, *, why: str) -> Answer:
         """An image file: looked at before anything uses it, then renamed to its id, then recorded."""

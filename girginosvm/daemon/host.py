@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 from girginosvm.core.access import Actor, Role
 from girginosvm.core.action import Command
 from girginosvm.core.errors import Forbidden
 from girginosvm.core.settings import Settings
+from girginosvm.core.units import MIB, shown
 from girginosvm.features.image.commands import PullImage, RecordImage
 from girginosvm.features.site import Site
 from girginosvm.features.vm.commands import CreateVm
@@ -31,6 +34,21 @@ async def create(asked: CreateVm, _: Actor) -> Command:
     if asked.user_data:
         user_data_kind(asked.user_data)
     return asked
+
+
+def full_places(config: Settings) -> list[str]:
+    """A sentence for each directory of ours whose file system has less than 1 MiB, or no inode, left (statvfs(3))."""
+    found = []
+    for part in ("db", "raft", "pki", "images", "seeds", "serial"):
+        path = config.path(part)
+        if not path.is_dir():
+            continue
+        room = os.statvfs(path)
+        if room.f_bavail * room.f_frsize < MIB:
+            found.append(f"{path} is full: {shown(room.f_bavail * room.f_frsize)} are free")
+        elif room.f_files and not room.f_favail:
+            found.append(f"{path} is full: no inode is free")
+    return found
 
 
 async def pull(asked: PullImage, actor: Actor, site: Site) -> Command:

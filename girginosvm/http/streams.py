@@ -13,7 +13,7 @@ import msgspec
 from aiohttp import web
 
 from girginosvm.core.action import Stream
-from girginosvm.core.errors import Invalid, Unknown
+from girginosvm.core.errors import Invalid, Unknown, disk_fault
 from girginosvm.core.points import reach
 from girginosvm.http.api import StreamHandler, shown
 from girginosvm.http.desk import Caller, Desk, Upload
@@ -38,7 +38,12 @@ async def upload(request: web.Request, stream: Stream, caller: Caller, desk: Des
         raise Invalid("body-too-large", f"the file has {request.content_length:,} bytes; {limit:,} are accepted")
     path = folder / f"upload-{secrets.token_hex(8)}.part"
     try:
-        size, digest = await _written(request, path, limit)
+        try:
+            size, digest = await _written(request, path, limit)
+        except ConnectionError:
+            raise
+        except OSError as fault:
+            raise disk_fault("upload-failed", "the upload could not be kept", fault) from fault
         answer = await desk.receive(
             stream,
             caller.actor,

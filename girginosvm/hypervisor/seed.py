@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from girginosvm.core.errors import Fault, HostFault, Invalid
+from girginosvm.core.errors import Fault, Invalid, disk_fault
 from girginosvm.core.host import SeedSpec
 from girginosvm.core.points import reach
 from girginosvm.hypervisor import owners
@@ -25,7 +25,7 @@ class IsoSeeds:
         try:
             await asyncio.to_thread(_write, spec)
         except OSError as fault:
-            raise HostFault("seed-failed", f"{spec.path}: {fault.strerror}") from fault
+            raise disk_fault("seed-failed", spec.path, fault) from fault
 
     async def remove(self, path: str) -> None:
         """Gone."""

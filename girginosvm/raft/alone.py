@@ -59,6 +59,7 @@ class Status(msgspec.Struct, frozen=True):
     waiting: int
     halted: str
     last_stamp_ms: int
+    trouble: str = ""  # why the last proposal was refused by the disk; empty again after one that was not
 
 
 class Stamps:
@@ -108,6 +109,7 @@ class Alone:
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
         self.halted = ""
+        self._trouble = ""
         self._replay()
         self._stamps = Stamps(clock, machine.last_stamp_ms())
 
@@ -185,6 +187,7 @@ class Alone:
         return Status(
             self._node, self._journal.vote.term, self._machine.applied_index(), self._journal.last_index,
             self._journal.first_index, len(self._waiting), self.halted, self._machine.last_stamp_ms(),
+            self._trouble,
         )  # fmt: skip
 
     async def _run(self) -> None:
@@ -206,6 +209,7 @@ class Alone:
             except Halt as halt:
                 self._halt(batch, str(halt))
             else:
+                self._trouble = ""
                 self._answer(batch, applied, entry)
                 if entry.index - self._compacted_at >= self._compact_entries:
                     self._compacted_at = entry.index
@@ -272,7 +276,8 @@ class Alone:
     def _disk_fault(self, batch: list[tuple[bytes, asyncio.Future[bytes]]], fault: OSError) -> None:
         code = "journal-full" if fault.errno in (errno.ENOSPC, errno.EDQUOT) else "journal-faulty"
         self._log.error("journal.refused", code=code, fault=str(fault))
-        problem = Busy(code, f"the journal's disk does not take more: {fault.strerror}; nothing was changed")
+        self._trouble = f"the journal's disk does not take more: {fault.strerror}"
+        problem = Busy(code, f"{self._trouble}; nothing was changed")
         for _, future in batch:
             if not future.done():
                 future.set_exception(problem)

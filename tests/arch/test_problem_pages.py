@@ -20,7 +20,8 @@ PACKAGE = Path(__file__).parents[2] / "girginosvm"
 WORKED_OUT: dict[tuple[str, str], list[str]] = {
     ("daemon/execute.py", "f'{noun}-missing'"): [f"{noun}-missing" for noun in REGISTRY.resolvers],
     ("hypervisor/libvirt/loop.py", "code"): ["domain-missing", "libvirt-unreachable", "libvirt-refused"],
-    ("hypervisor/storage/directory.py", "code"): ["disk-full", "volume-failed"],
+    # The others that `disk_fault` can be given stand where it is called.
+    ("core/errors.py", "'disk-full' if full else code"): ["disk-full"],
     ("raft/alone.py", "code"): ["journal-full", "journal-faulty"],
     ("http/decode.py", "'query-invalid' if lax else 'body-invalid'"): ["query-invalid", "body-invalid"],
     # Passed on, or injected by a test into the fake host.
@@ -38,7 +39,7 @@ def said(tree: ast.AST, known: dict[str, list[str]]) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
-            place = 1 if name == "Trouble" else 0 if name in FAMILIES or name == "family" else None
+            place = 1 if name == "Trouble" else 0 if name in FAMILIES or name in ("family", "disk_fault") else None
             if place is not None and len(node.args) > place:
                 yield from meant(node.args[place], known)
             for word in node.keywords:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -114,3 +115,7 @@ def _differ(what: str, found: Iterable[Any], wanted: set[Any]) -> Iterator[str]:
         yield f"{what}: some twice in {sorted(there)}"
     if set(there) != wanted:
         yield f"{what}: too many {sorted(set(there) - wanted)}, missing {sorted(wanted - set(there))}"
+
+
+if __name__ == "__main__":  # for who has to look from inside another mount namespace
+    print(json.dumps(faults(Path(sys.argv[1]))))

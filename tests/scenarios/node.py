@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -54,14 +54,16 @@ def qcow2(path: Path, size_mib: int = 64, *, full: bool = False) -> Path:
 class Node:
     """Raft and agent under ``root``, with the variables of ``environment``."""
 
-    def __init__(self, root: Path, **environment: str) -> None:
+    def __init__(self, root: Path, *, prefix: Sequence[str] = (), **environment: str) -> None:
         self.root = root
+        self._prefix = prefix  # words before each command, as ``nsenter -t 1 -m --``
         self.port = free_port()
-        self._environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **environment}
+        self._environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(REPO), **environment}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._stopping = False
         self.deaths: list[str] = []
         self.ends: list[str] = []  # other ends than SIGKILL's
+        self.may_end = ""  # the one that this scenario is about
         self._keepers = [threading.Thread(target=self._keep, args=(name,), daemon=True) for name in ("raft", "agent")]
         for keeper in self._keepers:
             keeper.start()
@@ -74,7 +76,7 @@ class Node:
 
     def _keep(self, name: str) -> None:
         rest = ["--fake-host", "--port", str(self.port)] if name == "agent" else []
-        command = [sys.executable, "-m", "girginosvm", name, "--root", str(self.root), *rest]
+        command = [*self._prefix, sys.executable, "-m", "girginosvm", name, "--root", str(self.root), *rest]
         while not self._stopping:
             with open(self.root / "log", "ab") as log:
                 process = subprocess.Popen(
@@ -88,7 +90,7 @@ class Node:
                 self.deaths.append(name)
             elif not self._stopping:
                 self.ends.append(f"{name} ended with {code}")
-                time.sleep(0.2)
+                time.sleep(0.2)  # as every supervisor waits before the next try
 
     def kill(self, name: str) -> None:
         """SIGKILL; it is started again at once."""
@@ -101,7 +103,7 @@ class Node:
         take that from ``ends``."""
         end = time.monotonic() + PATIENCE_S
         while not holds():
-            assert not self.ends, f"{self.ends}; {self.words()}"
+            assert set(self.ends) <= {self.may_end}, f"{self.ends}; {self.words()}"
             assert time.monotonic() < end, f"waited for {what}; {self.words()}"
             time.sleep(0.01)
 

@@ -92,12 +92,14 @@ class ShowNode(Query, frozen=True, kw_only=True):
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """How the node that was asked is. ``halted`` says why it applies nothing any more; empty: it does."""
+    """How the node that was asked is. ``halted`` says why it applies nothing any more; empty: it does. ``problems``
+    are sentences about all that is not as it should be, that one included."""
 
     node: str
     version: str
     applied_index: int
     halted: str
+    problems: list[str]
 
 
 @action(

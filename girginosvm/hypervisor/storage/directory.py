@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import struct
 from pathlib import Path
 from typing import Final
 
-from girginosvm.core.errors import HostFault
+from girginosvm.core.errors import HostFault, disk_fault
 from girginosvm.core.host import FoundVolume, PoolFacts, VolumeSpec
 from girginosvm.core.points import reach
 from girginosvm.core.units import shown
@@ -77,8 +76,7 @@ class DirectoryVolumes:
             owners.flush(target.parent)
         except OSError as fault:
             aside.unlink(missing_ok=True)
-            code = "disk-full" if fault.errno in (errno.ENOSPC, errno.EDQUOT) else "volume-failed"
-            raise HostFault(code, f"{target.name}: {fault.strerror}") from fault
+            raise disk_fault("volume-failed", target.name, fault) from fault
         except HostFault as fault:
             aside.unlink(missing_ok=True)
             if "No space left" in fault.detail or "Disk quota" in fault.detail:

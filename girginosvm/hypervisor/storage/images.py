@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from girginosvm.core.errors import HostFault, Invalid
+from girginosvm.core.errors import HostFault, Invalid, disk_fault
 from girginosvm.core.host import ImageFacts
 from girginosvm.core.ids import is_uuid
 from girginosvm.core.points import reach
@@ -95,7 +95,7 @@ def _ensure(
         arriving.unlink(missing_ok=True)  # going on from wrong bytes would never end well
         raise
     except OSError as fault:
-        raise HostFault("image-fetch", f"{source}: {fault.strerror or fault}") from fault
+        raise disk_fault("image-fetch", source, fault) from fault
     owners.flush(arriving)
     reach("image.rename:before")
     os.rename(arriving, target)

@@ -8,15 +8,11 @@ import os
 import signal
 import sys
 
-import msgspec
-
 from girginosvm import __version__
-from girginosvm.core import codec, points, settings
-from girginosvm.core.access import Actor, Role
-from girginosvm.core.clock import Chance, Clock, SystemChance, SystemClock, new_request_id
-from girginosvm.core.codec import Envelope
+from girginosvm.core import points, settings
+from girginosvm.core.clock import SystemChance, SystemClock
 from girginosvm.core.entries import Halt
-from girginosvm.core.errors import HostFault, Problem, problem_of
+from girginosvm.core.errors import HostFault, Problem
 from girginosvm.core.log import Log
 from girginosvm.core.settings import Settings
 from girginosvm.daemon import dev, identity
@@ -51,7 +47,6 @@ async def run(config: Settings, log: Log) -> int:
         log.warning("journal.torn-end-cut", bytes=journal.cut_bytes)
     alone = Alone(journal, machine, clock, log, node=member.member, compact_entries=config.journal_compact_entries)
     await alone.start()
-    await _migrated(machine, alone, clock, chance, log)
     server = await serve(config.run_path("raft.sock"), alone, release=__version__, member=member.member, log=log)
     log.info("raft.up", member=member.member, applied_index=machine.applied_index())
     stop = asyncio.Event()
@@ -62,22 +57,6 @@ async def run(config: Settings, log: Log) -> int:
     await alone.stop()
     machine.close()
     return 0
-
-
-async def _migrated(machine: Machine, alone: Alone, clock: Clock, chance: Chance, log: Log) -> None:
-    """The tables become this release's by an entry of the log, before anybody else may write one."""
-    command = machine.migration()
-    if command is None:
-        return
-    envelope = Envelope(
-        request_id=new_request_id(clock, chance, not_before_ms=machine.last_stamp_ms()),
-        actor=Actor("system", "schema", "schema", Role.ADMIN), why=f"release {__version__}",
-        name=type(command).__name__, version=command.action.version, body=msgspec.Raw(codec.encode(command)),
-    )  # fmt: skip
-    outcome = codec.outcome(await alone.propose(codec.encode(envelope)))
-    if outcome.problem is not None:
-        raise problem_of(outcome.problem)
-    log.info("schema.migrated", steps=len(command.steps), index=outcome.index)
 
 
 def main(argv: list[str]) -> int:

@@ -25,10 +25,9 @@ from girginosvm.core.errors import Bug, Conflict, Invalid, Problem, Stale
 from girginosvm.core.log import Log
 from girginosvm.core.manifest import Registry
 from girginosvm.state import db as dbs
-from girginosvm.state import migrate as migrations
 from girginosvm.state import schema
 from girginosvm.state import tx as txs
-from girginosvm.state.migrate import MigrateSchema
+from girginosvm.state.migrate import migrate
 
 __all__ = ["Applied", "Entry", "Halt", "Machine"]
 
@@ -45,16 +44,15 @@ class Machine:
         self._guard = dbs.Guard()
         self._db.authorizer = self._guard
         self._tables: set[str] = set()
-        migrations.found(self._db, incarnation)
-        migrations.missing(self._db, registry.rooms)  # refuses a database that this release may not write
-        self._steps = {
-            (room.name, step.number): step for room in (schema.MANIFEST, *registry.rooms) for step in room.migrations
-        }
+        migrate(self._db, (schema.MANIFEST, *registry.rooms))
+        with self._db:
+            self._db.execute(
+                "INSERT INTO machine_state VALUES (1, 0, 0, 0, ?, 1, x'') ON CONFLICT DO NOTHING", (incarnation,)
+            )
         state = dbs.rows(self._db, "SELECT * FROM machine_state")[0]
         self._applied = int(state["applied_index"])
         self._stamp = int(state["at_ms"])
-        self._commands: dict[str, type[Command]] = {**registry.commands, MigrateSchema.__name__: MigrateSchema}
-        self._decoders = {name: msgspec.msgpack.Decoder(kind) for name, kind in self._commands.items()}
+        self._decoders = {name: msgspec.msgpack.Decoder(kind) for name, kind in registry.commands.items()}
         self._db.preupdate_hook(self._changed)
 
     def applied_index(self) -> int:
@@ -64,11 +62,6 @@ class Machine:
     def last_stamp_ms(self) -> int:
         """The last entry's stamp."""
         return self._stamp
-
-    def migration(self) -> MigrateSchema | None:
-        """What has to be proposed before anything else, so that the tables are this release's; None: they are."""
-        steps = migrations.missing(self._db, self._registry.rooms)
-        return MigrateSchema(steps=steps) if steps else None
 
     def checkpoint(self) -> int:
         """Make everything applied durable; the log up to the answered index may go. 0 when a reader or the disk is in
@@ -167,7 +160,7 @@ class Machine:
 
     def _run(self, envelope: Envelope, entry: Entry, history: txs.History) -> tuple[bytes, txs.History]:
         """Body, events and outcome: whatever goes wrong in any of them undoes all of them."""
-        tx = txs.Tx(self._db, envelope, index=entry.index, at_ms=entry.at_ms, node=entry.node, migrate=self._migrated)
+        tx = txs.Tx(self._db, envelope, index=entry.index, at_ms=entry.at_ms, node=entry.node)
         command = self._decoded(envelope)
         self._guard.inside = True
         try:
@@ -175,20 +168,6 @@ class Machine:
         finally:
             self._guard.inside = False
         return codec.encode(Outcome(entry.index, value=codec.encode(value))), txs.record(self._db, tx, history)
-
-    def _migrated(self, room: str, number: int, checksum: str) -> bool:
-        step = self._steps.get((room, number))
-        if step is None or migrations.checksum(step) != checksum:
-            raise Halt(f"this release does not know the migration {room}.{number} in this form: upgrade this node")
-        if dbs.rows(self._db, "SELECT 1 FROM migration WHERE room = ? AND number = ?", (room, number)):
-            return False
-        # Steps are this release's own words, and ALTER TABLE checks STRICT tables by a pragma.
-        self._guard.inside = False
-        try:
-            migrations.run(self._db, room, step)
-        finally:
-            self._guard.inside = True
-        return True
 
     def _undone(self, envelope: Envelope, entry: Entry, fault: Exception) -> bytes:
         """Roll back to the savepoint; the outcome is the problem, or ``internal-error`` for a bug of ours."""
@@ -205,7 +184,7 @@ class Machine:
         return codec.encode(Outcome(entry.index, problem=problem.body()))
 
     def _decoded(self, envelope: Envelope) -> Command:
-        kind = self._commands.get(envelope.name)
+        kind = self._registry.commands.get(envelope.name)
         if kind is None or envelope.version > kind.action.version:
             raise Halt(f"this release does not know {envelope.name} version {envelope.version}: upgrade this node")
         if envelope.version < 1:

@@ -31,6 +31,4 @@ UPDATE machine_state SET event_chain =
   ifnull((SELECT chain FROM event ORDER BY log_index DESC, n DESC LIMIT 1), x'');
 """
 
-# What the first entry of the log needs is made with the file; a later step of this floor goes through the log.
-FOUNDING: Final = (Migration(1, _FIRST), Migration(2, _CHAIN_HEAD))
-MANIFEST: Final = Manifest(name="state", migrations=FOUNDING)
+MANIFEST: Final = Manifest(name="state", migrations=(Migration(1, _FIRST), Migration(2, _CHAIN_HEAD)))

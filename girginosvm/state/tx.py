@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import apsw
@@ -28,19 +28,9 @@ class Event(msgspec.Struct, frozen=True):
 class Tx:
     """Deterministic: every replica that runs the same command with the same ``Tx`` inputs writes the same rows."""
 
-    def __init__(
-        self,
-        db: apsw.Connection,
-        envelope: Envelope,
-        *,
-        index: int,
-        at_ms: int,
-        node: str,
-        migrate: Callable[[str, int, str], bool],
-    ) -> None:
+    def __init__(self, db: apsw.Connection, envelope: Envelope, *, index: int, at_ms: int, node: str) -> None:
         self._db = db
         self._envelope = envelope
-        self._migrate = migrate
         self._made = 0
         self.index = index
         self.at_ms = at_ms
@@ -86,10 +76,6 @@ class Tx:
         names = ", ".join(columns)
         marks = ", ".join("?" * len(columns))
         self._db.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", tuple(columns.values()))
-
-    def migrate(self, room: str, number: int, checksum: str) -> bool:
-        """Run one migration; false when it ran before. Halt when this release does not have it."""
-        return self._migrate(room, number, checksum)
 
     def event(self, kind: str, noun: str, subject_id: str, text: str, **fields: Any) -> None:
         """Write a line of history; kept only when the command is."""

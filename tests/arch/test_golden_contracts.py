@@ -27,7 +27,8 @@ from girginosvm.core.errors import Forbidden
 from girginosvm.core.fields import extra_of
 from girginosvm.features.registry import REGISTRY
 from girginosvm.http import openapi
-from girginosvm.state import migrate
+from girginosvm.state import schema
+from girginosvm.state.migrate import migrate
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 WRITE = os.environ.get("GOLDEN") == "write"
@@ -150,10 +151,7 @@ def default(one: inspect.Field) -> str:
 
 def test_the_golden_schema_is_what_the_migrations_make() -> None:
     db = apsw.Connection(":memory:")
-    migrate.found(db, "golden")
-    for room in REGISTRY.rooms:
-        for step in room.migrations:
-            migrate.run(db, room.name, step)
+    migrate(db, (schema.MANIFEST, *REGISTRY.rooms))
     rows = db.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY tbl_name, type DESC, name")
     same({"schema.sql": "".join(f"{sql};\n" for (sql,) in rows.fetchall())})
 

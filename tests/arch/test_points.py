@@ -29,7 +29,7 @@ REASONS = {
     "self._host.facts.observe": "a pointed port", "ImageReconciler(site).sweep": "a pointed port",
     "self._host.close": "lets go of connections", "door.close": "lets go of connections",
     "door.tcp": "listens", "door.unix": "listens", "serve": "listens",
-    "alone.start": INSIDE, "alone.propose": INSIDE, "alone.stop": "flushes under the journal's points",
+    "alone.start": INSIDE, "alone.stop": "flushes under the journal's points",
     "dev.supervise": "the supervisor of --dev; its children have the points",
     "asyncio.gather": "the supervisor of --dev; its children have the points",
     "os.posix_spawn": "the supervisor of --dev; its children have the points",

@@ -44,9 +44,6 @@ class Engine:
         self._numbers = itertools.count(1)
         # Tests move the log's clock by this.
         self.ahead_ms = 0
-        migration = self.machine.migration()
-        assert migration is not None
-        self.run(migration)
         self.reader_db = dbs.open_reader(self.path)
 
     def run(

@@ -16,7 +16,6 @@ from girginosvm.core.entries import Applied, Entry
 from girginosvm.core.log import Log
 from girginosvm.core.manifest import Registry
 from girginosvm.state import db as dbs
-from girginosvm.state import migrate
 from girginosvm.state.fingerprint import Fingerprint, fingerprint
 from girginosvm.state.machine import Machine
 from tests.floors.state import toyroom
@@ -27,22 +26,16 @@ START_MS = 1_800_000_000_000
 
 
 class Bench:
-    """Keeps every entry, as a log does. The rooms' tables are there before its first entry, unless ``tables_by_log``:
-    then that entry makes them."""
+    """Keeps every entry, as a log does."""
 
-    def __init__(self, path: Path, registry: Registry = toyroom.REGISTRY, *, tables_by_log: bool = False) -> None:
+    def __init__(self, path: Path, registry: Registry = toyroom.REGISTRY) -> None:
         self.path = path
         self.registry = registry
-        if not tables_by_log:
-            _tables(path, registry)
         self.machine = Machine(path, registry, Log(), incarnation="bench")
         self.reader = dbs.open_reader(path)
         self.log: list[Entry] = []
-        self.at_ms = max(START_MS, self.machine.last_stamp_ms())
+        self.at_ms = START_MS
         self._made = 0
-        migration = self.machine.migration()
-        if migration is not None:
-            self.apply(self.envelope(migration))
 
     def request_id(self, at_ms: int | None = None) -> str:
         """A fresh one."""
@@ -94,18 +87,6 @@ class Bench:
         """Leave the file."""
         self.reader.close()
         self.machine.close()
-
-
-def _tables(path: Path, registry: Registry) -> None:
-    db = dbs.open_writer(path)
-    migrate.found(db, "bench")
-    there = {(row["room"], row["number"]) for row in dbs.rows(db, "SELECT * FROM migration")}
-    with db:
-        for room in registry.rooms:
-            for step in room.migrations:
-                if (room.name, step.number) not in there:
-                    migrate.run(db, room.name, step)
-    db.close()
 
 
 def code(outcome: Outcome) -> str:

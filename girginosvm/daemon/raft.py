@@ -8,9 +8,11 @@ import os
 import signal
 import sys
 
+import msgspec
+
 from girginosvm import __version__
-from girginosvm.core import points, settings
-from girginosvm.core.clock import SystemChance, SystemClock
+from girginosvm.core import codec, points, settings
+from girginosvm.core.clock import SystemChance, SystemClock, new_request_id
 from girginosvm.core.entries import Halt
 from girginosvm.core.errors import HostFault, Problem
 from girginosvm.core.log import Log
@@ -32,6 +34,15 @@ def _open_disk(config: Settings) -> RealDisk:
         raise HostFault("journal-locked", f"another raft process has {path} open") from fault
 
 
+async def _migrate(machine: Machine, alone: Alone, member: str, log: Log) -> None:
+    """Bring the tables to this release's through the log, before anybody else may propose."""
+    request_id = new_request_id(SystemClock(), SystemChance(), not_before_ms=machine.last_stamp_ms())
+    command = machine.migration(request_id, member)
+    if command is not None:
+        outcome = codec.outcome(await alone.propose(command))
+        log.info("schema.migrated", index=outcome.index, steps=msgspec.msgpack.decode(outcome.value))
+
+
 async def run(config: Settings, log: Log) -> int:
     """Until SIGTERM or SIGINT."""
     clock, chance = SystemClock(), SystemChance()
@@ -47,6 +58,7 @@ async def run(config: Settings, log: Log) -> int:
         log.warning("journal.torn-end-cut", bytes=journal.cut_bytes)
     alone = Alone(journal, machine, clock, log, node=member.member, compact_entries=config.journal_compact_entries)
     await alone.start()
+    await _migrate(machine, alone, member.member, log)
     server = await serve(config.run_path("raft.sock"), alone, release=__version__, member=member.member, log=log)
     log.info("raft.up", member=member.member, applied_index=machine.applied_index())
     stop = asyncio.Event()

@@ -6,6 +6,8 @@
   SQLite's that comes from the statement and the rows (a constraint, an overflow): recorded as ``internal-error``, so
   that it can never wedge the log. What would differ between replicas (memory, the disk, an unknown command, version or
   field) is a ``Halt``: nothing advances, the node stops applying, visibly.
+* Tables come from the log too (``migrate``): an empty file has only what applying itself needs, and the first command
+  of a log is the one that makes the rooms' tables.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import apsw
 import msgspec
 
 from girginosvm.core import codec, ids
+from girginosvm.core.access import Actor, Role
 from girginosvm.core.action import Command
 from girginosvm.core.codec import Envelope, Outcome
 from girginosvm.core.entries import Applied, Entry, Halt
@@ -25,9 +28,8 @@ from girginosvm.core.errors import Bug, Conflict, Invalid, Problem, Stale
 from girginosvm.core.log import Log
 from girginosvm.core.manifest import Registry
 from girginosvm.state import db as dbs
-from girginosvm.state import schema
 from girginosvm.state import tx as txs
-from girginosvm.state.migrate import migrate
+from girginosvm.state.migrate import MigrateSchema, Schema
 
 __all__ = ["Applied", "Entry", "Halt", "Machine"]
 
@@ -38,21 +40,19 @@ class Machine:
     """The only writer of the state database."""
 
     def __init__(self, path: Path, registry: Registry, log: Log, *, incarnation: str) -> None:
-        self._registry = registry
+        self._kinds: dict[str, type[Command]] = {**registry.commands, MigrateSchema.__name__: MigrateSchema}
+        self._decoders = {name: msgspec.msgpack.Decoder(kind) for name, kind in self._kinds.items()}
         self._log = log
         self._db = dbs.open_writer(path)
         self._guard = dbs.Guard()
         self._db.authorizer = self._guard
         self._tables: set[str] = set()
-        migrate(self._db, (schema.MANIFEST, *registry.rooms))
-        with self._db:
-            self._db.execute(
-                "INSERT INTO machine_state VALUES (1, 0, 0, 0, ?, 1, x'') ON CONFLICT DO NOTHING", (incarnation,)
-            )
+        self._schema = Schema(registry.rooms)
+        self._schema.open(self._db, incarnation)
+        self._begun = self._schema.begun(self._db)
         state = dbs.rows(self._db, "SELECT * FROM machine_state")[0]
         self._applied = int(state["applied_index"])
         self._stamp = int(state["at_ms"])
-        self._decoders = {name: msgspec.msgpack.Decoder(kind) for name, kind in registry.commands.items()}
         self._db.preupdate_hook(self._changed)
 
     def applied_index(self) -> int:
@@ -62,6 +62,28 @@ class Machine:
     def last_stamp_ms(self) -> int:
         """The last entry's stamp."""
         return self._stamp
+
+    def migration(self, request_id: str, node: str) -> bytes | None:
+        """The command that brings the tables to this release's; None when they are. It was tried and taken back, so
+        that nothing enters the log that cannot be applied: Conflict ``migration-failed``."""
+        steps = self._schema.missing(self._db)
+        if not steps:
+            return None
+        self._say("BEGIN IMMEDIATE")
+        self._guard.inside = True
+        try:
+            self._schema.run(self._db, steps)
+        except Halt as halt:
+            raise Conflict("migration-failed", f"{halt}; nothing was changed") from halt
+        finally:
+            self._guard.inside = False
+            if self._db.in_transaction:  # a full disk has rolled back already
+                self._say("ROLLBACK")
+        actor = Actor(kind="node", id=f"node:{node}", name=node, role=Role.ADMIN)
+        body = codec.encode(MigrateSchema(steps=steps))
+        return codec.encode(
+            Envelope(request_id, actor, "", MigrateSchema.__name__, MigrateSchema.action.version, msgspec.Raw(body))
+        )
 
     def checkpoint(self) -> int:
         """Make everything applied durable; the log up to the answered index may go. 0 when a reader or the disk is in
@@ -94,6 +116,7 @@ class Machine:
         except Exception as fault:
             raise Halt(f"entry {entry.index} could not be applied: {type(fault).__name__}: {fault}") from fault
         self._applied, self._stamp = entry.index, entry.at_ms
+        self._begun = self._begun or self._schema.begun(self._db)
         return Applied(outcomes, tuple(sorted(self._tables - {"machine_state", "request"})))
 
     def _committed(self, entry: Entry) -> tuple[bytes, ...]:
@@ -164,10 +187,17 @@ class Machine:
         command = self._decoded(envelope)
         self._guard.inside = True
         try:
-            value = command.apply(tx)
+            value = self._value(command, tx)
         finally:
             self._guard.inside = False
         return codec.encode(Outcome(entry.index, value=codec.encode(value))), txs.record(self._db, tx, history)
+
+    def _value(self, command: Command, tx: txs.Tx) -> object:
+        if isinstance(command, MigrateSchema):
+            return self._schema.run(self._db, command.steps)
+        if not (self._begun or self._schema.begun(self._db)):
+            raise Halt(f"{type(command).__name__} comes before the log's first migration: there are no tables for it")
+        return command.apply(tx)
 
     def _undone(self, envelope: Envelope, entry: Entry, fault: Exception) -> bytes:
         """Roll back to the savepoint; the outcome is the problem, or ``internal-error`` for a bug of ours."""
@@ -184,7 +214,7 @@ class Machine:
         return codec.encode(Outcome(entry.index, problem=problem.body()))
 
     def _decoded(self, envelope: Envelope) -> Command:
-        kind = self._registry.commands.get(envelope.name)
+        kind = self._kinds.get(envelope.name)
         if kind is None or envelope.version > kind.action.version:
             raise Halt(f"this release does not know {envelope.name} version {envelope.version}: upgrade this node")
         if envelope.version < 1:

@@ -1,21 +1,46 @@
-"""Append-only migrations, each room's numbered from 1, frozen by a checksum."""
+"""Migrations: append-only steps of each room's tables, numbered from 1, frozen by a checksum, run by the log.
+
+No node runs a step on its own. ``MigrateSchema`` names the steps that are missing; whoever applies that entry runs
+them, in this order, in the entry's transaction. So every replica moves between the same two entries, and a database
+that was lost is built again by the same entries. A release that lacks a named step, or has it in another form, halts:
+applying what comes behind it would part the replicas. So does a step that fails: it was tried before it was proposed
+(``Machine.migration``), and what comes behind it needs it.
+
+A step that is too long for one entry is followed by commands that move the rows piece by piece.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from typing import Final
 
 import apsw
+import msgspec
 
+from girginosvm.core.action import Command, action
+from girginosvm.core.entries import Halt
 from girginosvm.core.errors import Conflict
 from girginosvm.core.manifest import Manifest, Migration
 from girginosvm.state import db as dbs
+from girginosvm.state.schema import BOOTSTRAP
 
-_LEDGER: Final = """
-CREATE TABLE IF NOT EXISTS migration (
-  room TEXT NOT NULL, number INTEGER NOT NULL, checksum TEXT NOT NULL, PRIMARY KEY (room, number)
-) STRICT, WITHOUT ROWID"""
+
+class Step(msgspec.Struct, frozen=True):
+    """One migration, by name and by content."""
+
+    room: str
+    number: int
+    checksum: str
+
+    def __str__(self) -> str:
+        return f"{self.room}.{self.number}"
+
+
+@action("POST /v1/schema", permission="schema.report", summary="Move the tables to a release's", audit="migrate")
+class MigrateSchema(Command, frozen=True, kw_only=True):
+    """The log's words for "from here on the tables are these". The machine runs it: it alone has the steps."""
+
+    steps: tuple[Step, ...]
 
 
 def checksum(step: Migration) -> str:
@@ -23,30 +48,63 @@ def checksum(step: Migration) -> str:
     return hashlib.sha256(step.sql.encode()).hexdigest()
 
 
-def migrate(db: apsw.Connection, rooms: Iterable[Manifest]) -> tuple[str, ...]:
-    """Run what is missing, each step with its ledger row in one transaction; answers what it ran.
+class Schema:
+    """The tables as this release knows them: every room's steps, in the order of the registry."""
 
-    Conflict ``schema-changed`` when a step that ran here was another one, ``schema-newer`` when one ran that this
-    release does not know: an older release must not write what it does not understand. While a node is alone its
-    schema moves at start, before the first entry is applied; between nodes it becomes a log entry
-    (``schema.migrate``).
-    """
-    db.execute(_LEDGER)
-    done = {(row["room"], row["number"]): row["checksum"] for row in dbs.rows(db, "SELECT * FROM migration")}
-    rooms = tuple(rooms)
-    newer = sorted(set(done) - {(room.name, step.number) for room in rooms for step in room.migrations})
-    if newer:
-        names = ", ".join(f"{room}.{number}" for room, number in newer)
-        raise Conflict("schema-newer", f"the database has migrations that this release does not know: {names}")
-    ran: list[str] = []
-    for room in rooms:
-        for step in room.migrations:
-            before = done.get((room.name, step.number))
-            if before is None:
-                with db:
-                    db.execute(step.sql)
-                    db.execute("INSERT INTO migration VALUES (?, ?, ?)", (room.name, step.number, checksum(step)))
-                ran.append(f"{room.name}.{step.number}")
-            elif before != checksum(step):
-                raise Conflict("schema-changed", f"migration {room.name}.{step.number} ran here in another form")
-    return tuple(ran)
+    def __init__(self, rooms: Iterable[Manifest]) -> None:
+        self._sql = {
+            Step(room.name, step.number, checksum(step)): step.sql for room in rooms for step in room.migrations
+        }
+
+    def open(self, db: apsw.Connection, incarnation: str) -> None:
+        """Give an empty file the tables that applying itself needs.
+
+        Conflict ``schema-changed`` when a step that ran here was another one, ``schema-newer`` when one ran that this
+        release does not know: an older release must not write what it does not understand.
+        """
+        if not dbs.rows(db, "SELECT 1 FROM sqlite_schema WHERE name = 'machine_state'"):
+            with db:
+                db.execute(BOOTSTRAP)
+                db.execute("INSERT INTO machine_state VALUES (1, 0, 0, 0, ?, 1, x'')", (incarnation,))
+        known = {(step.room, step.number) for step in self._sql}
+        strange = [step for step in _done(db) if step not in self._sql]
+        for step in strange:
+            if (step.room, step.number) in known:
+                raise Conflict("schema-changed", f"migration {step} ran here in another form")
+        if strange:
+            names = ", ".join(map(str, strange))
+            raise Conflict("schema-newer", f"the database has migrations that this release does not know: {names}")
+
+    def begun(self, db: apsw.Connection) -> bool:
+        """A migration has run: the rooms' commands have tables."""
+        return bool(dbs.rows(db, "SELECT 1 FROM migration LIMIT 1"))
+
+    def missing(self, db: apsw.Connection) -> tuple[Step, ...]:
+        """The steps that have not run, in order."""
+        done = set(_done(db))
+        return tuple(step for step in self._sql if step not in done)
+
+    def run(self, db: apsw.Connection, steps: Iterable[Step]) -> tuple[str, ...]:
+        """Run what has not run yet (two leaders may have asked for the same), inside the caller's transaction; answers
+        what it ran. Halt when a step is not this release's, comes out of turn, or fails."""
+        ran: list[str] = []
+        for step in steps:
+            done = _done(db)
+            if step in done:
+                continue
+            if step not in self._sql:
+                raise Halt(f"this release does not have migration {step} ({step.checksum[:12]}): upgrade this node")
+            last = max((one.number for one in done if one.room == step.room), default=0)
+            if step.number != last + 1:
+                raise Halt(f"migration {step} comes after {step.room}.{last}: a step between them is missing")
+            try:
+                db.execute(self._sql[step])
+                db.execute("INSERT INTO migration VALUES (?, ?, ?)", (step.room, step.number, step.checksum))
+            except apsw.Error as fault:
+                raise Halt(f"migration {step} failed: {type(fault).__name__}: {fault}") from fault
+            ran.append(str(step))
+        return tuple(ran)
+
+
+def _done(db: apsw.Connection) -> list[Step]:
+    return [Step(**row) for row in dbs.rows(db, "SELECT room, number, checksum FROM migration ORDER BY room, number")]

@@ -1,13 +1,16 @@
-"""The tables that the state floor itself needs: where applying stands, who asked what, what happened."""
+"""The tables that the state floor itself needs: where applying stands, who asked what, what happened, which migrations
+ran. They are what a new database begins with, before the first entry of the log; every later change of them, as of
+every other table, is a migration in the log.
+"""
 
 from typing import Final
 
-from girginosvm.core.manifest import Manifest, Migration
-
-_FIRST: Final = """
+# Frozen: two releases that begin a database must begin the same one. The head of the chain of events lies beside the
+# index, so that a missing end of the history shows too.
+BOOTSTRAP: Final = """
 CREATE TABLE machine_state (
   one INTEGER PRIMARY KEY CHECK (one = 1), applied_index INTEGER NOT NULL, applied_term INTEGER NOT NULL,
-  at_ms INTEGER NOT NULL, incarnation TEXT NOT NULL, feature_level INTEGER NOT NULL
+  at_ms INTEGER NOT NULL, incarnation TEXT NOT NULL, feature_level INTEGER NOT NULL, event_chain BLOB NOT NULL
 ) STRICT;
 CREATE TABLE request (
   request_id TEXT PRIMARY KEY, actor TEXT NOT NULL, key TEXT, digest BLOB NOT NULL, outcome BLOB NOT NULL,
@@ -22,13 +25,7 @@ CREATE TABLE event (
   fields TEXT NOT NULL, chain BLOB NOT NULL, PRIMARY KEY (log_index, n)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX event_subject ON event (noun, subject_id, log_index, n);
+CREATE TABLE migration (
+  room TEXT NOT NULL, number INTEGER NOT NULL, checksum TEXT NOT NULL, PRIMARY KEY (room, number)
+) STRICT, WITHOUT ROWID;
 """
-
-# The head of the chain lies beside the index, so that a missing end of the history shows too.
-_CHAIN_HEAD: Final = """
-ALTER TABLE machine_state ADD COLUMN event_chain BLOB NOT NULL DEFAULT x'';
-UPDATE machine_state SET event_chain =
-  ifnull((SELECT chain FROM event ORDER BY log_index DESC, n DESC LIMIT 1), x'');
-"""
-
-MANIFEST: Final = Manifest(name="state", migrations=(Migration(1, _FIRST), Migration(2, _CHAIN_HEAD)))

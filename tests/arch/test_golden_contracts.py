@@ -27,8 +27,7 @@ from girginosvm.core.errors import Forbidden
 from girginosvm.core.fields import extra_of
 from girginosvm.features.registry import REGISTRY
 from girginosvm.http import openapi
-from girginosvm.state import schema
-from girginosvm.state.migrate import migrate
+from girginosvm.state.migrate import Schema
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 WRITE = os.environ.get("GOLDEN") == "write"
@@ -151,7 +150,9 @@ def default(one: inspect.Field) -> str:
 
 def test_the_golden_schema_is_what_the_migrations_make() -> None:
     db = apsw.Connection(":memory:")
-    migrate(db, (schema.MANIFEST, *REGISTRY.rooms))
+    schema = Schema(REGISTRY.rooms)
+    schema.open(db, "golden")
+    schema.run(db, schema.missing(db))
     rows = db.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY tbl_name, type DESC, name")
     same({"schema.sql": "".join(f"{sql};\n" for (sql,) in rows.fetchall())})
 

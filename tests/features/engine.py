@@ -28,6 +28,7 @@ from girginosvm.state.reader import Reader
 
 ADMIN = Actor(kind="local", id="local", name="root", role=Role.ADMIN)
 NODE = "n1"
+START_MS = 1_800_000_000_000
 FACTS = HostFacts(
     hostname="h1", cpus=8, cpu_model="test", memory_bytes=16 * GIB, kernel="6", os="test", libvirt="9", qemu="7",
     acceleration=Acceleration.TCG, acceleration_reason="a test",
@@ -45,13 +46,20 @@ class Engine:
         # Tests move the log's clock by this.
         self.ahead_ms = 0
         self.reader_db = dbs.open_reader(self.path)
+        self._begin()
+
+    def _begin(self) -> None:
+        index = next(self._numbers)
+        migration = self.machine.migration(ids.uuid7(START_MS, index.to_bytes(10)), NODE)
+        assert migration is not None
+        self.machine.apply(Entry(index, 1, START_MS, NODE, (migration,)))
 
     def run(
         self, command: Command, *, key: str = "", request_id: str = "", node: str = NODE, actor: Actor = ADMIN
     ) -> Any:
         """The command's value as plain data, or its problem raised."""
         index = next(self._numbers)
-        at_ms = 1_800_000_000_000 + index + self.ahead_ms
+        at_ms = START_MS + index + self.ahead_ms
         envelope = Envelope(
             request_id or ids.uuid7(at_ms, index.to_bytes(10)), actor, "", type(command).__name__,
             type(command).action.version, msgspec.Raw(codec.encode(command)), key, b"",

@@ -33,8 +33,8 @@ CREATE TABLE lease (
 CREATE INDEX lease_vm ON lease (vm, nic);
 CREATE TABLE machine_state (
   one INTEGER PRIMARY KEY CHECK (one = 1), applied_index INTEGER NOT NULL, applied_term INTEGER NOT NULL,
-  at_ms INTEGER NOT NULL, incarnation TEXT NOT NULL, feature_level INTEGER NOT NULL
-, event_chain BLOB NOT NULL DEFAULT x'') STRICT;
+  at_ms INTEGER NOT NULL, incarnation TEXT NOT NULL, feature_level INTEGER NOT NULL, event_chain BLOB NOT NULL
+) STRICT;
 CREATE TABLE migration (
   room TEXT NOT NULL, number INTEGER NOT NULL, checksum TEXT NOT NULL, PRIMARY KEY (room, number)
 ) STRICT, WITHOUT ROWID;

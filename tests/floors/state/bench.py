@@ -26,7 +26,7 @@ START_MS = 1_800_000_000_000
 
 
 class Bench:
-    """Keeps every entry, as a log does."""
+    """Keeps every entry, as a log does; the first one makes the tables."""
 
     def __init__(self, path: Path, registry: Registry = toyroom.REGISTRY) -> None:
         self.path = path
@@ -34,8 +34,11 @@ class Bench:
         self.machine = Machine(path, registry, Log(), incarnation="bench")
         self.reader = dbs.open_reader(path)
         self.log: list[Entry] = []
-        self.at_ms = START_MS
+        self.at_ms = max(START_MS, self.machine.last_stamp_ms())
         self._made = 0
+        migration = self.machine.migration(self.request_id(), "n1")
+        if migration is not None:
+            self.apply(migration)
 
     def request_id(self, at_ms: int | None = None) -> str:
         """A fresh one."""

@@ -31,11 +31,11 @@ CHANCE = [
 def test_a_refusal_undoes_everything_is_recorded_and_the_index_advances(bench: Bench):
     applied = bench.apply(bench.envelope(HalfToy(name="top")))
     outcome = codec.outcome(applied.outcomes[0])
-    assert (code(outcome), outcome.index, bench.machine.applied_index()) == ("toy-half", 1, 1)
+    assert (code(outcome), outcome.index, bench.machine.applied_index()) == ("toy-half", 2, 2)
     assert bench.names() == []
     assert bench.rows("SELECT * FROM event") == bench.rows("SELECT * FROM shelf") == []
-    assert len(bench.rows("SELECT * FROM request")) == 1
-    assert bench.rows("SELECT applied_index FROM machine_state")[0]["applied_index"] == 1
+    assert len(bench.rows("SELECT * FROM request WHERE actor = 'ada'")) == 1
+    assert bench.rows("SELECT applied_index FROM machine_state")[0]["applied_index"] == 2
     assert applied.tables == ()
 
 
@@ -52,7 +52,7 @@ def test_a_bug_is_recorded_as_an_internal_error_and_the_log_goes_on(bench: Bench
     outcomes = bench.apply(bench.envelope(BreakToy(how=how)), bench.envelope(MakeToy(name="next"))).outcomes
     assert [code(codec.outcome(data)) for data in outcomes] == ["internal-error", ""]
     assert bench.names() == ["next"]
-    assert len(bench.rows("SELECT * FROM request")) == 2
+    assert len(bench.rows("SELECT * FROM request WHERE actor = 'ada'")) == 2
 
 
 @pytest.mark.parametrize("chance", CHANCE)
@@ -124,14 +124,14 @@ def test_commands_are_forever_an_old_version_keeps_its_outcome(bench: Bench):
 
 
 def test_a_missing_entry_halts(bench: Bench):
-    with pytest.raises(Halt, match="entry 3 follows entry 0"):
+    with pytest.raises(Halt, match="entry 3 follows entry 1"):
         bench.machine.apply(Entry(3, 1, bench.at_ms, "n1", ()))
-    assert bench.machine.applied_index() == 0
+    assert bench.machine.applied_index() == 1
 
 
 def test_an_empty_entry_advances(bench: Bench):
     assert bench.apply().outcomes == ()
-    assert bench.machine.applied_index() == 1
+    assert bench.machine.applied_index() == 2
     assert bench.machine.last_stamp_ms() == bench.at_ms
 
 
@@ -181,14 +181,14 @@ def test_a_disk_that_fails_to_write_halts_and_the_node_comes_back_where_it_was(
         _halts(bench, codec.encode(bench.envelope(FillShelf(rows=50))), words="could not be applied")
         assert bench.machine.checkpoint() == 0
         disk.fault = None
-        assert bench.machine.checkpoint() == 1
+        assert bench.machine.checkpoint() == 2
         assert value(bench.run(FillShelf(rows=50))) == {"rows": 50}
         bench.close()
     finally:
         disk.unregister()
         apsw.set_default_vfs(before)
     again = Bench(tmp_path / "state.db")
-    assert again.machine.applied_index() == 2
+    assert again.machine.applied_index() == 3
     again.close()
 
 
@@ -226,7 +226,7 @@ def _deep(depth: int) -> bytes:
 def test_a_deeply_nested_body_is_refused_and_no_halt(bench: Bench, depth: int):
     envelope = msgspec.structs.replace(bench.envelope(MakeToy(name="top")), body=msgspec.Raw(_deep(depth)))
     assert code(codec.outcome(bench.apply(codec.encode(envelope)).outcomes[0])) in ("body-invalid", "envelope-invalid")
-    assert bench.machine.applied_index() == 1
+    assert bench.machine.applied_index() == 2
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

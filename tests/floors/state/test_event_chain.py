@@ -33,22 +33,22 @@ def test_an_untouched_history_is_whole_also_an_empty_one(bench: Bench, tmp_path)
     "column", ["id", "kind", "noun", "subject_id", "text", "actor", "actor_name", "address", "why", "node", "fields"]
 )
 def test_a_changed_word_shows(history: Bench, column: str):
-    assert _tampered(history, f"UPDATE event SET {column} = 'forged' WHERE log_index = 3 AND n = 1") == 3
+    assert _tampered(history, f"UPDATE event SET {column} = 'forged' WHERE log_index = 4 AND n = 1") == 4
 
 
 @pytest.mark.parametrize(
     ("sql", "at"),
     [
-        ("UPDATE event SET at_ms = at_ms + 1 WHERE log_index = 2 AND n = 0", 2),
-        ("UPDATE event SET chain = x'00' WHERE log_index = 2 AND n = 0", 2),
-        ("DELETE FROM event WHERE log_index = 2 AND n = 0", 2),
-        ("DELETE FROM event WHERE log_index = 1", 2),
-        ("DELETE FROM event WHERE log_index = 4 AND n = 1", 4),
-        ("DELETE FROM event WHERE log_index > 2", 2),
+        ("UPDATE event SET at_ms = at_ms + 1 WHERE log_index = 3 AND n = 0", 3),
+        ("UPDATE event SET chain = x'00' WHERE log_index = 3 AND n = 0", 3),
+        ("DELETE FROM event WHERE log_index = 3 AND n = 0", 3),
+        ("DELETE FROM event WHERE log_index = 2", 3),
+        ("DELETE FROM event WHERE log_index = 5 AND n = 1", 5),
+        ("DELETE FROM event WHERE log_index > 3", 3),
         ("DELETE FROM event", 0),
-        ("UPDATE event SET log_index = 9 WHERE log_index = 2 AND n = 0", 2),
+        ("UPDATE event SET log_index = 9 WHERE log_index = 3 AND n = 0", 3),
         ("INSERT INTO event SELECT log_index, 7, 'new', at_ms, kind, noun, subject_id, text, actor, actor_name,"
-         " address, why, node, fields, chain FROM event WHERE log_index = 4 AND n = 1", 4),
+         " address, why, node, fields, chain FROM event WHERE log_index = 5 AND n = 1", 5),
     ],
 )  # fmt: skip
 def test_a_changed_missing_moved_or_added_line_shows(history: Bench, sql: str, at: int):

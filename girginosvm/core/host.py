@@ -92,6 +92,7 @@ class FoundDomain(msgspec.Struct, frozen=True, kw_only=True):
     ours: bool
     generation: int = 0
     epoch: int = 0
+    reboots: int = 0  # requests done, as written beside the domain
     power: Power
     reason: str = ""  # libvirt's word: booted, shutdown, destroyed, crashed, failed, ...
     vcpu: int = 0

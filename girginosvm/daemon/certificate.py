@@ -11,6 +11,7 @@ from typing import Any
 
 from girginosvm.core.clock import Clock
 from girginosvm.core.log import Log
+from girginosvm.features.lanes import Lanes
 from girginosvm.features.node import api as nodes
 from girginosvm.http.tls import Identity
 from girginosvm.state.reader import Reader
@@ -37,7 +38,7 @@ class CertificateReconciler:
         self._clock = clock
         self._log = log
 
-    async def reconcile(self) -> float | None:
+    async def reconcile(self, lanes: Lanes) -> float | None:
         """One round."""
         addresses = await self._read(lambda reader: nodes.addresses(reader, self._node))
         now = datetime.fromtimestamp(self._clock.wall_ms() / 1000, UTC)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterable
 from typing import Final, Protocol
 
 from girginosvm.core.errors import Problem
 from girginosvm.core.log import Log
+from girginosvm.features.lanes import Lanes
 
 _FIRST_S: Final = 1.0
 _LAST_S: Final = 60.0
@@ -31,8 +33,9 @@ class Reconciler(Protocol):
         """Seconds between rounds when nothing changes."""
         ...
 
-    async def reconcile(self) -> float | None:
-        """One round; answers seconds until it wants the next one, None: at the next change."""
+    async def reconcile(self, lanes: Lanes) -> float | None:
+        """One round; what may take long goes into ``lanes``. Answers seconds until it wants the next one, None: at the
+        next change."""
         ...
 
 
@@ -57,19 +60,19 @@ class Loop:
         self._wake.set()
 
     async def run(self) -> None:
-        """Until cancelled."""
-        while True:
-            self._wake.clear()
-            wait_s = await self._round()
-            try:
-                async with asyncio.timeout(wait_s):
-                    await self._wake.wait()
-            except TimeoutError:
-                continue
+        """Until cancelled; its pieces of work end with it."""
+        async with asyncio.TaskGroup() as group:
+            lanes = Lanes(group, self.wake, self._log)
+            while True:
+                self._wake.clear()
+                wait_s = await self._round(lanes)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(wait_s):
+                        await self._wake.wait()
 
-    async def _round(self) -> float:
+    async def _round(self, lanes: Lanes) -> float:
         try:
-            wait_s = await self.reconciler.reconcile()
+            wait_s = await self.reconciler.reconcile(lanes)
         except Problem as problem:
             return self._failed(problem.code, problem.detail)
         except Exception as fault:  # a bug in one room must not stop the others; the next round is the retry

@@ -90,7 +90,7 @@ async def test_an_older_generation_is_stale_and_changes_nothing(driver: Driver) 
         lambda: port.start(spec.id, generation=6),
         lambda: port.shutdown(spec.id, generation=4),
         lambda: port.power_off(spec.id, generation=4),
-        lambda: port.reboot(spec.id, generation=4, force=True),
+        lambda: port.reboot(spec.id, generation=4, count=1, force=True),
         lambda: port.undefine(spec.id, generation=4),
         lambda: port.adopt(spec.id, generation=4),
     ):
@@ -158,7 +158,7 @@ async def test_a_foreign_domain_is_shown_and_never_touched(driver: Driver) -> No
         lambda: port.start(theirs, generation=9),
         lambda: port.shutdown(theirs, generation=9),
         lambda: port.power_off(theirs, generation=9),
-        lambda: port.reboot(theirs, generation=9, force=True),
+        lambda: port.reboot(theirs, generation=9, count=1, force=True),
         lambda: port.undefine(theirs, generation=9),
     ):
         with pytest.raises(HostFault) as caught:
@@ -185,7 +185,7 @@ async def test_what_is_unknown_cannot_be_started_rebooted_or_adopted(driver: Dri
     port = driver.domains
     for deed in (
         lambda: port.start(machine, generation=1),
-        lambda: port.reboot(machine, generation=1),
+        lambda: port.reboot(machine, generation=1, count=1),
         lambda: port.adopt(machine, generation=1),
     ):
         with pytest.raises(HostFault) as caught:
@@ -253,12 +253,40 @@ async def test_a_forced_reboot_resets_and_the_machine_still_runs(driver: Driver)
     spec = driver.spec()
     await driver.domains.define(spec)
     with pytest.raises(HostFault, match="does not run"):
-        await driver.domains.reboot(spec.id, generation=1, force=True)
+        await driver.domains.reboot(spec.id, generation=1, count=1, force=True)
     await driver.domains.start(spec.id, generation=1)
-    assert await driver.domains.reboot(spec.id, generation=1, force=True) == "reset"
+    assert await driver.domains.reboot(spec.id, generation=1, count=1, force=True) == "reset"
     found = await driver.found(spec.id)
     assert found is not None
     assert found.power is Power.RUNNING
+
+
+async def test_a_request_to_reboot_is_done_once_and_a_boot_counts_for_those_before_it(driver: Driver) -> None:
+    spec, port = driver.spec(), driver.domains
+    await port.define(spec)
+    await port.start(spec.id, generation=1, reboots=2)
+    assert await port.reboot(spec.id, generation=1, count=2) == ""
+    assert await port.reboot(spec.id, generation=1, count=3) in ("agent", "acpi")
+    assert await port.reboot(spec.id, generation=1, count=3) == ""
+    await port.define(msgspec.structs.replace(spec, generation=2, vcpu=2))
+    found = await driver.found(spec.id)
+    assert found is not None
+    assert (found.reboots, found.generation) == (3, 2)
+    await port.power_off(spec.id, generation=2)
+    found = await driver.found(spec.id)
+    assert found is not None
+    assert found.reboots == 3
+
+
+async def test_an_adopted_domain_is_rebooted_once_per_request_too(driver: Driver) -> None:
+    theirs, port = await driver.make_foreign(), driver.domains
+    await port.adopt(theirs, generation=1)
+    assert await port.reboot(theirs, generation=2, count=1) in ("agent", "acpi")
+    await port.adopt(theirs, generation=2)
+    assert await port.reboot(theirs, generation=2, count=1) == ""
+    found = await driver.found(theirs)
+    assert found is not None
+    assert (found.reboots, found.generation) == (1, 2)
 
 
 async def test_a_killed_libvirtd_costs_one_event_and_no_machine(driver: RealDriver, host: Any) -> None:

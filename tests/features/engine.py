@@ -45,6 +45,7 @@ class Engine:
         self._numbers = itertools.count(1)
         # Tests move the log's clock by this.
         self.ahead_ms = 0
+        self.now_ms = 0
         self.reader_db = dbs.open_reader(self.path)
         self._begin()
 
@@ -59,7 +60,7 @@ class Engine:
     ) -> Any:
         """The command's value as plain data, or its problem raised."""
         index = next(self._numbers)
-        at_ms = START_MS + index + self.ahead_ms
+        at_ms = self.now_ms = START_MS + index + self.ahead_ms
         envelope = Envelope(
             request_id or ids.uuid7(at_ms, index.to_bytes(10)), actor, "", type(command).__name__,
             type(command).action.version, msgspec.Raw(codec.encode(command)), key, b"",

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
+from typing import Final
+
 from girginosvm.core.errors import Problem
 from girginosvm.features.image import api
 from girginosvm.features.image.commands import ReportImage
+from girginosvm.features.lanes import Lanes
 from girginosvm.features.site import Site
 from girginosvm.state.db import Row
 from girginosvm.state.reader import Reader
 
+# A slow mirror is not made faster by asking for many, but one that hangs must not hold the others.
+_PULLS: Final = 2
+
 
 class ImageReconciler:
-    """One image at a time: a slow mirror is not made faster by asking for two."""
+    """Each image in a lane of its own: a fetch holds neither another's deletion nor, when it is deleted, its own."""
 
     name = "image"
     wakes_on = ("image", "image_gone")
@@ -19,6 +27,8 @@ class ImageReconciler:
 
     def __init__(self, site: Site) -> None:
         self._site = site
+        self._pulls = asyncio.Semaphore(_PULLS)
+        self._pulling: set[str] = set()
 
     async def sweep(self) -> None:
         """At start, before anything may arrive: files that no row names go. Whatever an earlier life of this process
@@ -32,15 +42,23 @@ class ImageReconciler:
         for gone in await self._site.host.images.sweep(self._site.image_path(""), keep):
             self._site.log.info("image.swept", path=gone)
 
-    async def reconcile(self) -> float | None:
+    async def reconcile(self, lanes: Lanes) -> float | None:
         """One round: forgotten files first, since they free room."""
+        busy = lanes.busy()  # before the look: what is seen of these may be older than their piece's end
         gone, pulling = await self._site.read(self._rows)
         for row in gone:
-            await self._site.host.images.remove(self._site.image_path(api.file_name(row["id"], row["format"])))
-            await self._site.say(ReportImage(image=row["id"], node=self._site.node, state="gone"))
+            if row["id"] not in busy:
+                lanes.start(row["id"], partial(self._forget, row))
+            elif row["id"] in self._pulling:
+                lanes.give_up(row["id"])
         for row in pulling:
-            await self._pull(row)
+            if row["id"] not in busy:
+                lanes.start(row["id"], partial(self._pull, row))
         return None
+
+    async def _forget(self, row: Row) -> None:
+        await self._site.host.images.remove(self._site.image_path(api.file_name(row["id"], row["format"])))
+        await self._site.say(ReportImage(image=row["id"], node=self._site.node, state="gone"))
 
     def _rows(self, reader: Reader) -> tuple[list[Row], list[Row]]:
         gone = reader.all("SELECT * FROM image_gone WHERE node = ? ORDER BY id", (self._site.node,))
@@ -50,6 +68,15 @@ class ImageReconciler:
         return gone, pulling
 
     async def _pull(self, row: Row) -> None:
+        self._pulling.add(row["id"])
+        try:
+            async with self._pulls:
+                report = await self._fetched(row)
+        finally:
+            self._pulling.discard(row["id"])
+        await self._site.say(report)
+
+    async def _fetched(self, row: Row) -> ReportImage:
         def progress(done: int, total: int) -> None:
             self._site.progress[row["id"]] = done * 100 // total if total else 0
 
@@ -60,14 +87,10 @@ class ImageReconciler:
                 row["source"], target, sha256=row["sha256"], size_bytes=row["size_bytes"], progress=progress
             )
         except Problem as problem:
-            report = ReportImage(
+            return ReportImage(
                 image=row["id"], node=self._site.node, state="failed", problem_code=problem.code,
                 problem=problem.detail[:1000],
             )  # fmt: skip
-        else:
-            report = ReportImage(
-                image=row["id"], node=self._site.node, state="ready", virtual_bytes=facts.virtual_bytes
-            )
         finally:
             self._site.progress.pop(row["id"], None)
-        await self._site.say(report)
+        return ReportImage(image=row["id"], node=self._site.node, state="ready", virtual_bytes=facts.virtual_bytes)

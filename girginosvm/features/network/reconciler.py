@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from girginosvm.core.host import BridgeSpec, Guard
+from girginosvm.features.lanes import Lanes
 from girginosvm.features.network import plan as plans
 from girginosvm.features.site import Site
 from girginosvm.state.reader import Reader
@@ -18,7 +19,7 @@ class NetworkReconciler:
     def __init__(self, site: Site) -> None:
         self._site = site
 
-    async def reconcile(self) -> float | None:
+    async def reconcile(self, lanes: Lanes) -> float | None:
         """One round; woken by change and by time."""
         bridges, guards = await self._site.read(self._wanted)
         host = self._site.host

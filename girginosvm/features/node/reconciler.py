@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from girginosvm.core.units import MIB
+from girginosvm.features.lanes import Lanes
 from girginosvm.features.node.commands import ReportNode
 from girginosvm.features.site import Site
 
@@ -21,7 +22,7 @@ class NodeReconciler:
         self._name = name
         self._said = b""
 
-    async def reconcile(self) -> float | None:
+    async def reconcile(self, lanes: Lanes) -> float | None:
         """One round."""
         facts = await self._site.host.facts.observe()
         report = ReportNode(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from girginosvm.core.errors import HostFault
 from girginosvm.core.host import PoolFacts
+from girginosvm.features.lanes import Lanes
 from girginosvm.features.site import Site
 from girginosvm.features.storage.commands import ReportPool
 from girginosvm.state.db import Row
@@ -23,7 +24,7 @@ class StorageReconciler:
         self._site = site
         self._swept: set[str] = set()
 
-    async def reconcile(self) -> float | None:
+    async def reconcile(self, lanes: Lanes) -> float | None:
         """One round over every pool."""
         rows: list[Row] = await self._site.read(
             lambda reader: reader.all(

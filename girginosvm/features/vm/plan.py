@@ -26,6 +26,12 @@ class EnsureVolume(msgspec.Struct, frozen=True):
     disk: WantedDisk
 
 
+class LostVolume(msgspec.Struct, frozen=True):
+    """A disk that was there once is gone: said, never replaced by an empty one."""
+
+    path: str
+
+
 class EnsureSeed(msgspec.Struct, frozen=True):
     """Write the cloud-init seed."""
 
@@ -77,7 +83,7 @@ class Reached(msgspec.Struct, frozen=True):
 
 
 Step = (
-    Wait | EnsureVolume | EnsureSeed | Define | Adopt | Start | Shutdown | PowerOff | Reboot | Undefine
+    Wait | EnsureVolume | LostVolume | EnsureSeed | Define | Adopt | Start | Shutdown | PowerOff | Reboot | Undefine
     | RemoveFiles | Reached
 )  # fmt: skip
 
@@ -91,6 +97,7 @@ class Found(msgspec.Struct, frozen=True):
     guarded: frozenset[str]
     seeded: bool
     asked_shutdown: bool  # the guest was asked during this generation
+    cleared: bool  # the files of a doomed machine were removed
     now_ms: int
 
 
@@ -102,15 +109,27 @@ def plan(wanted: Wanted, found: Found) -> tuple[Step, ...]:
     if domain is not None and domain.generation > wanted.generation:
         return (Wait(f"the host holds generation {domain.generation}, newer than {wanted.generation} here"),)
     if wanted.doomed:
-        return _take_apart(wanted, domain)
+        return _take_apart(wanted, found)
     if wanted.adopted:
         return _adopted(wanted, found)
-    steps: list[Step] = [EnsureVolume(disk) for disk in wanted.disks if disk.path not in found.volumes]
-    if not found.seeded:
-        steps.append(EnsureSeed())
+    steps = _files(wanted, found)
     if wanted.power == "off":
         return (*steps, *_towards_off(wanted, found))
     return (*steps, *_towards_on(wanted, found))
+
+
+def _files(wanted: Wanted, found: Found) -> tuple[Step, ...]:
+    """Disks and seed. A machine that was ready once has had its disks: one that is missing (a pool that is not
+    mounted, a file deleted by hand) stops it from starting, and never stops it from being stopped."""
+    missing = [disk for disk in wanted.disks if disk.path not in found.volumes]
+    steps: list[Step] = []
+    if not wanted.found_generation:
+        steps += [EnsureVolume(disk) for disk in missing]
+    elif wanted.power == "on" and not _running(found.domain):
+        steps += [LostVolume(disk.path) for disk in missing]
+    if not found.seeded:
+        steps.append(EnsureSeed())
+    return tuple(steps)
 
 
 def _running(domain: FoundDomain | None) -> bool:
@@ -138,9 +157,15 @@ def _towards_on(wanted: Wanted, found: Found) -> tuple[Step, ...]:
         steps.append(Define("not defined" if domain is None else f"generation {domain.generation} is defined"))
     if not _running(domain):
         steps.append(Start("it should run"))
-    elif wanted.reboots > wanted.found_reboots:
+    elif _reboot_is_due(wanted, domain):
         steps.append(Reboot(wanted.reboot_force))
     return (*steps, Reached())
+
+
+def _reboot_is_due(wanted: Wanted, domain: FoundDomain | None) -> bool:
+    """The host keeps the count beside the domain: whoever was killed before it could report does not do it twice."""
+    done = max(wanted.found_reboots, domain.reboots if domain is not None else 0)
+    return wanted.reboots > done
 
 
 def _towards_off(wanted: Wanted, found: Found) -> tuple[Step, ...]:
@@ -174,12 +199,15 @@ def _adopted(wanted: Wanted, found: Found) -> tuple[Step, ...]:
         return (*steps, *(_stop(wanted, found) if _running(domain) else (Reached(),)))
     if not _running(domain):
         steps.append(Start("it should run"))
-    elif wanted.reboots > wanted.found_reboots:
+    elif _reboot_is_due(wanted, domain):
         steps.append(Reboot(wanted.reboot_force))
     return (*steps, Reached())
 
 
-def _take_apart(wanted: Wanted, domain: FoundDomain | None) -> tuple[Step, ...]:
+def _take_apart(wanted: Wanted, found: Found) -> tuple[Step, ...]:
+    domain = found.domain
+    if domain is None and found.cleared:
+        return (Reached(),)
     steps: list[Step] = []
     if domain is not None:
         if _running(domain):

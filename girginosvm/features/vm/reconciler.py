@@ -1,29 +1,27 @@
-"""Makes the host's machines be as the rows say: the shell around ``plan``."""
+"""Makes the host's machines be as the rows say: one look for all, then work side by side, one piece per machine.
+
+A round never waits for a machine. It looks, decides (``plan``), and starts a piece of work for each machine that needs
+one; the piece's end wakes the next round, and only what that one sees is reported as reached.
+"""
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from girginosvm.core.errors import HostFault, Problem
-from girginosvm.core.host import (
-    Acceleration,
-    DiskSpec,
-    DomainSpec,
-    Firmware,
-    FoundDomain,
-    NicSpec,
-    Power,
-    SeedSpec,
-    VolumeSpec,
-)
+from girginosvm.core.host import FoundDomain, Power
+from girginosvm.features.lanes import Lanes
 from girginosvm.features.site import Site
 from girginosvm.features.vm import plan as plans
+from girginosvm.features.vm.deeds import Deeds
 from girginosvm.features.vm.model import Wanted
+from girginosvm.features.vm.news import is_news, report_of
 from girginosvm.features.vm.reports import ReportForeign, ReportVm
-from girginosvm.features.vm.seed import network_config
 from girginosvm.features.vm.wanted import machines
 
 
@@ -36,6 +34,18 @@ class _Host(msgspec.Struct, frozen=True):
     guarded: frozenset[str]
 
 
+class _Memory(msgspec.Struct):
+    """What this process knows of a machine beyond what can be seen; lost at a restart, and done once more then."""
+
+    asked: int = 0  # the generation during which its guest was asked to stop
+    seeded: bool = False
+    cleared: bool = False  # its files were removed
+    step: str = ""  # the last step that was said
+    failed: int = 0  # the last generation that was said to have failed
+    working: int = 0  # the generation that the piece under way is for
+    slow: plans.Step | None = None  # the step under way, when it may be given up
+
+
 class VmReconciler:
     """Takes no input when woken: it reads both sides anew, every time."""
 
@@ -45,28 +55,32 @@ class VmReconciler:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._acceleration: Acceleration | None = None
-        # Generations whose guest was asked to stop by this process; after a restart it is asked once more.
-        self._asked: dict[str, int] = {}
-        self._seeded: dict[str, int] = {}
+        self._deeds = Deeds(site)
+        self._probed = False
+        self._newest: dict[str, int] = {}
+        self._memories: dict[str, _Memory] = {}
         self._foreign: bytes = b""
 
-    async def reconcile(self) -> float | None:
+    async def reconcile(self, lanes: Lanes) -> float | None:
         """One round; answers seconds until it wants to be woken, None: at the next change."""
+        busy = lanes.busy()  # before the look: what was seen of these may be older than their piece's end
         wanted: tuple[Wanted, ...] = await self._site.read(lambda reader: machines(reader, self._site))
         found = await self._look(wanted)
         await self._say_foreign(wanted, found)
-        waits: list[float] = []
-        for machine in wanted:
-            wait = await self._one(machine, found)
-            if wait is not None:
-                waits.append(wait)
-        return min(waits, default=None)
+        self._newest = {machine.id: machine.generation for machine in wanted}
+        for forgotten in self._memories.keys() - self._newest.keys() - busy:
+            del self._memories[forgotten]
+        waits = [
+            self._overtake(machine, lanes) if machine.id in busy else self._begin(machine, found, lanes)
+            for machine in wanted
+        ]
+        return min((wait for wait in waits if wait is not None), default=None)
 
     async def _look(self, wanted: tuple[Wanted, ...]) -> _Host:
         host = self._site.host
-        if self._acceleration is None:
-            self._acceleration = (await host.facts.observe()).acceleration
+        if not self._probed:
+            self._deeds.acceleration = (await host.facts.observe()).acceleration
+            self._probed = True
         domains = {domain.id: domain for domain in await host.domains.observe()}
         volumes: set[str] = set()
         for directory in sorted({str(Path(disk.path).parent) for machine in wanted for disk in machine.disks}):
@@ -84,139 +98,97 @@ class VmReconciler:
             await self._site.say(ReportForeign(node=self._site.node, domains=foreign))
         self._foreign = now
 
-    async def _one(self, machine: Wanted, host: _Host) -> float | None:
+    def _overtake(self, machine: Wanted, lanes: Lanes) -> float | None:
+        """Give up a busy machine's piece when its end is not worth waiting for; answers when to ask again, seconds."""
+        late_s = (machine.stop_by_ms - self._site.clock.wall_ms()) / 1000 if machine.stop_by_ms else None
+        late = machine.power == "off" and late_s is not None and late_s <= 0
+        memory = self._memory(machine)
+        if lanes.resting(machine.id):
+            over = memory.working != machine.generation
+        elif isinstance(memory.slow, plans.EnsureVolume):
+            over = bool(machine.doomed)  # a stopped machine needs its disk all the same
+        else:
+            over = memory.slow is not None and late  # a power cut is late at once
+        if over:
+            lanes.give_up(machine.id)
+        return max(0.2, late_s) if machine.power == "off" and late_s is not None and not late else None
+
+    def _begin(self, machine: Wanted, host: _Host, lanes: Lanes) -> float | None:
+        """Start what a free machine needs: a piece of work, or a word about it; answers as ``reconcile``."""
+        memory = self._memory(machine)
+        memory.working = machine.generation
         found = plans.Found(
             domain=host.domains.get(machine.id), volumes=host.volumes, bridges=host.bridges, guarded=host.guarded,
-            seeded=self._seeded.get(machine.id) is not None, now_ms=self._site.clock.wall_ms(),
-            asked_shutdown=self._asked.get(machine.id) == machine.generation,
+            seeded=memory.seeded, cleared=memory.cleared, now_ms=self._site.clock.wall_ms(),
+            asked_shutdown=memory.asked == machine.generation,
         )  # fmt: skip
         steps = plans.plan(machine, found)
-        if machine.found_state == Power.RUNNING and found.domain is not None and found.domain.power != Power.RUNNING:
-            # It ended behind our back: said before it is mended, so that history has both.
-            await self._report(machine, found.domain)
-        try:
-            acted = await self._act(machine, steps)
-        except Problem as problem:
-            await self._report(machine, host.domains.get(machine.id), problem=problem)
-            self._site.log.warning("vm.failed", vm=machine.name, code=problem.code, detail=problem.detail)
-            return 5.0
-        domain = await self._again(machine) if acted else host.domains.get(machine.id)
         last = steps[-1]
+        if len(steps) > 1:
+            lanes.start(machine.id, partial(self._work, machine, found.domain, steps))
+        elif isinstance(last, plans.Wait):
+            self._tell(machine, lanes, report_of(machine, found.domain, node=self._site.node, step=last.reason))
+        else:
+            reached = machine.generation
+            self._tell(machine, lanes, report_of(machine, found.domain, node=self._site.node, reached=reached))
         if isinstance(last, plans.Wait):
-            await self._report(machine, domain, step=last.reason)
-            left = (last.until_ms - found.now_ms) / 1000 if last.until_ms else 5.0
-            return max(0.2, min(left, 5.0))
-        await self._report(machine, domain, reached=machine.generation)
+            left_s = (last.until_ms - found.now_ms) / 1000 if last.until_ms else 5.0
+            return max(0.2, min(left_s, 5.0))
         return None
 
-    async def _again(self, machine: Wanted) -> FoundDomain | None:
-        domains = await self._site.host.domains.observe()
-        return next((domain for domain in domains if domain.id == machine.id), None)
+    def _tell(self, machine: Wanted, lanes: Lanes, report: ReportVm) -> None:
+        memory = self._memory(machine)
+        if is_news(machine, report, memory.step):
+            lanes.start(machine.id, partial(self._say, machine, report))
+        else:
+            memory.step = report.step
 
-    async def _act(self, machine: Wanted, steps: tuple[plans.Step, ...]) -> bool:
-        acted = False
-        for step in steps:
-            if isinstance(step, plans.Wait | plans.Reached):
-                continue
-            self._site.log.info("vm.step", vm=machine.name, generation=machine.generation, step=repr(step)[:200])
-            await self._step(machine, step)
-            acted = True
-        return acted
+    async def _say(self, machine: Wanted, report: ReportVm) -> None:
+        await self._site.say(report)
+        self._memory(machine).step = report.step
+
+    async def _work(self, machine: Wanted, domain: FoundDomain | None, steps: tuple[plans.Step, ...]) -> None:
+        """The steps in their order, until one fails or a newer generation is wanted."""
+        if machine.found_state == Power.RUNNING and domain is not None and domain.power != Power.RUNNING:
+            # It ended behind our back: said before it is mended, so that history has both.
+            await self._say(machine, report_of(machine, domain, node=self._site.node))
+        try:
+            for step in steps[:-1]:  # the last one is what is waited for
+                if self._newest.get(machine.id) != machine.generation:
+                    return
+                shown = repr(step)[:200]
+                self._site.log.info("vm.step", vm=machine.name, generation=machine.generation, step=shown)
+                await self._step(machine, step)
+        except Problem as problem:
+            self._site.log.warning("vm.failed", vm=machine.name, code=problem.code, detail=problem.detail)
+            report, memory = report_of(machine, domain, node=self._site.node, problem=problem), self._memory(machine)
+            if is_news(machine, report, memory.step) or memory.failed != machine.generation:
+                await self._say(machine, report)
+            memory.failed = machine.generation
+            raise
 
     async def _step(self, machine: Wanted, step: plans.Step) -> None:
-        domains, generation = self._site.host.domains, machine.generation
+        memory = self._memory(machine)
+        with self._giving_way(memory, step):
+            await self._deeds.do(machine, step)
         match step:
-            case plans.EnsureVolume(disk):
-                directory = str(Path(disk.path).parent)
-                await self._site.host.volumes.ensure_pool(directory)
-                await self._site.host.volumes.ensure(
-                    VolumeSpec(path=disk.path, format=disk.format, size_bytes=disk.size_bytes, base=disk.base,
-                               base_format=disk.base_format, full_copy=disk.full_copy)
-                )  # fmt: skip
             case plans.EnsureSeed():
-                await self._site.host.seeds.ensure(self._seed(machine))
-                self._seeded[machine.id] = generation
-            case plans.Define():
-                await domains.define(self._domain(machine))
-            case plans.Adopt():
-                await domains.adopt(machine.id, generation=generation)
-            case plans.Start():
-                await domains.start(machine.id, generation=generation)
+                memory.seeded = True
             case plans.Shutdown():
-                await domains.shutdown(machine.id, generation=generation)
-                self._asked[machine.id] = generation
-            case plans.PowerOff():
-                await domains.power_off(machine.id, generation=generation)
-            case plans.Reboot(force):
-                await domains.reboot(machine.id, generation=generation, force=force)
-            case plans.Undefine():
-                await domains.undefine(machine.id, generation=generation)
-            case plans.RemoveFiles(paths):
-                await self._remove(machine, paths)
+                memory.asked = machine.generation
+            case plans.RemoveFiles():
+                memory.cleared = True
+            case _:
+                pass
 
-    async def _remove(self, machine: Wanted, paths: tuple[str, ...]) -> None:
-        for path in paths:
-            await self._site.host.volumes.remove(path)
-        await self._site.host.seeds.remove(str(self._site.seed_path(machine.id)))
-        self._site.serial_log(machine.id).unlink(missing_ok=True)
-        for kind in ("vnc", "serial"):  # QEMU leaves its sockets behind when it is killed
-            self._site.settings.run_path("vm", f"{machine.id}.{kind}").unlink(missing_ok=True)
-        self._seeded.pop(machine.id, None)
-        self._asked.pop(machine.id, None)
+    @contextlib.contextmanager
+    def _giving_way(self, memory: _Memory, step: plans.Step) -> Iterator[None]:
+        """Building a disk and asking a guest may take long, and may be given up halfway."""
+        memory.slow = step if isinstance(step, plans.EnsureVolume | plans.Shutdown | plans.Reboot) else None
+        try:
+            yield
+        finally:
+            memory.slow = None
 
-    def _seed(self, machine: Wanted) -> SeedSpec:
-        return SeedSpec(
-            machine=machine.id, hostname=machine.name, path=str(self._site.seed_path(machine.id)),
-            ssh_keys=machine.ssh_keys, user_data=self._site.unseal(machine.user_data),
-            network_config=network_config(machine.nics),
-        )  # fmt: skip
-
-    def _domain(self, machine: Wanted) -> DomainSpec:
-        disks = [
-            DiskSpec(disk.path, disk.format, f"vd{chr(ord('a') + n)}", serial=f"{machine.id[:8]}-{n}")
-            for n, disk in enumerate(machine.disks)
-        ]
-        seed = DiskSpec(str(self._site.seed_path(machine.id)), "raw", f"vd{chr(ord('a') + len(disks))}",
-                        serial="cidata", read_only=True)  # fmt: skip
-        return DomainSpec(
-            id=machine.id, name=machine.name, generation=machine.generation, vcpu=machine.vcpu,
-            memory_bytes=machine.memory_bytes, firmware=Firmware(machine.firmware),
-            acceleration=self._acceleration or Acceleration.TCG, disks=(*disks, seed),
-            nics=tuple(
-                NicSpec(nic.mac, nic.bridge, nic.tap, (nic.address,) if nic.address else (), nic.mtu)
-                for nic in machine.nics
-            ),
-            serial_log=str(self._site.serial_log(machine.id)),
-            serial_socket=str(self._site.settings.run_path("vm", f"{machine.id}.serial")),
-            vnc_socket=str(self._site.settings.run_path("vm", f"{machine.id}.vnc")),
-            title=machine.name,
-        )  # fmt: skip
-
-    async def _report(
-        self,
-        machine: Wanted,
-        domain: FoundDomain | None,
-        *,
-        step: str = "",
-        reached: int = 0,
-        problem: Problem | None = None,
-    ) -> None:
-        """Say a difference, and only a difference."""
-        state = domain.power.value if domain else ("gone" if machine.doomed else Power.STOPPED.value)
-        reason = domain.reason if domain else "no domain on the host"
-        holds = reached or machine.found_generation
-        acceleration = domain.acceleration.value if domain and domain.acceleration else ""
-        said = (machine.found_state, machine.found_reason, machine.found_generation, machine.found_reboots,
-                machine.found_acceleration, machine.found_agent, machine.found_problem)  # fmt: skip
-        detail = problem.detail if problem else ""
-        agent = bool(domain and domain.agent_connected)
-        reboots = machine.reboots if reached else machine.found_reboots
-        if (state, reason, holds, reboots, acceleration, agent, detail) == said and not step:
-            return
-        await self._site.say(
-            ReportVm(
-                vm=machine.id, node=self._site.node, state=state, reason=reason[:500], step=step[:500], reached=holds,
-                reboots=reboots, acceleration=acceleration, agent=agent, problem=detail[:1000],
-                problem_code=problem.code if problem else "", failed=machine.generation if problem else 0,
-            )
-        )  # fmt: skip
+    def _memory(self, machine: Wanted) -> _Memory:
+        return self._memories.setdefault(machine.id, _Memory())

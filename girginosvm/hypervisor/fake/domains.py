@@ -23,11 +23,12 @@ _BOOT: Final = (
 )
 
 
-def _found(spec: DomainSpec, name: str) -> FoundDomain:
+def _found(spec: DomainSpec, name: str, reboots: int = 0) -> FoundDomain:
     return FoundDomain(
-        id=spec.id, name=name, ours=True, generation=spec.generation, epoch=spec.epoch, power=Power.STOPPED,
-        vcpu=spec.vcpu, memory_bytes=spec.memory_bytes, acceleration=spec.acceleration, firmware=spec.firmware,
-        disks=spec.disks, nics=tuple(FoundNic(nic.mac, nic.bridge, nic.tap) for nic in spec.nics),
+        id=spec.id, name=name, ours=True, generation=spec.generation, epoch=spec.epoch, reboots=reboots,
+        power=Power.STOPPED, vcpu=spec.vcpu, memory_bytes=spec.memory_bytes, acceleration=spec.acceleration,
+        firmware=spec.firmware, disks=spec.disks,
+        nics=tuple(FoundNic(nic.mac, nic.bridge, nic.tap) for nic in spec.nics),
     )  # fmt: skip
 
 
@@ -44,7 +45,8 @@ class _Record(msgspec.Struct):
         """What an observer sees: the running shape, with the marks of the definition."""
         return msgspec.structs.replace(
             self.live or self.defined, ours=self.defined.ours, generation=self.defined.generation,
-            epoch=self.defined.epoch, power=self.power, reason=self.reason, agent_connected=self.live is not None,
+            epoch=self.defined.epoch, reboots=self.defined.reboots, power=self.power, reason=self.reason,
+            agent_connected=self.live is not None,
         )  # fmt: skip
 
     def off(self, power: Power, reason: str) -> None:
@@ -82,12 +84,12 @@ class FakeDomains:
                 record = _Record(_found(spec, spec.domain_name))
             else:
                 _ours(record, spec.generation)
-                record.defined = _found(spec, record.defined.name)
+                record.defined = _found(spec, record.defined.name, record.defined.reboots)
             record.serial_log = spec.serial_log
             domains[spec.id] = msgspec.to_builtins(record)
         self._happened(spec.id, "defined")
 
-    async def start(self, machine: str, *, generation: int) -> None:
+    async def start(self, machine: str, *, generation: int, reboots: int = 0) -> None:
         """Run it, and let it write a few lines to its serial log."""
         await self._state.visit("domains.start")
         with self._state.edit("domains") as domains:
@@ -98,6 +100,7 @@ class FakeDomains:
             if record.power is Power.PAUSED:
                 record.power, record.reason = Power.RUNNING, "unpaused"
             else:
+                record.defined = _counted(record.defined, reboots)
                 record.on()
             domains[machine] = msgspec.to_builtins(record)
         self._happened(machine, "started")
@@ -112,15 +115,18 @@ class FakeDomains:
         await self._state.visit("domains.power_off")
         self._stop(machine, generation, "destroyed")
 
-    async def reboot(self, machine: str, *, generation: int, force: bool = False) -> str:
+    async def reboot(self, machine: str, *, generation: int, count: int, force: bool = False) -> str:
         """It boots again, in the shape it runs in."""
         await self._state.visit("domains.reboot")
         with self._state.edit("domains") as domains:
             record = _known(domains, machine)
             _ours(record, generation)
+            if record.defined.reboots >= count:
+                return ""
             if record.live is None:
                 raise HostFault("domain-off", f"{record.defined.name} does not run, so it cannot be rebooted")
             live = record.live
+            record.defined = _counted(record.defined, count)
             record.on()
             record.live = live
             domains[machine] = msgspec.to_builtins(record)
@@ -200,6 +206,10 @@ class FakeDomains:
         with self._state.edit("happened") as happened:
             happened["last"] = number = happened.get("last", 0) + 1
             happened["events"] = [*happened.get("events", []), [number, machine, what]][-_EVENTS_KEPT:]
+
+
+def _counted(found: FoundDomain, reboots: int) -> FoundDomain:
+    return msgspec.structs.replace(found, reboots=max(found.reboots, reboots))
 
 
 def _loaded(record: Any) -> _Record:

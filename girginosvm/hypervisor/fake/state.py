@@ -25,6 +25,7 @@ class State:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
+        self.waiting: list[str] = []  # methods whose delay is running, in this process
 
     def read(self) -> Sections:
         """Everything, as it is now; a missing file is an empty host."""
@@ -66,7 +67,11 @@ class State:
         sections = self.read()
         delay_ms = sections.get("delays", {}).get(method, 0)
         if delay_ms:
-            await asyncio.sleep(delay_ms / 1000)
+            self.waiting.append(method)
+            try:
+                await asyncio.sleep(delay_ms / 1000)
+            finally:
+                self.waiting.remove(method)
         if method not in sections.get("faults", {}):
             return
         with self.edit("faults") as faults:

@@ -5,21 +5,24 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, Final
 from xml.etree import ElementTree as ET
 
 import libvirt
+import msgspec
 
 from girginosvm.core.errors import HostFault, Stale
 from girginosvm.core.host import DomainEvent, DomainSpec, Firmware, FoundDomain, Power
-from girginosvm.hypervisor.libvirt.loop import Link
+from girginosvm.hypervisor.libvirt.loop import AnswerT, Link
 from girginosvm.hypervisor.libvirt.states import power_of
 from girginosvm.hypervisor.libvirt.xml import (
     METADATA_KEY,
     METADATA_URI,
+    Mark,
     domain_xml,
+    mark_of,
     metadata_text,
     parse,
     sockets_and_logs,
@@ -27,12 +30,14 @@ from girginosvm.hypervisor.libvirt.xml import (
 
 # virDomainCreate answers when QEMU runs: with large memory or a slow disk that takes its time.
 _START_S: Final = 120
-# The agent's own deadline inside libvirt is 5 s; then comes the second way.
+# libvirt gives an agent 5 s to greet; one that did and then says nothing keeps the call up to 60 s.
 _ASK_S: Final = 40
+_CALL_S: Final = 30
 
 
 class LibvirtDomains:
-    """Machines through one ``Link``; what changes one machine waits for the previous change of the same machine."""
+    """Machines through one ``Link``. One call per machine at a time, also when its caller went away and it still hangs
+    in libvirt: the next one waits for its end, not longer than for an answer."""
 
     def __init__(self, link: Link) -> None:
         self._link = link
@@ -44,54 +49,58 @@ class LibvirtDomains:
 
     async def define(self, spec: DomainSpec) -> None:
         """Make the persistent definition equal to ``spec``; a running guest gets it at its next start."""
-        async with self._turns[spec.id]:
-            await self._link.call(f"defining {spec.domain_name}", lambda connection: _define(connection, spec))
+        await self._turn(spec.id, f"defining {spec.domain_name}", lambda connection: _define(connection, spec))
 
-    async def start(self, machine: str, *, generation: int) -> None:
+    async def start(self, machine: str, *, generation: int, reboots: int = 0) -> None:
         """Run it (a paused one goes on). Stale when another generation is defined."""
-        async with self._turns[machine]:
-            await self._link.call(
-                f"starting {machine}", lambda connection: _start(connection, machine, generation), timeout_s=_START_S
-            )
+        await self._turn(
+            machine, f"starting {machine}", lambda connection: _start(connection, machine, generation, reboots),
+            timeout_s=_START_S,
+        )  # fmt: skip
 
     async def shutdown(self, machine: str, *, generation: int) -> str:
         """``agent`` or ``acpi``: which was asked; empty when the machine is off already."""
-        async with self._turns[machine]:
-            return await self._link.call(
-                f"shutting down {machine}", lambda connection: _shutdown(connection, machine, generation),
-                timeout_s=_ASK_S,
-            )  # fmt: skip
+        return await self._turn(
+            machine, f"shutting down {machine}", lambda connection: _shutdown(connection, machine, generation),
+            timeout_s=_ASK_S,
+        )  # fmt: skip
 
     async def power_off(self, machine: str, *, generation: int) -> None:
-        """End it now; nothing when it is off."""
-        async with self._turns[machine]:
-            await self._link.call(
-                f"powering off {machine}", lambda connection: _power_off(connection, machine, generation)
-            )
+        """End it now; nothing when it is off. It does not wait for its turn: it is what ends a guest that hangs."""
+        await self._link.call(f"powering off {machine}", lambda connection: _power_off(connection, machine, generation))
 
-    async def reboot(self, machine: str, *, generation: int, force: bool = False) -> str:
-        """``agent``, ``acpi`` or ``reset``. HostFault ``domain-off`` when it does not run."""
-        async with self._turns[machine]:
-            return await self._link.call(
-                f"rebooting {machine}", lambda connection: _reboot(connection, machine, generation, force),
-                timeout_s=_ASK_S,
-            )  # fmt: skip
+    async def reboot(self, machine: str, *, generation: int, count: int, force: bool = False) -> str:
+        """``agent``, ``acpi``, ``reset``, or nothing: done already. HostFault ``domain-off`` when it does not run."""
+        return await self._turn(
+            machine, f"rebooting {machine}", lambda connection: _reboot(connection, machine, generation, count, force),
+            timeout_s=_ASK_S,
+        )  # fmt: skip
 
     async def undefine(self, machine: str, *, generation: int) -> None:
         """Forget a stopped machine; its logs stay, they are not libvirt's."""
-        async with self._turns[machine]:
-            await self._link.call(
-                f"undefining {machine}", lambda connection: _undefine(connection, machine, generation)
-            )
+        await self._turn(
+            machine, f"undefining {machine}", lambda connection: _undefine(connection, machine, generation)
+        )
 
     async def adopt(self, machine: str, *, generation: int) -> None:
         """Write our metadata element, live and persistent; the domain itself stays as it is."""
-        async with self._turns[machine]:
-            await self._link.call(f"adopting {machine}", lambda connection: _adopt(connection, machine, generation))
+        await self._turn(machine, f"adopting {machine}", lambda connection: _adopt(connection, machine, generation))
 
     def events(self) -> AsyncIterator[DomainEvent]:
         """Lifecycle, reboot and agent events; one with an empty id after each new connection."""
         return self._link.events()
+
+    async def _turn(
+        self, machine: str, doing: str, work: Callable[[Any], AnswerT], *, timeout_s: float = _CALL_S
+    ) -> AnswerT:
+        turn = self._turns[machine]
+        try:
+            async with asyncio.timeout(timeout_s):
+                await turn.acquire()
+        except TimeoutError as late:
+            detail = f"{doing}: libvirt has not ended an earlier call for this machine"
+            raise HostFault("libvirt-timeout", detail) from late
+        return await self._link.call(doing, work, timeout_s=timeout_s, ended=turn.release)
 
 
 # What follows runs in a thread of the link. Domains are untyped: libvirt-python has no types for them.
@@ -122,8 +131,8 @@ def _lookup(connection: Any, machine: str) -> Any | None:
         raise
 
 
-def _held(domain: Any) -> tuple[int, int] | None:
-    """Generation and epoch of our element in the persistent definition; None for a foreign domain."""
+def _held(domain: Any) -> Mark | None:
+    """Our element in the persistent definition; None for a foreign domain."""
     part = libvirt.VIR_DOMAIN_AFFECT_CONFIG if domain.isPersistent() else libvirt.VIR_DOMAIN_AFFECT_CURRENT
     try:
         text = domain.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, METADATA_URI, part)
@@ -131,17 +140,18 @@ def _held(domain: Any) -> tuple[int, int] | None:
         if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN_METADATA:
             return None
         raise
-    element = ET.fromstring(text)
-    return int(element.get("generation") or 0), int(element.get("epoch") or 0)
+    return mark_of(ET.fromstring(text))
 
 
-def _ours(domain: Any, generation: int, *, exactly: bool = False) -> None:
+def _ours(domain: Any, generation: int, *, exactly: bool = False) -> Mark:
     """HostFault for a foreign domain; Stale when the host holds a newer generation (``exactly``: another one)."""
     held = _held(domain)
     if held is None:
         raise HostFault("domain-foreign", f"{domain.name()} was not made by girginosvm: it is shown, never touched")
-    if held[0] > generation or (exactly and held[0] != generation):
-        raise Stale("generation-stale", f"{domain.name()} has generation {held[0]} defined, the step had {generation}")
+    if held.generation > generation or (exactly and held.generation != generation):
+        detail = f"{domain.name()} has generation {held.generation} defined, the step had {generation}"
+        raise Stale("generation-stale", detail)
+    return held
 
 
 def _known(connection: Any, machine: str) -> Any:
@@ -153,28 +163,34 @@ def _known(connection: Any, machine: str) -> Any:
 
 def _define(connection: Any, spec: DomainSpec) -> None:
     domain = _lookup(connection, spec.id)
-    name = ""
+    name, reboots = "", 0
     if domain is not None:
-        _ours(domain, spec.generation)
+        reboots = _ours(domain, spec.generation).reboots
         name = domain.name()  # libvirt does not rename by defining; an adopted domain keeps its name
     kind = "test" if connection.getType() == "TEST" else ""
-    domain = connection.defineXML(domain_xml(spec, name=name, kind=kind))
+    domain = connection.defineXML(domain_xml(spec, name=name, kind=kind, reboots=reboots))
     if domain.isActive():  # both definitions say the same, so that one look tells the generation
-        _mark(domain, spec.generation, spec.epoch, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+        _mark(domain, Mark(spec.generation, spec.epoch, reboots), libvirt.VIR_DOMAIN_AFFECT_LIVE)
 
 
-def _mark(domain: Any, generation: int, epoch: int, part: int) -> None:
-    text = metadata_text(domain.UUIDString(), generation=generation, epoch=epoch)
+def _mark(domain: Any, mark: Mark, part: int | None = None) -> None:
+    """Write our element: into ``part``, or into every definition that the domain has."""
+    if part is None:
+        part = libvirt.VIR_DOMAIN_AFFECT_CONFIG if domain.isPersistent() else 0
+        part |= libvirt.VIR_DOMAIN_AFFECT_LIVE if domain.isActive() else 0
+    text = metadata_text(domain.UUIDString(), mark)
     domain.setMetadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, text, METADATA_KEY, METADATA_URI, part)
 
 
-def _start(connection: Any, machine: str, generation: int) -> None:
+def _start(connection: Any, machine: str, generation: int, reboots: int) -> None:
     domain = _known(connection, machine)
-    _ours(domain, generation, exactly=True)
+    held = _ours(domain, generation, exactly=True)
     if domain.isActive():
         if power_of(*domain.state())[0] is Power.PAUSED:
             domain.resume()
         return
+    if held.reboots < reboots:
+        _mark(domain, msgspec.structs.replace(held, reboots=reboots))
     if connection.getType() == "QEMU":
         _make_room(connection, domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
     domain.create()
@@ -245,15 +261,26 @@ def _power_off(connection: Any, machine: str, generation: int) -> None:
         domain.destroy()
 
 
-def _reboot(connection: Any, machine: str, generation: int, force: bool) -> str:
+def _reboot(connection: Any, machine: str, generation: int, count: int, force: bool) -> str:
     domain = _known(connection, machine)
-    _ours(domain, generation)
+    held = _ours(domain, generation)
+    if held.reboots >= count:
+        return ""
     if not domain.isActive():
         raise HostFault("domain-off", f"{domain.name()} does not run, so it cannot be rebooted")
+    _mark(domain, msgspec.structs.replace(held, reboots=count))
+    try:
+        return _reboot_now(domain, force, acpi=connection.getType() == "QEMU")
+    except libvirt.libvirtError:
+        _mark(domain, held)  # it was refused, so it was not done
+        raise
+
+
+def _reboot_now(domain: Any, force: bool, *, acpi: bool) -> str:
     if force:
         domain.reset(0)
         return "reset"
-    button = libvirt.VIR_DOMAIN_REBOOT_ACPI_POWER_BTN if connection.getType() == "QEMU" else 0
+    button = libvirt.VIR_DOMAIN_REBOOT_ACPI_POWER_BTN if acpi else 0
     return _ask(domain, lambda: domain.reboot(libvirt.VIR_DOMAIN_REBOOT_GUEST_AGENT), lambda: domain.reboot(button))
 
 
@@ -275,7 +302,4 @@ def _adopt(connection: Any, machine: str, generation: int) -> None:
     held = _held(domain)
     if held is not None:
         _ours(domain, generation)
-    part = libvirt.VIR_DOMAIN_AFFECT_CONFIG if domain.isPersistent() else 0
-    if domain.isActive():
-        part |= libvirt.VIR_DOMAIN_AFFECT_LIVE
-    _mark(domain, generation, held[1] if held else 0, part)
+    _mark(domain, msgspec.structs.replace(held or Mark(0), generation=generation))

@@ -35,6 +35,10 @@ def _run_pump() -> None:
         libvirt.virEventRunDefaultImpl()
 
 
+def _nothing() -> None:
+    """Nobody waits for the end of a call."""
+
+
 def _ensure_pump() -> None:
     """libvirt allows one event loop per process, registered before the first connection."""
     global _pump  # noqa: PLW0603 - the process has one
@@ -62,7 +66,7 @@ def fault_of(error: libvirt.libvirtError, doing: str) -> HostFault:
 class Link:
     """The connection of one port set. Made outside of any loop, used in one loop; opened by the first call."""
 
-    def __init__(self, uri: str, *, workers: int = 8) -> None:
+    def __init__(self, uri: str, *, workers: int = 16) -> None:
         self.uri = uri
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="libvirt")
         self._connection: libvirt.virConnect | None = None
@@ -73,11 +77,23 @@ class Link:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
 
-    async def call(self, doing: str, work: Callable[[Any], AnswerT], *, timeout_s: float = 30) -> AnswerT:
-        """``work(connection)`` in a thread. HostFault with libvirt's words, or ``libvirt-timeout``."""
-        connection = await self._open(doing)
+    async def call(
+        self,
+        doing: str,
+        work: Callable[[Any], AnswerT],
+        *,
+        timeout_s: float = 30,
+        ended: Callable[[], None] = _nothing,
+    ) -> AnswerT:
+        """``work(connection)`` in a thread. HostFault with libvirt's words, or ``libvirt-timeout``. ``ended`` is called
+        once, when the call has really ended: later than this returns, when libvirt hangs or the caller goes away."""
         try:
-            return await self._threaded(doing, lambda: work(connection), timeout_s)
+            connection = await self._open(doing)
+        except BaseException:
+            ended()
+            raise
+        try:
+            return await self._threaded(doing, lambda: work(connection), timeout_s, ended)
         except libvirt.libvirtError as error:
             if error.get_error_code() in _LOST or not _alive(connection):
                 self._lost(connection)
@@ -108,9 +124,14 @@ class Link:
                 await self._threaded("closing", lambda: _release(connection, self._callbacks), 5)
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    async def _threaded(self, doing: str, work: Callable[[], AnswerT], timeout_s: float) -> AnswerT:
+    async def _threaded(
+        self, doing: str, work: Callable[[], AnswerT], timeout_s: float, ended: Callable[[], None] = _nothing
+    ) -> AnswerT:
+        call = self._pool.submit(work)
+        call.add_done_callback(lambda _: self._soon(ended))
         try:
-            return await asyncio.wait_for(asyncio.get_running_loop().run_in_executor(self._pool, work), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                return await asyncio.wrap_future(call)
         except TimeoutError as late:
             raise HostFault("libvirt-timeout", f"{doing}: libvirt did not answer within {timeout_s:g} s") from late
 

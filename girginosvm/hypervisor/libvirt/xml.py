@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Final
 from xml.etree import ElementTree as ET
 
+import msgspec
+
 from girginosvm.core.errors import HostFault
 from girginosvm.core.host import (
     Acceleration,
@@ -50,24 +52,39 @@ def _safe(text: str, where: str) -> str:
 _UNPRINTABLE: Final = frozenset({*range(0x7F, 0xA0), *range(0xD800, 0xE000), 0x2028, 0x2029, 0xFFFE, 0xFFFF})
 
 
-def metadata(machine: str, *, generation: int, epoch: int = 0) -> ET.Element:
-    """Our element: whose domain this is, and from which generation it was made."""
+class Mark(msgspec.Struct, frozen=True):
+    """Our element in a domain's metadata: from which generation it was made, and which requests to reboot are done."""
+
+    generation: int
+    epoch: int = 0
+    reboots: int = 0
+
+
+def metadata(machine: str, mark: Mark) -> ET.Element:
+    """The element of machine ``machine``."""
     element = ET.Element(_TAG)
-    for key, value in (("id", machine), ("generation", str(generation)), ("epoch", str(epoch))):
-        element.set(key, _safe(value, f"machine/@{key}"))
+    element.set("id", _safe(machine, "machine/@id"))
+    for key, value in msgspec.structs.asdict(mark).items():
+        element.set(key, str(value))
     return element
 
 
-def metadata_text(machine: str, *, generation: int, epoch: int = 0) -> str:
+def metadata_text(machine: str, mark: Mark) -> str:
     """Our element as virDomainSetMetadata wants it: without prefix, libvirt adds the key given beside it."""
-    element = metadata(machine, generation=generation, epoch=epoch)
+    element = metadata(machine, mark)
     element.tag = "machine"
     return ET.tostring(element, encoding="unicode")
 
 
-def domain_xml(spec: DomainSpec, *, name: str = "", kind: str = "") -> str:
-    """The persistent definition. ``name`` keeps the name of an adopted domain, ``kind`` overrides the type (libvirt's
-    test driver knows only ``test``). HostFault ``domain-unwritable`` for what XML or libvirt cannot carry."""
+def mark_of(element: ET.Element) -> Mark:
+    """What our element says; an attribute of a later release is ignored, one of an earlier one's is 0."""
+    return Mark(*(int(element.get(key) or 0) for key in Mark.__struct_fields__))
+
+
+def domain_xml(spec: DomainSpec, *, name: str = "", kind: str = "", reboots: int = 0) -> str:
+    """The persistent definition. ``reboots`` keeps the count of an earlier one, ``name`` the name of an adopted
+    domain; ``kind`` overrides the type (libvirt's test driver knows only ``test``). HostFault ``domain-unwritable``
+    for what XML or libvirt cannot carry."""
     name = name or spec.domain_name
     if "/" in name or not name.strip() or name.startswith("."):
         raise HostFault("domain-unwritable", f"{name[:80]!r} is no name for a domain")
@@ -76,7 +93,7 @@ def domain_xml(spec: DomainSpec, *, name: str = "", kind: str = "") -> str:
     _add(root, "uuid", spec.id)
     if spec.title:
         _add(root, "title", spec.title)
-    _add(root, "metadata").append(metadata(spec.id, generation=spec.generation, epoch=spec.epoch))
+    _add(root, "metadata").append(metadata(spec.id, Mark(spec.generation, spec.epoch, reboots)))
     _add(root, "memory", str(spec.memory_bytes >> 10), unit="KiB")
     _add(root, "currentMemory", str(spec.memory_bytes >> 10), unit="KiB")
     _add(root, "vcpu", str(spec.vcpu), placement="static")
@@ -168,15 +185,16 @@ def _nic(devices: ET.Element, spec: NicSpec) -> None:
 def parse(text: str, *, power: Power = Power.UNKNOWN, reason: str = "", persistent: bool = True) -> FoundDomain:
     """What libvirt shows of a domain; ``power`` and ``reason`` come from virDomainGetState."""
     root = ET.fromstring(text)
-    mark = root.find(f"metadata/{_TAG}")
-    number = {key: int(mark.get(key) or 0) if mark is not None else 0 for key in ("generation", "epoch")}
+    element = root.find(f"metadata/{_TAG}")
+    mark = mark_of(element) if element is not None else Mark(0)
     kind = root.get("type", "")
     return FoundDomain(
         id=root.findtext("uuid", ""),
         name=root.findtext("name", ""),
-        ours=mark is not None,
-        generation=number["generation"],
-        epoch=number["epoch"],
+        ours=element is not None,
+        generation=mark.generation,
+        epoch=mark.epoch,
+        reboots=mark.reboots,
         power=power,
         reason=reason,
         vcpu=int(root.findtext("vcpu", "0")),

@@ -38,8 +38,9 @@ class Domains(Protocol):
         """Make the persistent definition equal to ``spec``. Stale when a newer generation is defined."""
         ...
 
-    async def start(self, machine: str, *, generation: int) -> None:
-        """Run it; nothing when it runs. Stale when another generation is defined."""
+    async def start(self, machine: str, *, generation: int, reboots: int = 0) -> None:
+        """Run it; nothing when it runs. Stale when another generation is defined. A boot does what ``reboots``
+        requests to reboot asked for: they count as done."""
         ...
 
     async def shutdown(self, machine: str, *, generation: int) -> str:
@@ -50,8 +51,10 @@ class Domains(Protocol):
         """End it now; nothing when it is off."""
         ...
 
-    async def reboot(self, machine: str, *, generation: int, force: bool = False) -> str:
-        """Ask the guest to reboot (agent, then ACPI), or reset it when ``force``."""
+    async def reboot(self, machine: str, *, generation: int, count: int, force: bool = False) -> str:
+        """Ask the guest to reboot (agent, then ACPI), or reset it when ``force``; empty when request number ``count``
+        is done already. The number is written beside the domain first: a request is done at most once, whoever is
+        killed in between."""
         ...
 
     async def undefine(self, machine: str, *, generation: int) -> None:

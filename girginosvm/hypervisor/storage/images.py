@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -20,27 +22,45 @@ from girginosvm.hypervisor.storage.qcow2 import read_header
 
 _CHUNK: Final = 1024 * 1024
 _SUFFIXES: Final = ("qcow2", "raw", "qcow2.part", "raw.part")
+_THREADS: Final = 4
 Progress = Callable[[int, int], None]
+Watch = Callable[[], None]  # raises when the work should stop
+
+
+class _GivenUpError(Exception):
+    """Nobody waits for the work any more; seen by nobody."""
 
 
 class StoreImages:
     """Files in one directory; works without root too, so the fake host uses it as it is.
+
+    Threads of its own: a fetch may take hours, and other work of the process needs threads too. One whose caller goes
+    away stops at its next chunk, and the caller waits for that: nothing is written behind its back.
 
     ``trusted``: mirrors that the node's own settings name, which may be on the node itself.
     """
 
     def __init__(self, trusted: tuple[str, ...] = ()) -> None:
         self._trusted = trusted
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="images")
 
     async def inspect(self, path: Path) -> ImageFacts:
         """See ``Images.inspect``."""
-        return await asyncio.to_thread(_inspect, path)
+        return await self._stoppable(lambda watch: _inspect(path, watch))
 
     async def ensure(
         self, source: str, target: Path, *, sha256: str, size_bytes: int, progress: Progress
     ) -> ImageFacts:
         """See ``Images.ensure``. What has arrived stays in ``<target>.part``, so that the next try goes on there."""
-        return await asyncio.to_thread(_ensure, source, target, sha256, size_bytes, progress, self._trusted)
+
+        def fetch(watch: Watch) -> ImageFacts:
+            def stopping(done: int, total: int) -> None:
+                watch()
+                progress(done, total)
+
+            return _ensure(source, target, sha256, size_bytes, stopping, self._trusted, watch)
+
+        return await self._stoppable(fetch)
 
     async def remove(self, path: Path) -> None:
         """See ``Images.remove``."""
@@ -58,37 +78,56 @@ class StoreImages:
                 gone.append(str(file))
         return tuple(gone)
 
+    async def _stoppable(self, work: Callable[[Watch], ImageFacts]) -> ImageFacts:
+        stop = threading.Event()
+
+        def watch() -> None:
+            if stop.is_set():
+                raise _GivenUpError
+
+        job = asyncio.wrap_future(self._threads.submit(work, watch))
+        try:
+            return await asyncio.shield(job)
+        except asyncio.CancelledError:
+            stop.set()
+            await asyncio.wait({job})
+            job.cancelled() or job.exception()  # retrieved: nobody else will
+            raise
+
 
 def part(target: Path) -> Path:
     """Where an unfinished download lies."""
     return target.with_name(target.name + ".part")
 
 
-def _inspect(path: Path) -> ImageFacts:
+def _inspect(path: Path, watch: Watch) -> ImageFacts:
     try:
         size = path.stat().st_size
         with open(path, "rb") as file:
             header = read_header(file, size)
             file.seek(0)
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            digest = hashlib.sha256()
+            while chunk := file.read(_CHUNK):
+                watch()
+                digest.update(chunk)
     except OSError as fault:
         raise HostFault("image-unreadable", f"{path.name}: {fault.strerror}") from fault
     owners.give(path, 0o640)
-    return ImageFacts("qcow2", header.virtual_bytes, size, digest)
+    return ImageFacts("qcow2", header.virtual_bytes, size, digest.hexdigest())
 
 
 def _ensure(
-    source: str, target: Path, sha256: str, size_bytes: int, progress: Progress, trusted: tuple[str, ...]
+    source: str, target: Path, sha256: str, size_bytes: int, progress: Progress, trusted: tuple[str, ...], watch: Watch
 ) -> ImageFacts:
     if target.exists():
-        facts = _inspect(target)
+        facts = _inspect(target, watch)
         if facts.sha256 == sha256:
             return facts
     owners.directory(target.parent, 0o755)
     arriving = part(target)
     try:
         _fetch(source, arriving, size_bytes, progress, trusted)
-        facts = _inspect(arriving)
+        facts = _inspect(arriving, watch)
         if facts.sha256 != sha256 or facts.file_bytes != size_bytes:
             raise Invalid("image-checksum", f"the bytes from {source} are not those that the catalogue promises")
     except Invalid:
@@ -139,4 +178,4 @@ def _http(source: str, have: int, size: int, out: BinaryIO, progress: Progress, 
         if have and answer.status != 206:
             out.truncate(0)
             have = 0
-        _copy(answer.read, out, have, size, progress)
+        _copy(answer.read1, out, have, size, progress)

@@ -7,6 +7,7 @@ from girginosvm.features.vm.plan import (
     EnsureSeed,
     EnsureVolume,
     Found,
+    LostVolume,
     PowerOff,
     Reached,
     Reboot,
@@ -39,7 +40,8 @@ def domain(power: Power = Power.RUNNING, generation: int = 1, ours: bool = True)
 def found(**changes: object) -> Found:
     fields: dict[str, object] = {
         "domain": None, "volumes": frozenset({DISK.path}), "bridges": frozenset({"br0"}),
-        "guarded": frozenset({"gvm1"}), "seeded": True, "asked_shutdown": False, "now_ms": 1000,
+        "guarded": frozenset({"gvm1"}), "seeded": True, "asked_shutdown": False, "cleared": False,
+        "now_ms": 1000,
     }  # fmt: skip
     return Found(**{**fields, **changes})  # type: ignore[arg-type]
 
@@ -99,6 +101,36 @@ def test_the_power_is_cut_when_the_named_time_has_passed_and_not_before() -> Non
 def test_a_reboot_happens_once_per_request() -> None:
     assert kinds(plan(wanted(reboots=1), found(domain=domain()))) == [Reboot, Reached]
     assert kinds(plan(wanted(reboots=1, found_reboots=1), found(domain=domain()))) == [Reached]
+
+
+def test_a_reboot_that_the_host_has_counted_is_not_done_again_though_nobody_reported_it() -> None:
+    counted = FoundDomain(id="a", name="a", ours=True, generation=1, power=Power.RUNNING, reboots=1)
+    assert plan(wanted(reboots=1), found(domain=counted)) == (Reached(),)
+    assert plan(wanted(reboots=1, adopted=True), found(domain=counted)) == (Reached(),)
+    assert kinds(plan(wanted(reboots=2, adopted=True), found(domain=counted))) == [Reboot, Reached]
+
+
+def test_a_disk_that_was_lost_is_said_and_never_replaced_by_an_empty_one() -> None:
+    lost = found(volumes=frozenset(), domain=domain(Power.STOPPED))
+    assert kinds(plan(wanted(found_generation=1), lost)) == [LostVolume, Start, Reached]
+    assert kinds(plan(wanted(found_generation=0), lost)) == [EnsureVolume, Start, Reached]
+
+
+def test_a_machine_whose_disk_is_lost_can_still_be_stopped() -> None:
+    lost = found(volumes=frozenset(), domain=domain(generation=2))
+    off = wanted(power="off", stop_mode="force", generation=2, found_generation=1)
+    assert kinds(plan(off, lost)) == [PowerOff, Reached]
+
+
+def test_a_doomed_machine_is_gone_once_its_files_are() -> None:
+    assert kinds(plan(wanted(doomed="purge"), found())) == [RemoveFiles, Reached]
+    assert plan(wanted(doomed="purge"), found(cleared=True)) == (Reached(),)
+    assert kinds(plan(wanted(doomed="purge"), found(cleared=True, domain=domain()))) == [
+        PowerOff,
+        Undefine,
+        RemoveFiles,
+        Reached,
+    ]
 
 
 def test_a_machine_is_taken_apart_domain_first_and_keeps_its_disks_unless_purged() -> None:

@@ -15,6 +15,7 @@ from cryptography import x509
 
 from girginosvm.core.log import Log
 from girginosvm.daemon.certificate import CertificateReconciler, names_of
+from girginosvm.features.lanes import Lanes
 from girginosvm.http.tls import Identity
 
 DAY_MS = 24 * 3600 * 1000
@@ -58,6 +59,9 @@ class Node:
         return x509.load_der_x509_certificate(found)
 
 
+LANES = Lanes(asyncio.TaskGroup(), lambda: None, Log())  # the keeper has no work that takes long
+
+
 @pytest.fixture
 async def node(tmp_path: Path) -> AsyncIterator[Node]:
     made = Node(tmp_path / "pki")
@@ -76,10 +80,10 @@ async def node(tmp_path: Path) -> AsyncIterator[Node]:
 async def test_a_running_node_renews_its_certificate_in_time(node: Node) -> None:
     first = await node.seen()
     node.now_ms += 58 * DAY_MS
-    await node.keeper.reconcile()
+    await node.keeper.reconcile(LANES)
     assert (await node.seen()).serial_number == first.serial_number
     node.now_ms += 3 * DAY_MS
-    await node.keeper.reconcile()
+    await node.keeper.reconcile(LANES)
     second = await node.seen()
     assert second.serial_number != first.serial_number
     assert second.not_valid_after_utc > first.not_valid_after_utc
@@ -88,7 +92,7 @@ async def test_a_running_node_renews_its_certificate_in_time(node: Node) -> None
 
 async def test_a_new_address_of_the_host_is_in_the_certificate(node: Node) -> None:
     node.addresses = ("192.0.2.10", "2001:db8::7")
-    await node.keeper.reconcile()
+    await node.keeper.reconcile(LANES)
     names = (await node.seen()).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert {"192.0.2.10", "2001:db8::7"} <= {str(one) for one in names.get_values_for_type(x509.IPAddress)}
     assert "n1" in names.get_values_for_type(x509.DNSName)

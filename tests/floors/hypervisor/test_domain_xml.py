@@ -9,7 +9,7 @@ from lxml import etree
 
 from girginosvm.core.errors import HostFault
 from girginosvm.core.host import Acceleration, DiskSpec, DomainSpec, Firmware, FoundNic, NicSpec, Power
-from girginosvm.hypervisor.libvirt.xml import domain_xml, metadata_text, parse, sockets_and_logs
+from girginosvm.hypervisor.libvirt.xml import Mark, domain_xml, metadata_text, parse, sockets_and_logs
 
 _GOLDEN = Path(__file__).parents[2] / "golden" / "xml"
 _SCHEMA = Path("/usr/share/libvirt/schemas/domain.rng")
@@ -115,4 +115,4 @@ def test_a_taps_name_that_would_not_stick_is_refused(tap: str) -> None:
 
 
 def test_the_element_for_an_adopted_domain_names_no_prefix_of_its_own() -> None:
-    assert metadata_text("i<d", generation=4) == '<machine id="i&lt;d" generation="4" epoch="0" />'
+    assert metadata_text("i<d", Mark(4, reboots=2)) == '<machine id="i&lt;d" generation="4" epoch="0" reboots="2" />'

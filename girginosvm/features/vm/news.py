@@ -1,0 +1,43 @@
+"""What a node has to say of one machine, and whether it is news. Pure."""
+
+from __future__ import annotations
+
+from girginosvm.core.errors import Problem
+from girginosvm.core.host import FoundDomain, Power
+from girginosvm.features.vm.model import Wanted
+from girginosvm.features.vm.reports import ReportVm
+
+
+def report_of(
+    machine: Wanted,
+    domain: FoundDomain | None,
+    *,
+    node: str,
+    step: str = "",
+    reached: int = 0,
+    problem: Problem | None = None,
+) -> ReportVm:
+    """The machine as it was found. ``reached``: the generation that holds since this look; 0: the one before."""
+    return ReportVm(
+        vm=machine.id,
+        node=node,
+        state=domain.power.value if domain else ("gone" if machine.doomed else Power.STOPPED.value),
+        reason=(domain.reason if domain else "no domain on the host")[:500],
+        step=step[:500],
+        reached=reached or machine.found_generation,
+        reboots=machine.reboots if reached else machine.found_reboots,
+        acceleration=domain.acceleration.value if domain and domain.acceleration else "",
+        agent=bool(domain and domain.agent_connected),
+        problem=problem.detail[:1000] if problem else "",
+        problem_code=problem.code if problem else "",
+        failed=machine.generation if problem else 0,
+    )
+
+
+def is_news(machine: Wanted, report: ReportVm, said_step: str) -> bool:
+    """Whether it differs from what the database holds, or names another step than the last one said."""
+    held = (machine.found_state, machine.found_reason, machine.found_generation, machine.found_reboots,
+            machine.found_acceleration, machine.found_agent, machine.found_problem)  # fmt: skip
+    now = (report.state, report.reason, report.reached, report.reboots,
+           report.acceleration, report.agent, report.problem)  # fmt: skip
+    return now != held or bool(report.step and report.step != said_step)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from girginosvm.core.errors import Problem
 from girginosvm.core.host import FoundDomain, Power
 from girginosvm.features.vm.model import Wanted
 from girginosvm.features.vm.reports import ReportVm
+
+# The host was not reached, so it has refused nothing: what was asked for is still on its way, and says so.
+PASSING: Final = frozenset({"libvirt-timeout", "libvirt-unreachable", "program-timeout"})
 
 
 def report_of(
@@ -17,7 +22,11 @@ def report_of(
     reached: int = 0,
     problem: Problem | None = None,
 ) -> ReportVm:
-    """The machine as it was found. ``reached``: the generation that holds since this look; 0: the one before."""
+    """The machine as it was found. ``reached``: the generation that holds since this look; 0: the one before. A problem
+    ends what was asked for, unless it passes by itself."""
+    passing = problem is not None and problem.code in PASSING
+    if problem is not None and passing:
+        step = f"{problem.detail}; it is tried again"
     return ReportVm(
         vm=machine.id,
         node=node,
@@ -30,7 +39,7 @@ def report_of(
         agent=bool(domain and domain.agent_connected),
         problem=problem.detail[:1000] if problem else "",
         problem_code=problem.code if problem else "",
-        failed=machine.generation if problem else 0,
+        failed=machine.generation if problem and not passing else 0,
     )
 
 

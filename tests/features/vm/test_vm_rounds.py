@@ -165,3 +165,23 @@ async def test_a_machine_that_died_before_its_reboot_is_started_and_not_rebooted
     async with room.at_work(VmReconciler(room.site)):
         assert await room.until(lambda: ended(room, answer), "the report") == "done"
     assert happened(room, machine)[-1] == "started"
+
+
+@pytest.mark.parametrize("code", ["libvirt-timeout", "libvirt-unreachable", "program-timeout"])
+async def test_a_host_that_was_not_reached_ends_no_operation(room: Room, code: str) -> None:
+    room.host.state.fail("domains.define", code, "libvirt did not answer within 30 s")
+    answer = {"operation": operation_of(room, create(room, "web"))}
+    step = "SELECT step FROM operation WHERE step LIKE '%did not answer%tried again'"
+    await room.until(lambda: room.row(step), "the operation to say what it waits for")
+    assert ended(room, answer) is None
+    assert await room.until(lambda: ended(room, answer), "the create") == "done"
+
+
+async def test_a_host_that_refuses_ends_the_operation_with_its_words(room: Room) -> None:
+    room.host.state.fail("domains.define", "libvirt-refused", "no such machine type")
+    answer = {"operation": operation_of(room, create(room, "web"))}
+    assert await room.until(lambda: ended(room, answer), "the create") == "failed"
+
+
+def operation_of(room: Room, machine: str) -> str:
+    return str(room.engine.rows("SELECT id FROM operation WHERE subject_id = ?", machine)[0]["id"])

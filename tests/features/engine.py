@@ -13,6 +13,7 @@ from girginosvm.core import codec, ids
 from girginosvm.core.access import Actor, Role
 from girginosvm.core.action import Command
 from girginosvm.core.codec import Envelope
+from girginosvm.core.entries import Applied, Entry
 from girginosvm.core.errors import problem_of
 from girginosvm.core.host import Acceleration, HostFacts
 from girginosvm.core.log import Log
@@ -23,7 +24,7 @@ from girginosvm.features.node.commands import ReportNode
 from girginosvm.features.registry import REGISTRY
 from girginosvm.features.storage.commands import ReportPool
 from girginosvm.state import db as dbs
-from girginosvm.state.machine import Entry, Machine
+from girginosvm.state.machine import Machine
 from girginosvm.state.reader import Reader
 
 ADMIN = Actor(kind="local", id="local", name="root", role=Role.ADMIN)
@@ -43,6 +44,7 @@ class Engine:
         self.path = Path(self._dir.name, "state.db")
         self.machine = Machine(self.path, REGISTRY, Log(), incarnation="test")
         self._numbers = itertools.count(1)
+        self.log: list[Entry] = []
         # Tests move the log's clock by this.
         self.ahead_ms = 0
         self.now_ms = 0
@@ -53,7 +55,11 @@ class Engine:
         index = next(self._numbers)
         migration = self.machine.migration(ids.uuid7(START_MS, index.to_bytes(10)), NODE)
         assert migration is not None
-        self.machine.apply(Entry(index, 1, START_MS, NODE, (migration,)))
+        self._apply(Entry(index, 1, START_MS, NODE, (migration,)))
+
+    def _apply(self, entry: Entry) -> Applied:
+        self.log.append(entry)
+        return self.machine.apply(entry)
 
     def run(
         self, command: Command, *, key: str = "", request_id: str = "", node: str = NODE, actor: Actor = ADMIN
@@ -65,7 +71,7 @@ class Engine:
             request_id or ids.uuid7(at_ms, index.to_bytes(10)), actor, "", type(command).__name__,
             type(command).action.version, msgspec.Raw(codec.encode(command)), key, b"",
         )  # fmt: skip
-        applied = self.machine.apply(Entry(index, 1, at_ms, node, (codec.encode(envelope),)))
+        applied = self._apply(Entry(index, 1, at_ms, node, (codec.encode(envelope),)))
         outcome = codec.outcome(applied.outcomes[0])
         if outcome.problem is not None:
             raise problem_of(outcome.problem)

@@ -1,0 +1,215 @@
+"""A cluster's life in a few hundred entries: every room's commands, their refusals, repeats and old age. Recorded, it
+is the golden log of a release."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from features.engine import ADMIN, FACTS, NODE, Engine
+
+from girginosvm.core.access import Actor, Role
+from girginosvm.core.action import Command
+from girginosvm.core.errors import Problem
+from girginosvm.core.host import DiskSpec, FoundDomain, FoundNic, Power
+from girginosvm.core.units import GIB
+from girginosvm.features.auth import commands as auth
+from girginosvm.features.cluster.commands import FoundCluster
+from girginosvm.features.image.commands import PullImage, RecordImage, RemoveImage, ReportImage
+from girginosvm.features.network.commands import AddNetwork, RemoveNetwork
+from girginosvm.features.node.commands import ReportNode
+from girginosvm.features.operation.commands import FailOperation
+from girginosvm.features.storage.commands import AddPool, ForgetDisk, RemovePool, ReportPool
+from girginosvm.features.vm.commands import AdoptVm, CreateVm, DestroyVm
+from girginosvm.features.vm.power import RebootVm, StartVm, StopVm
+from girginosvm.features.vm.reports import ReportForeign, ReportVm
+
+ADA = Actor(kind="session", id="ada", name="ada@example.org", role=Role.ADMIN, address="192.0.2.7")
+HASH = "$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2g"
+TAGS = tuple("abcdefgh")
+DAY_MS = 24 * 3600 * 1000
+
+
+class Teller:
+    """Says commands; a refusal has to be the one that was expected."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def say(self, command: Command, **words: Any) -> Any:
+        return self.engine.run(command, **words)
+
+    def refused(self, code: str, command: Command, **words: Any) -> None:
+        with pytest.raises(Problem) as caught:
+            self.engine.run(command, **words)
+        assert caught.value.code == code
+
+    def id(self, table: str, name: str) -> str:
+        return str(self.engine.rows(f"SELECT id FROM {table} WHERE name = ?", name)[0]["id"])
+
+    def later(self, ms: int) -> None:
+        self.engine.ahead_ms += ms
+
+    def node_says(self, vm: str, state: str, **fields: Any) -> None:
+        self.say(ReportVm(vm=vm, node=NODE, state=state, **fields))
+
+
+def tell(engine: Engine) -> None:
+    """Everything, in order."""
+    teller = Teller(engine)
+    for chapter in (cluster, storage, networks, images, machines, foreign, people, old_age):
+        chapter(teller)
+
+
+def cluster(t: Teller) -> None:
+    t.refused("image-missing", _web(t))
+    t.say(FoundCluster(pool_path="/var/lib/girginosvm/storage"))
+    t.refused("founded", FoundCluster(pool_path="/elsewhere"))
+    t.say(ReportNode(node=NODE, name="h1", facts=FACTS))
+    t.say(ReportNode(node="n2", name="h2", facts=FACTS, reserve_bytes=GIB), node="n2")
+    t.refused("not-your-row", ReportNode(node="n2", name="h2", facts=FACTS))
+    t.say(ReportNode(node=NODE, name="h1", facts=FACTS, reserve_bytes=2 * GIB))
+
+
+def storage(t: Teller) -> None:
+    t.say(AddPool(name="fast", path="/srv/fast", reserve_percent=10), actor=ADA, key="pool-1")
+    t.say(AddPool(name="fast", path="/srv/fast", reserve_percent=10), actor=ADA, key="pool-1")
+    t.refused("pool-exists", AddPool(name="fast", path="/srv/other"))
+    t.refused("path-odd", AddPool(name="odd", path="/srv/../etc"))
+    t.say(AddPool(name="spare", path="/srv/spare"))
+    for name, problem in (("default", ""), ("fast", "read-only file system"), ("fast", "")):
+        t.say(_room(t, name, problem=problem))
+    t.refused("not-your-row", _room(t, "fast"), node="n2")
+    t.say(RemovePool(pool=t.id("pool", "spare")), actor=ADA)
+    t.refused("pool-missing", RemovePool(pool="none"))
+
+
+def networks(t: Teller) -> None:
+    t.say(AddNetwork(name="office", bridge="br-office", cidr="192.0.2.0/29", gateway="192.0.2.1", dns=("192.0.2.1",)))
+    t.say(AddNetwork(name="plain", bridge="br-plain", mtu=9000))
+    t.refused("network-exists", AddNetwork(name="office", bridge="br-new"))
+    t.refused("network-invalid", AddNetwork(name="bad", bridge="br-bad", cidr="192.0.2.0/33"))
+    t.say(RemoveNetwork(network=t.id("network", "plain")))
+    t.refused("network-missing", RemoveNetwork(network="none"))
+
+
+def images(t: Teller) -> None:
+    t.say(_image("tiny", state="ready"))
+    t.refused("image-exists", _image("tiny"))
+    t.refused("not-looked-up", PullImage(name="debian-12"))
+    pulled = t.say(_image("debian", signed=True, source="https://mirror.example"))["image"]
+    t.refused("image-pulling", _web(t, image=pulled))
+    t.say(ReportImage(image=pulled, node=NODE, state="ready", virtual_bytes=3 * GIB))
+    broken = t.say(_image("broken"))["image"]
+    t.say(ReportImage(image=broken, node=NODE, state="failed", problem_code="digest", problem="it is another file"))
+    t.say(_image("broken"))
+    gone = t.id("image", "broken")
+    t.say(RemoveImage(image=gone))
+    t.say(ReportImage(image=gone, node=NODE, state="gone"))
+    t.refused("not-your-row", ReportImage(image=gone, node="n2", state="gone"))
+
+
+def machines(t: Teller) -> None:
+    web = t.say(_web(t, disk_gb=10, ssh_keys=("ssh-ed25519 AAAA ada",), tags=TAGS), actor=ADA, key="web")["vm"]
+    assert t.say(_web(t, disk_gb=10, ssh_keys=("ssh-ed25519 AAAA ada",), tags=TAGS), actor=ADA, key="web")
+    t.refused("name-taken", _web(t))
+    t.refused("disk-too-small", _web(t, name="small", image=t.id("image", "debian"), disk_gb=1))
+    t.refused("memory-short", _web(t, name="huge", memory_mb=1024 * 1024))
+    t.refused("pool-full", _web(t, name="wide", disk_gb=60000))
+    t.refused("address-outside", _web(t, name="far", network=t.id("network", "office"), address="198.51.100.1"))
+    for n in range(5):
+        t.say(_web(t, name=f"office{n}", network=t.id("network", "office"), full_copy=n == 4))
+    t.refused("addresses-exhausted", _web(t, name="office5", network=t.id("network", "office")))
+    t.node_says(web, "stopped", step="building its disk")
+    t.node_says(web, "running", reason="booted", reached=1, acceleration="tcg")
+    t.node_says(web, "running", reason="booted", reached=1, acceleration="tcg", agent=True)
+    t.say(RebootVm(vm=web), actor=ADA)
+    t.node_says(web, "running", reached=2, reboots=1)
+    t.say(StopVm(vm=web, force=True, after_s=30))
+    operation = t.say(StartVm(vm=web))["operation"]
+    t.say(FailOperation(operation=operation), actor=ADA)
+    t.node_says(web, "crashed", problem_code="qemu-died", problem="QEMU was killed", failed=4)
+    t.refused("vm-running", DestroyVm(vm=web))
+    t.say(StopVm(vm=web, graceful=True))
+    t.refused("vm-off", RebootVm(vm=web))
+    t.refused("image-in-use", RemoveImage(image=t.id("image", "tiny")))
+    _ends(t, web)
+
+
+def _ends(t: Teller, web: str) -> None:
+    t.say(DestroyVm(vm=web, force=True))
+    t.refused("vm-doomed", StartVm(vm=web))
+    t.node_says(web, "gone", reached=6)
+    t.refused("vm-missing", StartVm(vm=web))
+    kept = t.engine.rows("SELECT id FROM disk_kept")[0]["id"]
+    t.say(ForgetDisk(disk=kept), actor=ADA)
+    t.refused("disk-missing", ForgetDisk(disk=kept))
+    purged = t.id("vm", "office0")
+    t.say(DestroyVm(vm=purged, purge=True, force=True))
+    t.node_says(purged, "gone", reached=2)
+    t.refused("network-in-use", RemoveNetwork(network=t.id("network", "office")))
+    t.refused("pool-in-use", RemovePool(pool=t.id("pool", "default")))
+
+
+def foreign(t: Teller) -> None:
+    found = FoundDomain(
+        id="11111111-2222-4333-8444-555555555555", name="mail", ours=False, power=Power.RUNNING, vcpu=2,
+        memory_bytes=GIB, disks=(DiskSpec("/srv/mail.qcow2", "qcow2", "vda"),),
+        nics=(FoundNic("52:54:00:aa:bb:cc", "virbr7", "vnet3"),),
+    )  # fmt: skip
+    t.say(ReportForeign(node=NODE, domains=(found,)))
+    t.refused("foreign-missing", AdoptVm(vm="99999999-2222-4333-8444-555555555555"))
+    t.say(AdoptVm(vm=found.id, name="post"), actor=ADA)
+    t.say(ReportForeign(node=NODE, domains=()))
+
+
+def people(t: Teller) -> None:
+    t.say(auth.FoundAdministrator(email="admin@local", password=HASH))
+    t.refused("administrator-exists", auth.FoundAdministrator(email="b@local", password=HASH))
+    bob = t.say(auth.CreateUser(email="Bob@example.org", password=HASH), actor=ADA)["user"]
+    t.refused("user-exists", auth.CreateUser(email="bob@example.org", password=HASH))
+    t.say(auth.SetPassword(user=bob, password=HASH + "2", must_change=False))
+    for _ in range(2):
+        t.say(auth.CountAttempt(email="bob@example.org", address="192.0.2.9"))
+    session = auth.OpenSession(user=bob, token_hash="a" * 64, address="192.0.2.9")
+    t.say(session)
+    t.refused("refresh-too-early", auth.RotateSession(token_hash="a" * 64, new_hash="b" * 64))
+    t.later(8 * 3600 * 1000 - 60_000)
+    t.say(auth.RotateSession(token_hash="a" * 64, new_hash="b" * 64))
+    t.say(auth.CloseSession(token_hash="b" * 64))
+    t.say(auth.DisableUser(user=bob))
+    t.refused("sign-in-failed", session)
+    t.say(auth.EnableUser(user=bob))
+    t.refused("last-administrator", auth.DisableUser(user=t.engine.rows("SELECT id FROM user ORDER BY role")[0]["id"]))
+    token = t.say(auth.RecordToken(name="billing", role="operator", token_hash="c" * 64, days=90))["token"]
+    t.refused("token-exists", auth.RecordToken(name="billing", role="viewer", token_hash="d" * 64))
+    t.say(auth.RevokeToken(token=token), actor=ADMIN)
+
+
+def old_age(t: Teller) -> None:
+    """A day goes by: outcomes are forgotten, and what is older is not executed."""
+    first = t.engine.rows("SELECT request_id FROM request ORDER BY request_id LIMIT 1")[0]["request_id"]
+    t.later(DAY_MS + 1)
+    t.say(AddPool(name="late", path="/srv/late"))
+    t.refused("stale-request", AddPool(name="later", path="/srv/later"), request_id=first)
+    t.refused("request-id-invalid", StartVm(vm="x"), request_id="no id")
+
+
+def _room(t: Teller, pool: str, **fields: Any) -> ReportPool:
+    size = 200 * GIB
+    return ReportPool(
+        pool=t.id("pool", pool), node=NODE, capacity_bytes=size, free_bytes=size, allocated_bytes=0, **fields
+    )
+
+
+def _image(name: str, **fields: Any) -> RecordImage:
+    words = {"source": "upload", "format": "qcow2", "virtual_bytes": GIB, "size_bytes": 1} | fields
+    return RecordImage(name=name, node=NODE, sha256="0" * 64, **words)
+
+
+def _web(t: Teller, **fields: Any) -> CreateVm:
+    words = {"name": "web01"} | fields
+    for noun, name in (("image", "tiny"), ("network", "default"), ("pool", "default")):
+        found = t.engine.rows(f"SELECT id FROM {noun} WHERE name = ?", name)
+        words.setdefault(noun, found[0]["id"] if found else "none")
+    return CreateVm(**words)

@@ -70,16 +70,31 @@ export async function send(method, path, body = {}, key = newKey()) {
   return answer.status === 204 ? null : answer.json();
 }
 
-/** All rows of a list, page by page. */
-export async function list(path, query = {}) {
+/** All rows of a list, page by page; `sofar(rows)` after each page but the last. */
+export async function list(path, query = {}, sofar = () => {}) {
   const rows = [];
   let cursor = "";
   do {
     const answer = await get(`${path}?${new URLSearchParams({ limit: "1000", ...query, ...(cursor ? { cursor } : {}) })}`);
     rows.push(...answer.items);
     cursor = query.limit ? "" : answer.next;
+    if (cursor) sofar(rows);
   } while (cursor);
   return rows;
+}
+
+/** Send a file as the body; `progress(share)` while it goes. fetch cannot tell how far it is. Throws Problem. */
+export function sendFile(path, file, progress, key = newKey()) {
+  return new Promise((done, fail) => {
+    const request = new XMLHttpRequest();
+    const answer = () => { try { return JSON.parse(request.responseText); } catch { return {}; } };
+    request.open("POST", path);
+    for (const [name, value] of Object.entries(headers({ "Content-Type": "application/octet-stream", "Idempotency-Key": key }))) request.setRequestHeader(name, value);
+    request.upload.addEventListener("progress", (event) => progress(event.total ? event.loaded / event.total : 0));
+    request.addEventListener("load", () => (request.status < 300 ? done(answer()) : fail(new Problem(request.status, answer()))));
+    request.addEventListener("error", () => fail(new Problem(0, { detail: t("problem.offline"), code: "offline" })));
+    request.send(file);
+  });
 }
 
 /** Begin a session; `fresh` is a new password in the place of one that somebody else gave. Answers whether such a
@@ -96,6 +111,9 @@ export async function signIn(name, password, fresh = "") {
   keep({ name, token: (await changed.json()).token });
   return false;
 }
+
+/** The session goes on with another token: the password was changed. */
+export const renewed = (token) => keep({ ...session, token });
 
 /** End the session here, and there when it can be reached. */
 export function signOut() {

@@ -1,28 +1,38 @@
-// The frame: places, top bar, notices, drawer, keys. A page is {element, title, crumbs, table, end()}.
-import { get, person, signOut } from "./api.js";
+// The frame: places, top bar, notices, drawer, keys. A page is {element, crumbs, table, stay(), close(), end()}.
+import { person, signOut } from "./api.js";
 import { duration, language, number, setLanguage, t } from "./i18n.js";
-import { images, networks, nodes, storage } from "./pages/lists.js";
+import { needs } from "./needs.js";
 import { create } from "./pages/create.js";
+import { images } from "./pages/images.js";
 import { events, operations } from "./pages/log.js";
 import { machines } from "./pages/machines.js";
+import { networks } from "./pages/networks.js";
 import { node } from "./pages/node.js";
+import { nodes } from "./pages/nodes.js";
+import { overview } from "./pages/overview.js";
+import { settings } from "./pages/settings.js";
 import { signIn } from "./pages/signin.js";
+import { storage } from "./pages/storage.js";
+import { upload } from "./pages/upload.js";
 import { dialog } from "./parts/dialog.js";
 import { h, hidden, icon, shape, svg } from "./parts/dom.js";
 import { drawer } from "./parts/drawer.js";
 import { menu } from "./parts/menu.js";
 import { palette } from "./parts/palette.js";
+import { kindOf, wordOf } from "./parts/state.js";
 import { go, here, to } from "./router.js";
 import { follow, leave, link, rowsOf, watch, watchLink } from "./store.js";
 
 const ROOMS = {
+  overview: { page: overview, icon: "overview", key: "v", narrow: true },
   machines: { page: machines, icon: "machines", key: "m", narrow: true },
   nodes: { page: nodes, icon: "nodes", key: "n", narrow: true },
   network: { page: networks, icon: "network", key: "w", gap: true },
   storage: { page: storage, icon: "storage", key: "s" },
-  images: { page: images, icon: "images", key: "i", narrow: true },
+  images: { page: images, icon: "images", key: "i" },
   operations: { page: operations, icon: "operations", key: "o", gap: true, narrow: true },
   events: { page: events, icon: "events", key: "e" },
+  settings: { page: (rest) => settings(rest, corner), icon: "settings", key: "t", gap: true },
 };
 const THEME = "girginosvm.theme";
 const root = document.getElementById("root");
@@ -63,7 +73,7 @@ function rail() {
       h("li", {}, h("button", { class: "place", type: "button", onclick: speak }, icon("info"), h("span", {}, t("language.other")))),
       h("li", {}, h("button", { class: "place", type: "button", onclick: theme }, icon("theme"), h("span", {}, t("theme"))))));
   return h("nav", { class: "rail", "aria-label": t("places") },
-    h("a", { class: "brand", href: to("machines") }, svg("svg", { "aria-hidden": "true" }, svg("use", { href: "icons.svg#i-mark" })), h("span", {}, "girginosvm")),
+    h("a", { class: "brand", href: to("overview") }, svg("svg", { "aria-hidden": "true" }, svg("use", { href: "icons.svg#i-mark" })), h("span", {}, "girginosvm")),
     wide, more, h("p", { class: "here" }));
 }
 
@@ -73,7 +83,7 @@ function top() {
   return h("header", { class: "top" },
     h("nav", { class: "crumbs", "aria-label": t("here") }, h("ol", { class: "crumbs" })),
     h("button", { type: "button", class: "find", title: t("palette.hint"), onclick: () => palette(places()) }, icon("search"), h("span", {}, t("search.short")), h("kbd", { "aria-hidden": "true" }, "Ctrl K")),
-    h("div", { class: "cluster" }),
+    h("a", { class: "cluster", href: to("overview") }),
     h("div", { class: "tools" }, corner(), menu(who, t("person", { name }), [
       { text: t("keys.title"), icon: "key", deed: keysHelp }, null, { text: t("sign-out"), icon: "right", deed: signOut }])));
 }
@@ -86,18 +96,19 @@ function build() {
   const element = h("div", { class: "app" }, bar, head, notes, main, low.element);
   root.replaceChildren(h("nav", { "aria-label": t("skip") }, h("a", { class: "skip", href: location.hash, onclick: (event) => { event.preventDefault(); main.focus(); } }, t("skip"))), element);
   const draw = () => chip(head.querySelector(".cluster"), bar, notes);
-  const ends = [low.end, watch("vms", draw), watch("nodes", draw), watch("operations", draw), watchLink(draw)];
-  const clock = setInterval(draw, 1000);
-  frame = { main, head, bar, end() { ends.forEach((one) => one()); clearInterval(clock); } };
-  health(bar.querySelector(".here"));
+  let due = 0;
+  const later = () => { due ||= requestAnimationFrame(() => { due = 0; draw(); }); };
+  const ends = [low.end, ...["vms", "nodes", "pools", "images", "networks", "operations"].map((kind) => watch(kind, later)), watchLink(later)];
+  const clock = setInterval(later, 1000);
+  frame = { main, head, bar, end() { ends.forEach((one) => one()); clearInterval(clock); cancelAnimationFrame(due); } };
   draw();
 }
 
-async function health(place) {
-  try {
-    const { node: name = "", version = "" } = await get("/v1/health");
-    place.replaceChildren(name && h("b", {}, name), name && h("br"), version);
-  } catch { /* the age bar says when nothing answers */ }
+// What the chip calls a cluster: how it is, in one word, by the worst of what needs a person.
+function condition(lost, lines) {
+  if (lost) return ["attn", t("live.lost")];
+  const state = { fault: "faulty", attn: "attention" }[lines[0]?.kind] ?? "healthy";
+  return [kindOf(state), wordOf(state)];
 }
 
 function chip(place, bar, notes) {
@@ -105,14 +116,20 @@ function chip(place, bar, notes) {
   const running = vms.filter((vm) => vm.state === "running").length;
   const count = rowsOf("nodes").size;
   const lost = link.lostAt > 0;
-  place.className = `cluster ${lost ? "attn" : "run"}`;
-  const text = [lost ? t("live.lost") : t("live.on"), t(count === 1 ? "nodes.one" : "nodes.n", { n: count }), t("vms.running", { n: number(running), all: number(vms.length) })];
+  const lines = needs(link.halted).filter((line) => line.kind !== "unknown");
+  const [kind, word] = condition(lost, lines);
+  place.className = `cluster ${kind}`;
+  const text = [word, t(count === 1 ? "nodes.one" : "nodes.n", { n: count }), t("vms.running", { n: number(running), all: number(vms.length) })];
   if (place.dataset.text !== text.join()) {
     place.dataset.text = text.join();
-    place.replaceChildren(shape(lost ? "attn" : "run"), h("b", {}, text[0]), h("span", { class: "sep x1" }, hidden(", ")), h("span", { class: "x1" }, text[1]), h("span", { class: "sep x2" }, hidden(", ")), h("span", { class: "x2" }, text[2]));
+    place.replaceChildren(shape(kind), h("b", {}, text[0]), h("span", { class: "sep x1" }, hidden(", ")), h("span", { class: "x1" }, text[1]), h("span", { class: "sep x2" }, hidden(", ")), h("span", { class: "x2" }, text[2]));
   }
   const work = [...rowsOf("operations").values()].filter((one) => one.state === "running").length;
-  counts(bar, { machines: vms.length, operations: work });
+  counts(bar, { machines: vms.length, operations: work, overview: lines.length });
+  const here = [link.node, link.version];
+  const foot = bar.querySelector(".here");
+  if (foot.dataset.text !== here.join()) foot.replaceChildren(h("b", {}, here[0]), h("br"), here[1]);
+  foot.dataset.text = here.join();
   const age = lost ? t("live.age", { age: duration((Date.now() - link.lostAt) / 1000) }) : "";
   if (age && !notes.firstChild) notes.append(h("div", { class: "age" }, shape("attn"), t("live.lost"), h("span")));
   if (age) notes.querySelector("span").textContent = age;
@@ -129,12 +146,12 @@ function show() {
   if (!person()) return door();
   if (!frame) { build(); follow(); }
   const { path } = here();
-  const [name = "machines", ...rest] = path;
-  if (!ROOMS[name]) return go(to("machines"), { replace: true });
+  const [name = "overview", ...rest] = path;
+  if (!ROOMS[name]) return go(to("overview"), { replace: true });
   if (page?.stay?.(name, rest)) return mark(name);
   page?.end?.();
   room = name;
-  page = rest[0] === "new" ? create(name) : name === "nodes" && rest[0] ? node(rest[0]) : ROOMS[name].page(rest);
+  page = rest.at(-1) === "new" ? create(rest.length > 1 ? rest[0] : name) : name === "images" && rest[0] === "upload" ? upload() : name === "nodes" && rest[0] ? node(rest[0]) : ROOMS[name].page(rest);
   frame.main.replaceChildren(page.element);
   frame.main.scrollTop = 0;
   mark(name);

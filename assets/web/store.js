@@ -2,8 +2,8 @@
 import { get, list, open } from "./api.js";
 
 const LISTS = {
-  vms: ["/v1/vms", { foreign: "true" }], nodes: ["/v1/nodes"], images: ["/v1/images"], networks: ["/v1/networks"],
-  pools: ["/v1/pools"], leases: ["/v1/leases"],
+  vms: ["/v1/vms", { foreign: "true", sort: "name" }], nodes: ["/v1/nodes"], images: ["/v1/images"], networks: ["/v1/networks"],
+  pools: ["/v1/pools"], leases: ["/v1/leases"], disks: ["/v1/disks"], users: ["/v1/users"], tokens: ["/v1/tokens"],
   operations: ["/v1/operations", { sort: "-created_at", limit: "200" }],
   events: ["/v1/events", { sort: "-index", limit: "200" }],
 };
@@ -11,14 +11,16 @@ const LISTS = {
 const SHOWN = {
   vm: ["vms", "nodes", "pools"], vm_found: ["vms"], vm_foreign: ["vms"], vm_disk: ["vms", "pools"], vm_nic: ["vms"],
   node: ["nodes"], image: ["images"], network: ["networks"], lease: ["networks", "leases"], pool: ["pools"],
-  pool_found: ["pools"], operation: ["operations"], event: ["events"],
+  pool_found: ["pools"], disk_kept: ["disks", "pools"], operation: ["operations"], event: ["events"],
+  user: ["users"], session: ["users"], token: ["tokens"],
 };
 const LARGE = 1000;
 const SILENCE_MS = 45_000;
 
-const kinds = new Map(Object.keys(LISTS).map((name) => [name, { rows: new Map(), loaded: false, problem: null, heard: new Set(), due: 0, busy: false, at: 0 }]));
+const kinds = new Map(Object.keys(LISTS).map((name) => [name, { rows: new Map(), loaded: false, problem: null, heard: new Set(), due: 0, busy: false, stale: false, at: 0 }]));
 const watchers = new Set();
-export const link = { live: false, lostAt: 0, index: 0, id: "" };
+/** The stream, and what the node that answers says of itself. */
+export const link = { live: false, lostAt: 0, index: 0, id: "", node: "", version: "", halted: "" };
 let stop = null;
 
 /** Rows of a kind, by id. */
@@ -30,7 +32,7 @@ export const stateOf = (name) => kinds.get(name);
 export function watch(name, heard) {
   const kind = kinds.get(name);
   kind.heard.add(heard);
-  if (!kind.loaded) soon(name, 0);
+  if (!kind.loaded || kind.stale) soon(name, 0);
   return () => kind.heard.delete(heard);
 }
 
@@ -47,7 +49,8 @@ function say(type, data) {
 /** Load a list again before long; many wishes become one request. */
 export function soon(name, wait = 120) {
   const kind = kinds.get(name);
-  if (kind.due || (!kind.heard.size && !kind.loaded)) return;
+  if (!kind.heard.size) kind.stale = true;
+  if (kind.due || !kind.heard.size) return;
   const rest = kind.rows.size > LARGE ? Math.max(wait, kind.at + 3000 - Date.now()) : wait;
   kind.due = setTimeout(() => { kind.due = 0; load(name); }, rest);
 }
@@ -56,9 +59,12 @@ async function load(name) {
   const kind = kinds.get(name);
   if (kind.busy) return soon(name);
   kind.busy = true;
+  kind.stale = false;
   const [path, query] = LISTS[name];
+  const first = !kind.loaded;
   try {
-    put(kind, await list(path, query));
+    // A long list is shown as it comes: its first page does not wait for the last.
+    put(kind, await list(path, query, (rows) => first && put(kind, rows, true)));
     kind.problem = null;
   } catch (problem) {
     kind.problem = problem;
@@ -68,8 +74,9 @@ async function load(name) {
   kind.at = Date.now();
 }
 
-function put(kind, items) {
-  const first = !kind.loaded;
+function put(kind, items, partial = false) {
+  const first = !kind.loaded || kind.partial;
+  kind.partial = partial;
   const rows = new Map();
   const changed = new Set();
   for (const item of items) {
@@ -126,10 +133,10 @@ export function follow() {
 export function leave() {
   stop?.();
   stop = null;
-  Object.assign(link, { live: false, lostAt: 0, index: 0, id: "" });
+  Object.assign(link, { live: false, lostAt: 0, index: 0, id: "", node: "", version: "", halted: "" });
   for (const kind of kinds.values()) {
     clearTimeout(kind.due);
-    Object.assign(kind, { rows: new Map(), loaded: false, problem: null, due: 0 });
+    Object.assign(kind, { rows: new Map(), loaded: false, partial: false, problem: null, due: 0 });
   }
 }
 
@@ -158,6 +165,7 @@ async function listen(signal) {
     const again = link.lostAt > 0;
     Object.assign(link, { live: true, lostAt: 0 });
     say("link");
+    greet();
     if (again && !link.id) reset();
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
     let rest = "";
@@ -174,6 +182,14 @@ async function listen(signal) {
     clearTimeout(silence);
     signal.removeEventListener("abort", give);
   }
+}
+
+async function greet() {
+  try {
+    const { node = "", version = "", halted = "" } = await get("/v1/health");
+    Object.assign(link, { node, version, halted });
+    say("link");
+  } catch { /* the age bar says when nothing answers */ }
 }
 
 function hear(block) {

@@ -13,6 +13,8 @@ import pytest
 from aiohttp import web
 
 HERE = Path(__file__).parent
+# What a page has when it is drawn.
+READY = "tr[data-id], .form fieldset, .cap, .facts, .serial, .log"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 
 
@@ -59,6 +61,15 @@ class Running:
 
         self.loop.call_soon_threadsafe(do)
 
+    def put(self, kind: str, table: str, row: Any) -> None:
+        """A row of another kind appears or changes at the daemon."""
+
+        def do() -> None:
+            self.stand.world[kind][row["id"]] = row
+            self.stand.publish(table, [])
+
+        self.loop.call_soon_threadsafe(do)
+
     def close(self) -> None:
         asyncio.run_coroutine_threadsafe(self.runner.cleanup(), self.loop).result(10)
         self.loop.call_soon_threadsafe(self.loop.stop)
@@ -93,7 +104,12 @@ def visit(chromium: Any, daemon: Running, faults: list[str]) -> Iterator[Any]:
     opened = []
 
     def open_page(
-        address: str = "", *, width: int = 1440, scheme: str = "light", locale: str = "en-US", enter: bool = True
+        address: str = "#/machines",
+        *,
+        width: int = 1440,
+        scheme: str = "light",
+        locale: str = "en-US",
+        enter: bool = True,
     ) -> Any:
         height = 900 if width > 800 else 844
         context = chromium.new_context(
@@ -109,9 +125,9 @@ def visit(chromium: Any, daemon: Running, faults: list[str]) -> Iterator[Any]:
             page.fill("[name=username]", "operator")
             page.fill("[name=password]", "right")
             page.keyboard.press("Enter")
-            page.wait_for_selector("tr[data-id]")
-        if address:
+            page.wait_for_selector(".app")
             page.goto(daemon.url + address)
+            page.wait_for_selector(READY)
         return page
 
     yield open_page

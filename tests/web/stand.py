@@ -66,7 +66,14 @@ def world(machines: int) -> dict[str, dict[str, Any]]:
         "pools": [{"id": "pool-1", "name": "default", "path": "/var/lib/girginosvm/disks", "reserve_percent": 5,
                    "capacity_bytes": 2**42, "free_bytes": 2**40, "booked_bytes": 2**41, "reserved_bytes": 2**38,
                    "problem": ""}],
-        "leases": [],
+        "leases": [{"id": "10.0.3.7", "address": "10.0.3.7", "mac": "52:54:00:00:00:03", "network": "default",
+                    "vm": PAYLOAD, "vm_id": "vm-00003", "since": NOW}],
+        "disks": [{"id": "disk-1", "path": "/var/lib/girginosvm/disks/old-0.qcow2", "pool": "default",
+                   "vm": "old-shop", "size_gb": 20, "image": "almalinux-10", "since": NOW}],
+        "users": [{"id": "u-1", "email": "operator", "role": "admin", "disabled": False, "sessions": 2,
+                   "must_change_password": False, "created_at": NOW}],
+        "tokens": [{"id": "t-1", "name": "billing", "role": "operator", "state": "active", "created_by": "operator",
+                    "created_at": NOW, "expires_at": None}],
         "operations": [operation(1, "running"), operation(2, "failed", failed), operation(3, "done")],
         "events": [{"id": f"ev-{n}", "index": 100 + n, "at": NOW, "kind": "vm.created", "noun": "vm", "why": "",
                     "subject_id": "vm-00000", "text": f"create machine shop-{n}", "actor": "operator"}
@@ -83,6 +90,7 @@ class Stand:
         self.listeners: set[asyncio.Queue[str]] = set()
         self.index = 200
         self.keys: list[str] = []
+        self.uploads: list[tuple[str, bytes]] = []
 
     def publish(self, table: str, events: list[Any]) -> None:
         """Tell everybody."""
@@ -138,6 +146,29 @@ class Stand:
         event = {"id": "e", "noun": "vm", "subject_id": vm, "text": "", "kind": "", "actor": ""}
         self.publish("vm", [event])
         return web.json_response({"vm": vm, "operation": "op-1", "node": "n1"}, status=202)
+
+    async def remove(self, request: web.Request) -> web.Response:
+        kind, row = request.match_info["kind"], request.match_info["id"]
+        if kind == "networks":
+            return problem(409, "network-in-use", "12 interfaces are plugged into network default")
+        del self.world[kind][row]
+        self.publish({"images": "image", "disks": "disk_kept", "tokens": "token"}[kind], [])
+        return web.json_response({})
+
+    async def add(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        row = {"id": f"t-{body['name']}", "state": "active", "created_by": "operator", "created_at": NOW,
+               "expires_at": None, "role": "operator", **body}  # fmt: skip
+        self.world["tokens"][row["id"]] = row
+        self.publish("token", [])
+        return web.json_response({**row, "token": "gvm_shown_once"})
+
+    async def upload(self, request: web.Request) -> web.Response:
+        self.uploads.append((request.match_info["name"], await request.read()))
+        row = {**self.world["images"]["im-1"], "id": "im-new", "name": request.match_info["name"], "source": "upload"}
+        self.world["images"]["im-new"] = row
+        self.publish("image", [])
+        return web.json_response({"image": "im-new"})
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
         answer = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
@@ -214,6 +245,10 @@ def app(stand: Stand) -> web.Application:
     made.router.add_post("/v1/vms", stand.create)
     made.router.add_post("/v1/vms/{id}/{verb}", stand.change)
     made.router.add_delete("/v1/vms/{id}", stand.change)
+    made.router.add_delete("/v1/{kind}/{id}", stand.remove)
+    made.router.add_post("/v1/tokens", stand.add)
+    made.router.add_post("/v1/images/upload/{name}", stand.upload)
+    made.router.add_get("/v1/auth/whoami", _whoami)
     made.router.add_get("/v1/{kind}", stand.list)
     made.router.add_get("/v1/{kind}/{id}", stand.show)
     made.router.add_get("/", _index)
@@ -225,8 +260,12 @@ async def _empty(_: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
+async def _whoami(_: web.Request) -> web.Response:
+    return web.json_response({"kind": "session", "name": "operator", "role": "admin", "must_change_password": False})
+
+
 async def _health(_: web.Request) -> web.Response:
-    return web.json_response({"node": "n1", "version": "0.1.0"})
+    return web.json_response({"node": "n1", "version": "0.1.0", "applied_index": 1, "halted": ""})
 
 
 async def _index(_: web.Request) -> web.FileResponse:

@@ -41,7 +41,7 @@ def enter(page: Page, root: Path) -> None:
     page.wait_for_selector("input[name=new-password]:visible")
     page.fill("input[name=new-password]", "a password of my own")
     page.keyboard.press("Enter")
-    page.wait_for_selector("h1:has-text('Machines')")
+    page.wait_for_selector("h1:has-text('Overview')")
 
 
 def test_the_first_administrator_signs_in_and_creates_a_machine(chromium: Browser, real: Node) -> None:

@@ -67,6 +67,6 @@ def test_no_markup_has_inline_scripts_or_styles_or_foreign_addresses() -> None:
 
 
 def test_styles_take_colours_from_the_tokens_only() -> None:
-    for name in ("style.css", "parts.css"):
+    for name in ("base.css", "frame.css", "rooms.css"):
         text = (WEB / name).read_text(encoding="utf-8")
         assert re.findall(r"#[0-9a-f]{3,8}\b|rgb\(|hsl\(", text) == [], name

@@ -1,12 +1,12 @@
 // Making things: the form is the operation's schema, below it the same as a command line and as a REST call.
 import { get, newKey, send } from "../api.js";
 import { mebibytes, bytes, number, t } from "../i18n.js";
-import { complaint } from "../parts/dialog.js";
+import { complaint, dialog } from "../parts/dialog.js";
 import { h } from "../parts/dom.js";
 import { form } from "../parts/form.js";
 import { toast } from "../parts/toast.js";
 import { twins } from "../parts/twins.js";
-import { go, to } from "../router.js";
+import { go, here, to } from "../router.js";
 import { rowsOf, soon, watch } from "../store.js";
 
 const byName = (kind, name) => [...rowsOf(kind).values()].find((row) => row.name === name);
@@ -22,7 +22,7 @@ function roomiest() {
 const CONSEQUENCES = {
   image(name) {
     const image = byName("images", name);
-    return image ? [t("fate.image", { version: image.version || "–", gib: number(image.min_disk_gb || image.virtual_gb) }), image.signed ? "" : ` ${t("fate.unsigned")}`] : t("fate.no-image");
+    return image ? [t(image.version ? "fate.image" : "fate.image.plain", { version: image.version, gib: number(image.min_disk_gb || image.virtual_gb) }), image.signed ? "" : ` ${t("fate.unsigned")}`] : t("fate.no-image");
   },
   vcpu(value) {
     const best = roomiest();
@@ -46,21 +46,33 @@ const CONSEQUENCES = {
   },
 };
 
+// What the form at `#/<place>/new` (or `#/settings/<key>/new`) does, and where one is after it.
 const DEEDS = {
   machines: { action: "CreateVm", method: "POST", path: "/v1/vms", title: "vm.create.title", groups: ["what", "size", "network", "guest", "notes"], needs: ["images", "networks", "pools", "nodes", "vms"], list: "vms", button: "create.name", done: (answer) => to("machines", answer.vm) },
   images: { action: "PullImage", method: "POST", path: "/v1/images/pull", title: "image.pull", groups: ["image"], needs: ["images"], list: "images", button: "pull.name", done: () => to("images") },
   network: { action: "AddNetwork", method: "POST", path: "/v1/networks", title: "network.create", groups: ["network"], needs: ["networks"], list: "networks", button: "create.name", done: () => to("network") },
   storage: { action: "AddPool", method: "POST", path: "/v1/pools", title: "pool.create", groups: ["pool"], needs: ["pools"], list: "pools", button: "create.name", done: () => to("storage") },
+  users: { action: "CreateUser", method: "POST", path: "/v1/users", title: "user.create", groups: ["person"], needs: ["users"], list: "users", button: "create.name", done: () => to("settings") },
+  tokens: { action: "CreateToken", method: "POST", path: "/v1/tokens", title: "token.create", groups: ["token"], needs: ["tokens"], list: "tokens", button: "create.name", done(answer) { showOnce(answer); return to("settings"); } },
 };
+const PLACES = { users: "settings", tokens: "settings" };
 
-/** The page that makes what lives in `room`. */
-export function create(room) {
-  const deed = DEEDS[room] ?? DEEDS.machines;
+/** A token is in this answer and nowhere else. */
+function showOnce({ name, token }) {
+  const text = h("pre", { class: "once", tabindex: "0" }, token);
+  const copy = h("button", { type: "button", class: "btn primary", onclick: async () => { await navigator.clipboard?.writeText(token); toast(t("copied")); } }, t("copy"));
+  const box = dialog(t("token.once", { name }), [h("p", {}, t("token.once.say")), text], [h("button", { type: "button", class: "btn", onclick: () => box.close() }, t("close")), copy]);
+}
+
+/** The page that makes what `key` says. */
+export function create(key) {
+  const deed = DEEDS[key] ?? DEEDS.machines;
+  const room = PLACES[key] ?? key;
   const element = h("div", { class: "page" }, h("div", { class: "head" }, h("h1", { class: "same" }, t(deed.title))), h("p", { class: "second" }, t("loading")));
   let stops = deed.needs.map((kind) => watch(kind, () => sheet?.refill())), sheet = null;
   get("/v1/schema").then((forms) => {
-    const { schema, cli } = forms[deed.action];
-    sheet = draw(element, { ...deed, cli }, room, schema);
+    const { schema, cli, positionals } = forms[deed.action];
+    sheet = draw(element, { ...deed, cli, positionals }, room, schema);
   }).catch((problem) => element.lastChild.replaceWith(h("p", { class: "err", role: "alert" }, problem.message)));
   return { element, crumbs: () => [[t(`place.${room}`), to(room)], [t("create"), ""]], close: () => go(to(room)), end() { stops.forEach((stop) => stop()); stops = []; } };
 }
@@ -71,7 +83,7 @@ function draw(element, deed, room, schema) {
   const pair = twins(deed);
   const last = h("button", { type: "submit", class: "btn primary" });
   let sheet = null;
-  sheet = form(schema, { groups: deed.groups, consequences: CONSEQUENCES, changed: () => sheet && update() });
+  sheet = form(schema, { groups: deed.groups, consequences: CONSEQUENCES, preset: Object.fromEntries(here().query), changed: () => sheet && update() });
   const say = h("p", { class: "say" });
   const whole = h("form", { novalidate: true, onsubmit: submit }, wrong.box, sheet.element, pair.element,
     h("div", { class: "form-foot" }, say, h("div", { class: "btns" }, h("a", { class: "btn", href: to(room) }, t("cancel")), last)));
@@ -82,7 +94,7 @@ function draw(element, deed, room, schema) {
   function update() {
     const values = sheet.values();
     pair.show(values, sheet.schemas, key);
-    last.textContent = t(deed.button, { name: values.name || "…" });
+    last.textContent = values.name || values.email ? t(deed.button, { name: values.name || values.email }) : t(deed.title);
     const best = room === "machines" && roomiest();
     say.textContent = best ? t("create.where", { node: best.node.name, free: mebibytes(best.free) }) : t("create.here");
   }
@@ -96,12 +108,12 @@ function draw(element, deed, room, schema) {
       const answer = await send(deed.method, deed.path, values, key);
       soon(deed.list, 0);
       soon("operations", 0);
-      toast(t("said.create", { name: values.name }), "work");
+      toast(t("said.create", { name: values.name ?? values.email }), "work");
       go(deed.done(answer ?? {}));
     } catch (problem) {
       // Another try is another command: its body will differ.
       key = newKey();
-      const faults = problem.faults.length ? problem.faults : problem.code === "name-taken" ? [{ pointer: "/name", detail: problem.message }] : [];
+      const faults = problem.faults.length ? problem.faults : ["name-taken", "pool-exists", "network-exists", "image-exists", "token-exists"].includes(problem.code) ? [{ pointer: "/name", detail: problem.message }] : [];
       if (!sheet.faults(faults)) wrong.show(problem);
       element.parentElement?.scrollTo(0, 0);
       update();

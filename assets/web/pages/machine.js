@@ -1,16 +1,17 @@
 // One machine: what it needs first, then facts, disks, interfaces and what was done to it.
 import { get, list } from "../api.js";
-import { ago, mebibytes, moment, number, t } from "../i18n.js";
+import { mebibytes, number, t } from "../i18n.js";
 import { h, icon, shape } from "../parts/dom.js";
 import { operationLine } from "../parts/drawer.js";
 import { menu } from "../parts/menu.js";
+import { fact, sideTop, time } from "../parts/side.js";
 import { badge, kindOf, wordOf } from "../parts/state.js";
 import { to } from "../router.js";
-import { rowsOf, watch, watchLink } from "../store.js";
+import { rowsOf, stateOf, watch, watchLink } from "../store.js";
 import * as power from "./power.js";
 import { serial } from "./serial.js";
 
-const TABS = ["summary", "serial", "history"];
+const TABS = ["summary", "serial", "disks", "network", "history"];
 
 /** The detail; `visit(id, tab)` goes elsewhere, `visit()` closes. */
 export function machine(id, visit) {
@@ -37,7 +38,7 @@ export function machine(id, visit) {
   function draw() {
     vm = rowsOf("vms").get(id) ?? more;
     if (!vm) return nothing();
-    const sign = JSON.stringify([vm, more, tab, missing?.message]);
+    const sign = JSON.stringify([vm, more, tab, missing?.message, stateOf("leases").loaded]);
     if (element.dataset.sign === sign) return;
     element.dataset.sign = sign;
     // The head is drawn anew only when its machine changed: an open menu must not vanish under the pointer.
@@ -45,12 +46,13 @@ export function machine(id, visit) {
     if (head.dataset.sign !== top) head.replaceChildren(...headOf(vm, visit));
     head.dataset.sign = top;
     tabs.replaceChildren(...TABS.map((one) => h("a", { class: "tab", href: to("machines", id, one), "aria-current": one === tab ? "page" : null }, t(`tab.${one}`))));
-    if (tab === "summary") body.replaceChildren(...summary(vm, more));
+    const still = { summary, disks, network }[tab];
+    if (still) body.replaceChildren(...still(vm, more).filter(Boolean));
     dispatchEvent(new Event("crumbs"));
   }
 
   function nothing() {
-    head.replaceChildren(...top(visit, h("span", {}, missing ? t("vm.gone") : t("loading"))));
+    head.replaceChildren(...sideTop(visit, t("place.machines"), h("span", {}, missing ? t("vm.gone") : t("loading"))));
     tabs.replaceChildren();
     body.replaceChildren(h("p", { class: "second" }, missing?.message ?? ""));
   }
@@ -63,19 +65,14 @@ export function machine(id, visit) {
     draw();
   }
 
-  const ends = [watch("vms", (changed) => (changed.has(id) ? load() : draw())), watch("images", () => {}),
+  const ends = [watch("vms", (changed) => (changed.has(id) ? load() : draw())), watch("nodes", draw), watch("leases", draw),
     watchLink((type, data) => type === "change" && data.events.some((event) => event.subject_id === id) && (view?.load?.(), load()))];
   load();
   return { element, show, end() { ends.forEach((one) => one()); view?.end?.(); } };
 }
 
-function top(visit, title) {
-  return [h("button", { type: "button", class: "btn quiet low back", onclick: () => visit() }, icon("left"), t("place.machines")),
-    h("h2", {}, title, h("span", { class: "btns" }, h("button", { type: "button", class: "btn square quiet low close", "aria-label": t("close"), title: t("close"), onclick: () => visit() }, icon("x"))))];
-}
-
 function headOf(vm, visit) {
-  const [back, title] = top(visit, [h("span", { class: "clip" }, vm.name), badge(vm.state)]);
+  const [back, title] = sideTop(visit, t("place.machines"), [h("span", { class: "clip" }, vm.name), badge(vm.state)]);
   return [back, title, h("p", { class: "say" }, [vm.project, vm.node && t("on-node", { node: vm.node })].filter(Boolean).join(" · ")), h("div", { class: "btns" }, deeds(vm, visit))];
 }
 
@@ -103,24 +100,36 @@ function verdict(vm) {
   return h("div", { class: `verdict ${tint}` }, shape(kind), h("p", {}, h("b", {}, bold), rest && ` ${rest}`));
 }
 
-const fact = (name, value, aside = "") => (value ? [h("dt", {}, name), h("dd", {}, value, aside && h("span", { class: "muted" }, ` · ${aside}`))] : []);
+/** How it runs, and why not faster: the node's own reason. */
+function acceleration(vm) {
+  const node = [...rowsOf("nodes").values()].find((one) => one.name === vm.node);
+  return fact(t("col.acceleration"), vm.acceleration?.toUpperCase(), vm.acceleration === node?.acceleration ? node.acceleration_reason : "");
+}
 
 function summary(vm, more) {
   const agent = vm.state === "running" ? t(vm.agent ? "agent.yes" : "agent.no") : "";
   const facts = h("dl", { class: "facts" },
     fact(t("fact.size"), `${number(vm.vcpu)} vCPU, ${mebibytes(vm.memory_mb)}`), fact(t("col.disk"), vm.disk_gb ? `${number(vm.disk_gb)} GiB` : ""),
-    fact(t("col.address"), (vm.addresses ?? []).join(", ")), fact(t("place.network"), vm.network, (vm.macs ?? []).join(", ")),
-    fact(t("col.image"), vm.image), fact(t("fact.firmware"), vm.firmware?.toUpperCase(), vm.acceleration), fact(t("fact.agent"), agent),
+    fact(t("col.address"), (vm.addresses ?? []).join(", ")), fact(t("place.network"), vm.network),
+    fact(t("col.image"), vm.image), fact(t("fact.firmware"), vm.firmware?.toUpperCase()), acceleration(vm), fact(t("fact.agent"), agent),
     fact(t("fact.tags"), more?.tags?.length ? more.tags.map((tag) => [h("span", { class: "tag" }, tag), " "]) : ""),
     fact(t("fact.notes"), more?.notes), fact(t("fact.external"), more?.external_id),
-    fact(t("fact.created"), vm.created_at && h("time", { datetime: vm.created_at, title: moment(vm.created_at) }, ago(vm.created_at))), fact(t("fact.id"), h("span", { class: "mono" }, vm.id)));
-  return [verdict(vm), facts, more?.disks?.length && section(t("sec.disks"), more.disks.map((disk) => h("li", {}, h("span", { class: "mono wrap" }, disk.path), h("span", { class: "end" }, [`${number(disk.size_gb)} GiB`, disk.format, disk.pool].filter(Boolean).join(" · "))))),
-    more?.nics?.length && section(t("sec.nics"), more.nics.map((nic) => h("li", {}, h("span", {}, nic.address || t("nic.none"), " ", h("span", { class: "muted mono" }, nic.mac)), h("span", { class: "end" }, [nic.network, nic.bridge].filter(Boolean).join(" · "))))),
-    more?.operations?.length && h("section", { class: "sec" }, h("div", { class: "sec-head" }, h("h3", {}, t("sec.operations"))), h("ul", { class: "ops flat" }, more.operations.slice(0, 6).flatMap(operationLine)))].filter(Boolean);
+    fact(t("fact.created"), vm.created_at && time(vm.created_at)), fact(t("fact.id"), h("span", { class: "mono" }, vm.id)));
+  return [verdict(vm), facts, more?.operations?.length && h("section", { class: "sec" }, h("div", { class: "sec-head" }, h("h3", {}, t("sec.operations"))), h("ul", { class: "ops flat" }, more.operations.slice(0, 6).flatMap(operationLine)))];
 }
 
-function section(title, lines) {
-  return h("section", { class: "sec" }, h("div", { class: "sec-head" }, h("h3", {}, title)), h("ul", { class: "lines" }, lines));
+function disks(vm, more) {
+  if (!more) return [h("p", { class: "muted" }, t(vm.ours === false ? "verdict.foreign" : "loading"))];
+  return more.disks.length ? more.disks.map((disk, n) => h("section", { class: "sec" }, h("div", { class: "sec-head" }, h("h3", {}, t("disk.n", { n: n + 1 })), h("span", { class: "end" }, `${number(disk.size_gb)} GiB`)),
+    h("dl", { class: "facts pad" }, fact(t("col.path"), h("span", { class: "mono" }, disk.path)), fact(t("col.format"), disk.format), fact(t("col.pool"), disk.pool), fact(t("col.image"), disk.image, t(disk.full_copy ? "disk.whole" : "disk.overlay"))))) : [h("p", { class: "muted" }, t("disk.none"))];
+}
+
+function network(vm, more) {
+  if (!more) return [h("p", { class: "muted" }, t(vm.ours === false ? "verdict.foreign" : "loading"))];
+  const since = (address) => [...rowsOf("leases").values()].find((lease) => lease.address === address)?.since;
+  return more.nics.length ? more.nics.map((nic, n) => h("section", { class: "sec" }, h("div", { class: "sec-head" }, h("h3", {}, t("nic.n", { n: n + 1 })), h("span", { class: "end" }, nic.network)),
+    h("dl", { class: "facts pad" }, fact(t("col.address"), nic.address || t("nic.none")), fact(t("nic.since"), since(nic.address) && time(since(nic.address))), fact("MAC", h("span", { class: "mono" }, nic.mac)), fact(t("col.bridge"), nic.bridge), fact(t("nic.tap"), nic.tap),
+      fact(t("nic.guard"), nic.address ? t("nic.guarded") : "")))) : [h("p", { class: "muted" }, t("nic.no"))];
 }
 
 function history(id) {
@@ -139,6 +148,6 @@ function history(id) {
 
 /** One line of history. */
 export function eventLine(event) {
-  return h("li", {}, h("time", { datetime: event.at, title: moment(event.at) }, ago(event.at)),
+  return h("li", {}, time(event.at),
     h("p", {}, h("b", {}, event.text), h("span", { class: "by" }, ` · ${[event.actor, event.why].filter(Boolean).join(", ")}`)));
 }

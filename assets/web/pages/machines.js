@@ -1,14 +1,13 @@
 // Machines: the list, and beside it the one that is chosen.
 import { mebibytes, number, t } from "../i18n.js";
 import { empty } from "../parts/empty.js";
-import { h } from "../parts/dom.js";
 import { listPage } from "../parts/list.js";
+import { splitPage } from "../parts/split.js";
 import { kindOf, stateMark, wordOf } from "../parts/state.js";
-import { go, here, to } from "../router.js";
-import { rowsOf } from "../store.js";
+import { to } from "../router.js";
 import { machine } from "./machine.js";
 
-const bad = (vm) => Boolean(vm.problem) || ["fault", "attn", "unknown"].includes(kindOf(vm.state));
+const bad = (vm) => Boolean(vm.problem) || ["fault", "attn"].includes(kindOf(vm.state));
 
 /** The columns of machines; also on a node's page. */
 export const columns = () => [
@@ -34,7 +33,7 @@ function foot(rows) {
 
 /** The page; `rest` is what the address says after `machines`. */
 export function machines(rest) {
-  let detail = null, open = null, tab = "summary";
+  let page = null;
   const list = listPage({
     kind: "vms", title: t("place.machines"), columns: columns(), foot, sort: "name",
     text: (vm) => [vm.name, vm.image, vm.project, vm.id, ...(vm.addresses ?? []), ...(vm.macs ?? []), ...(vm.tags ?? [])].join(" "),
@@ -48,45 +47,10 @@ export function machines(rest) {
       { id: "state", label: t("col.state"), value: (vm) => vm.state, word: wordOf },
       { id: "node", label: t("col.node"), value: (vm) => vm.node, word: (value) => value },
     ],
-    open: (vm) => visit(vm.id), address: (vm) => to("machines", vm.id),
+    open: (vm) => page.visit(vm.id), address: (vm) => to("machines", vm.id),
     empty: () => empty(t("empty.vms"), t("empty.vms.say"), t("vm.create"), to("machines", "new")),
     create: { text: t("vm.create"), short: t("create"), address: to("machines", "new") },
   });
-  const element = h("div", { class: "split" }, list.element);
-
-  function visit(...parts) {
-    const query = here().query.toString();
-    go(to("machines", ...parts) + (query ? `?${query}` : ""));
-  }
-
-  function show([id = null, part = "summary"]) {
-    if (open !== id) {
-      detail?.end();
-      detail?.element.remove();
-      detail = id === null ? null : machine(id, visit);
-      if (detail) element.append(detail.element);
-    }
-    open = id;
-    tab = part;
-    element.classList.toggle("one", id !== null);
-    list.table.select(id);
-    detail?.show(tab);
-  }
-
-  show(rest);
-  return {
-    element, table: list.table, create: list.create,
-    crumbs: () => [[t("place.machines"), to("machines")], ...(open === null ? [] : [[rowsOf("vms").get(open)?.name ?? open, ""]])],
-    stay(name, next) {
-      if (name !== "machines" || next[0] === "new") return false;
-      show(next);
-      return true;
-    },
-    close() {
-      if (open === null) return;
-      visit();
-      list.table.grid.focus();
-    },
-    end() { list.end(); detail?.end(); },
-  };
+  page = splitPage({ room: "machines", title: t("place.machines"), kind: "vms", list, rest, detailOf: machine });
+  return page;
 }

@@ -7,7 +7,7 @@ import { toast } from "../parts/toast.js";
 import { soon } from "../store.js";
 
 async function order(vm, verb, body, said) {
-  await send("POST", `/v1/vms/${encodeURIComponent(vm.id)}/${verb}`, body);
+  await send("POST", path(vm, verb), body);
   soon("operations", 0);
   soon("vms");
   toast(t(said, { name: vm.name }), "work");
@@ -17,8 +17,10 @@ async function now(vm, verb, body, said) {
   try { await order(vm, verb, body, said); } catch (problem) { toast(problem.message, "fault"); }
 }
 
-function question(vm, key, deed, more = null) {
-  ask({ title: t(`${key}.title`, { name: vm.name }), body: [h("p", {}, t(`${key}.say`, { name: vm.name })), more], button: t(`${key}.do`, { name: vm.name }), deed });
+const path = (vm, verb) => `/v1/vms/${encodeURIComponent(vm.id)}${verb ? `/${verb}` : ""}`;
+
+function question(vm, key, deed, { more = null, verb, flags = "", sent = {} }) {
+  ask({ same: { line: `girginosvm vm ${verb} ${vm.ours === false ? vm.id : vm.name}${flags}`, method: "POST", path: path(vm, verb), body: sent }, title: t(`${key}.title`, { name: vm.name }), body: [h("p", {}, t(`${key}.say`, { name: vm.name })), more], button: t(`${key}.do`, { name: vm.name }), deed });
 }
 
 /** Start it: asks nothing. */
@@ -27,17 +29,20 @@ export const start = (vm) => now(vm, "start", {}, "said.start");
 /** Ask the guest to shut down; on wish the power goes after a minute. */
 export function shutDown(vm) {
   const tick = h("label", { class: "tick" }, h("input", { type: "checkbox", name: "force" }), h("span", {}, t("stop.force")));
-  question(vm, "stop", (form) => order(vm, "stop", form.has("force") ? { graceful: true, force: true, after_s: 60 } : { graceful: true }, "said.stop"), tick);
+  question(vm, "stop", (form) => order(vm, "stop", form.has("force") ? { graceful: true, force: true, after_s: 60 } : { graceful: true }, "said.stop"), { more: tick, verb: "stop", flags: " --graceful", sent: { graceful: true } });
 }
 
 /** Cut the power. */
-export const powerOff = (vm) => question(vm, "off", () => order(vm, "stop", { force: true }, "said.off"));
+export const powerOff = (vm) => question(vm, "off", () => order(vm, "stop", { force: true }, "said.off"), { verb: "stop", flags: " --force", sent: { force: true } });
 /** Ask the guest to reboot. */
-export const reboot = (vm) => question(vm, "reboot", () => order(vm, "reboot", {}, "said.reboot"));
+export const reboot = (vm) => question(vm, "reboot", () => order(vm, "reboot", {}, "said.reboot"), { verb: "reboot" });
 /** Reset, without asking the guest. */
-export const reset = (vm) => question(vm, "reset", () => order(vm, "reboot", { force: true }, "said.reset"));
+export const reset = (vm) => question(vm, "reset", () => order(vm, "reboot", { force: true }, "said.reset"), { verb: "reboot", flags: " --force", sent: { force: true } });
 /** Take a foreign domain under management. */
-export const adopt = (vm) => question(vm, "adopt", () => order(vm, "adopt", {}, "said.adopt"));
+export function adopt(vm) {
+  const name = h("input", { class: "in", name: "name", placeholder: vm.name, autocomplete: "off", spellcheck: "false" });
+  question(vm, "adopt", (form) => order(vm, "adopt", form.get("name") ? { name: form.get("name") } : {}, "said.adopt"), { verb: "adopt", more: h("label", { class: "field" }, h("span", {}, t("adopt.name")), name) });
+}
 
 /** Destroy it: lists what it hits and wants the name. */
 export function destroy(vm, gone) {
@@ -54,10 +59,11 @@ export function destroy(vm, gone) {
   }
   draw();
   ask({
+    same: { line: `girginosvm vm destroy ${vm.name}${running ? " --force" : ""}`, method: "DELETE", path: path(vm), body: { purge: false, force: running } },
     title: t("destroy.title", { name: vm.name }), name: vm.name, danger: true, button: t("destroy.do", { name: vm.name }),
     body: [h("p", {}, t(running ? "destroy.say.running" : "destroy.say")), hits, h("label", { class: "tick" }, purge, h("span", {}, t("destroy.purge")))],
     async deed() {
-      await send("DELETE", `/v1/vms/${encodeURIComponent(vm.id)}`, { purge: purge.checked, force: running });
+      await send("DELETE", path(vm), { purge: purge.checked, force: running });
       soon("operations", 0);
       soon("vms");
       toast(t("said.destroy", { name: vm.name }), "work");

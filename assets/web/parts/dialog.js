@@ -1,6 +1,7 @@
 // Questions. Only what destroys asks for the name; nothing asks twice.
 import { t } from "../i18n.js";
 import { h, icon, shape } from "./dom.js";
+import { spoken } from "./twins.js";
 
 /** A modal dialog that goes when it closes. Returns the element. */
 export function dialog(title, body, foot, { alert = false, wide = "" } = {}) {
@@ -32,15 +33,16 @@ export function complaint() {
   };
 }
 
-/** Ask before a deed. `deed()` may throw a Problem: it is shown, and the dialog stays. */
-export function ask({ title, body, button, danger = false, deed, name = "" }) {
+/** Ask before a deed. `deed()` may throw a Problem: it is shown, and the dialog stays. `name` has to be typed when it
+ *  is given; `same`: {line, method, path, body}, the deed as a command line and as a REST call. */
+export function ask({ title, body, button, danger = false, deed, name = "", same = null }) {
   const wrong = complaint();
   const last = h("button", { type: "submit", class: danger ? "btn danger solid" : "btn primary", disabled: Boolean(name) }, button);
   const keep = h("button", { type: "button", class: "btn", onclick: () => box.close() }, name ? t("destroy.keep") : t("cancel"));
   const typed = name && h("input", { class: "in", id: "typed-name", autocomplete: "off", spellcheck: "false",
     oninput: () => { last.disabled = typed.value !== name; } });
   const label = name && h("label", { for: "typed-name", class: "small second" }, ...around(t("destroy.type", { name: "\u0000" }), name));
-  const form = h("form", { novalidate: true, onsubmit: submit }, wrong.box, body, label, typed);
+  const form = h("form", { novalidate: true, onsubmit: submit }, wrong.box, body, label, typed, same && spoken(same));
   form.id = "dialog-form";
   last.setAttribute("form", "dialog-form");
   const box = dialog(title, form, [keep, last], { alert: true });

@@ -30,7 +30,7 @@ export function icon(name) {
   return svg("svg", { class: "icon", "aria-hidden": "true" }, svg("use", { href: `icons.svg#i-${name}` }));
 }
 
-/** A state's shape: run stop work attn fault unknown. */
+/** A state's shape: run ok stop work attn fault unknown. */
 export function shape(kind) {
   const use = svg("use", { href: `icons.svg#s-${kind}` });
   return svg("svg", { class: `shape ${kind}`, "aria-hidden": "true" }, use);

@@ -31,7 +31,7 @@ export function operationLine(operation) {
     h("span", { class: "what" }, shape(kind), h("span", { class: "clip" }, h("b", {}, sentence(operation)), operation.node && ` ${t("on-node", { node: operation.node })}`)),
     meter(operation),
     h("time", { class: "hide-n", title: operation.created_at }, operation.finished_at ? ago(operation.finished_at) : duration((end - Date.parse(operation.created_at)) / 1000)),
-    h("span", { class: "hide-n clip" }, operation.actor),
+    h("span", { class: "hide-n clip by" }, operation.actor),
     operation.problem && h("p", { class: "why" }, operation.problem.detail)), ...steps];
 }
 

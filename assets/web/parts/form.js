@@ -29,13 +29,12 @@ function grouped(properties, groups) {
 }
 
 /**
- * `consequences`: name -> (value, all values) -> text. `changed(values)` after each change.
+ * `consequences`: name -> (value, all values) -> text; `preset`: name -> first value. `changed(values)` after each change.
  * Answers {element, values(), faults(list), focus()}.
  */
-export function form(schema, { groups, consequences = {}, changed = () => {}, hidden = [] }) {
+export function form(schema, { groups, consequences = {}, changed = () => {}, preset = {} }) {
   const root = schema;
-  const properties = Object.fromEntries(Object.entries(plain(schema, root).properties)
-    .filter(([name]) => !hidden.includes(name)).map(([name, one]) => [name, plain(one, root)]));
+  const properties = Object.fromEntries(Object.entries(plain(schema, root).properties).map(([name, one]) => [name, plain(one, root)]));
   const required = plain(schema, root).required ?? [];
   const fields = new Map();
   const summary = h("div", { class: "sum", role: "alert", hidden: true });
@@ -44,6 +43,7 @@ export function form(schema, { groups, consequences = {}, changed = () => {}, hi
 
   function row(name, one) {
     const control = controlOf(name, one, required.includes(name), update);
+    if (name in preset) { control.input.value = preset[name]; control.wish = preset[name]; }
     const error = h("p", { class: "err", id: `e-${name}`, hidden: true }, shape("fault"), h("span"));
     const say = h("p", { class: "say", id: `s-${name}` });
     control.input.setAttribute("aria-describedby", `s-${name} e-${name}`);
@@ -116,6 +116,10 @@ function controlOf(name, schema, required, update) {
   if (schema.type === "boolean") return tick(common, name, schema);
   if (schema.type === "integer" || schema.type === "number") return figure(common, schema);
   if (schema.type === "array") return lines(common, schema);
+  if (schema.writeOnly && schema.maxLength < LONG) {
+    const secret = h("input", { ...common, class: "in", type: "password", autocomplete: "new-password" });
+    return { element: secret, input: secret, read: () => secret.value };
+  }
   const input = (schema.maxLength ?? 0) >= LONG
     ? h("textarea", { ...common, class: "in mono", rows: 3, spellcheck: "false" })
     : h("input", { ...common, class: "in", autocomplete: "off", spellcheck: "false" });
@@ -132,11 +136,12 @@ function options(common, schema, entries) {
 function choice(common, schema, kind) {
   const control = options(common, schema, []);
   control.refill = () => {
-    const value = control.input.value || schema.default;
+    const value = control.wish || control.input.value || schema.default;
     const rows = [...rowsOf(kind).values()].filter((row) => (row.state ?? "ready") === "ready");
     const texts = rows.map((row) => [row.name, [row.name, row.version || row.cidr || row.path].filter(Boolean).join(" · ")]);
     control.input.replaceChildren(...texts.map(([name, text]) => h("option", { value: name }, text)));
     if (rows.some((row) => row.name === value)) control.input.value = value;
+    if (control.input.value === control.wish) control.wish = "";
     control.input.disabled = !rows.length;
   };
   control.refill();

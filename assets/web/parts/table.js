@@ -1,4 +1,5 @@
 // A table that draws only the rows in sight, so that 10,000 scroll like ten. One tab stop; j, k and Enter move.
+// While the pointer is over the rows none of them moves: what is new waits at the end, what is gone stays, faded.
 import { t } from "../i18n.js";
 import { h, icon } from "./dom.js";
 
@@ -10,7 +11,7 @@ const ORDER = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" 
  * `open(row)`: a row was chosen. `sort`: {key, down}; `sorted(sort)`: a person chose another.
  */
 export function table({ label, columns, open, sort = null, sorted = () => {}, empty = null, address = null }) {
-  let rows = [], shown = [], active = -1, selected = null, height = 36, loading = true, frame = 0;
+  let held = false, rows = [], shown = [], active = -1, selected = null, height = 36, loading = true, frame = 0;
   const fresh = new Set();
   const drawn = new Map();
   const above = spacer(), below = spacer();
@@ -20,6 +21,8 @@ export function table({ label, columns, open, sort = null, sorted = () => {}, em
     h("thead", { role: "rowgroup" }, h("tr", { role: "row", "aria-rowindex": 1 }, heads)), body);
   const none = h("div", { class: "none" });
   const scroll = h("div", { class: "scroll", onscroll: later }, grid, none);
+  body.addEventListener("pointerenter", (event) => { held = event.pointerType === "mouse"; });
+  body.addEventListener("pointerleave", () => { if (held) { held = false; arrange(); } });
   new ResizeObserver(() => { measure(); later(); }).observe(scroll);
 
   function spacer() {
@@ -29,7 +32,7 @@ export function table({ label, columns, open, sort = null, sorted = () => {}, em
   function head(column) {
     const sign = icon("down");
     const button = h("button", { type: "button", tabindex: "-1", onclick: () => choose(column) }, column.label, sign);
-    return h("th", { role: "columnheader", scope: "col", class: column.class }, column.label ? button : null);
+    return h("th", { role: "columnheader", scope: "col", class: column.class }, column.value ? button : h("span", { class: "hide" }, column.label));
   }
 
   function choose(column) {
@@ -38,10 +41,18 @@ export function table({ label, columns, open, sort = null, sorted = () => {}, em
     arrange();
   }
 
-  function arrange() {
+  /** The rows in the order they have, for a pointer that rests on one of them. */
+  function steady() {
+    const now = new Map(rows.map((row) => [row.id, row]));
+    const before = shown.map((row) => now.get(row.id) ?? { ...row, gone: true });
+    const known = new Set(shown.map((row) => row.id));
+    return [...before, ...rows.filter((row) => !known.has(row.id))];
+  }
+
+  function arrange(still = false) {
     const column = sort && columns.find((one) => one.key === sort.key);
-    shown = [...rows];
-    if (column?.value) {
+    shown = still ? steady() : [...rows];
+    if (column?.value && !still) {
       const sign = sort.down ? -1 : 1;
       shown.sort((a, b) => sign * compare(column.value(a), column.value(b)));
     }
@@ -85,20 +96,20 @@ export function table({ label, columns, open, sort = null, sorted = () => {}, em
   }
 
   function element(row, n) {
-    let held = drawn.get(row.id);
-    if (held?.row !== row) {
-      held = { row, tr: line(row) };
-      drawn.set(row.id, held);
+    let kept = drawn.get(row.id);
+    if (kept?.row !== row) {
+      kept = { row, tr: line(row) };
+      drawn.set(row.id, kept);
     }
-    held.tr.setAttribute("aria-rowindex", String(n + 2));
-    held.tr.setAttribute("aria-selected", String(row.id === selected));
-    held.tr.classList.toggle("active", n === active);
-    if (fresh.delete(row.id)) held.tr.classList.add("changed");
-    return held.tr;
+    kept.tr.setAttribute("aria-rowindex", String(n + 2));
+    kept.tr.setAttribute("aria-selected", String(row.id === selected));
+    kept.tr.classList.toggle("active", n === active);
+    if (fresh.delete(row.id)) kept.tr.classList.add("changed");
+    return kept.tr;
   }
 
   function line(row) {
-    const tr = h("tr", { role: "row", id: `row-${row.id}`, "data-id": row.id, onclick: (event) => pick(event, row),
+    const tr = h("tr", { role: "row", class: row.gone ? "gone" : null, id: `row-${row.id}`, "data-id": row.id, onclick: (event) => pick(event, row),
       onanimationend: () => tr.classList.remove("changed") },
     columns.map((column) => column.head
       ? h("th", { role: "rowheader", scope: "row", class: column.class }, address ? h("a", { href: address(row), tabindex: "-1" }, column.cell(row)) : column.cell(row))
@@ -107,7 +118,8 @@ export function table({ label, columns, open, sort = null, sorted = () => {}, em
   }
 
   function pick(event, row) {
-    if (event.target.closest("a, button") && (event.ctrlKey || event.metaKey || event.shiftKey)) return;
+    if (event.target.closest("button") || !open || row.gone) return;
+    if (event.target.closest("a") && (event.ctrlKey || event.metaKey || event.shiftKey)) return;
     if (getSelection()?.toString()) return;
     event.preventDefault();
     active = shown.indexOf(row);
@@ -139,12 +151,15 @@ export function table({ label, columns, open, sort = null, sorted = () => {}, em
   return {
     element: scroll, grid, step,
     open: () => shown[active] && open?.(shown[active]),
-    /** Show these rows; those in `changed` glow once. */
-    show(next, changed = new Set()) {
+    /** Sort by {key, down}; drawn with the next rows. */
+    order(next) { sort = next; },
+    /** Show these rows; those in `changed` glow once. Without `changed` a person asked for them. */
+    show(next, changed = null) {
+      const first = loading;
       loading = false;
       rows = next;
-      for (const id of changed) fresh.add(id);
-      arrange();
+      for (const id of changed ?? []) fresh.add(id);
+      arrange(held && changed !== null && !first);
       const before = height;
       measure();
       if (before !== height) draw();

@@ -6,7 +6,18 @@ import { toast } from "./toast.js";
 const SAFE = /^[A-Za-z0-9_@%+=:,./-]+$/;
 const quote = (text) => (SAFE.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
 
-/** Both twins of `deed` {method, path, cli}; `show(values, schemas, key)` draws them anew. */
+const LINES = 72;
+// A password is never written where it could be copied.
+const secret = (schema) => schema?.writeOnly && schema.maxLength < 1000;
+
+/** A deed without fields, folded below its question: `line`, `method`, `path`, `body`. */
+export function spoken({ line, method, path, body = null }) {
+  const pre = (text, label) => h("pre", { tabindex: "0", role: "region", "aria-label": label }, text);
+  const call = `${method} ${path}${body ? `\n\n${JSON.stringify(body)}` : ""}`;
+  return h("details", { class: "spoken" }, h("summary", {}, t("twin.both")), twin(t("twin.cli"), pre(line, t("twin.cli"))), twin(t("twin.rest"), pre(call, t("twin.rest"))));
+}
+
+/** Both twins of `deed` {method, path, cli, positionals}; `show(values, schemas, key)` draws them anew. */
 export function twins(deed) {
   const line = h("pre", { tabindex: "0", role: "region", "aria-label": t("twin.cli") });
   const call = h("pre", { tabindex: "0", role: "region", "aria-label": t("twin.rest") });
@@ -14,9 +25,12 @@ export function twins(deed) {
   return {
     element,
     show(values, schemas, key) {
-      line.replaceChildren(...commandLine(deed.cli, values, schemas));
-      const body = JSON.stringify(values, null, 1).replace(/\n\s*/g, " ").replace(/", "/g, '",\n "').replace(/(\d|true|false|\]|null), "/g, '$1,\n "');
-      call.replaceChildren(`${deed.method} ${deed.path}\n`, h("span", { class: "o" }, "Idempotency-Key: "), `${key}\n\n`, body);
+      line.replaceChildren(...commandLine(deed, values, schemas));
+      const path = deed.path.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(values[name] || "…"));
+      const head = [`${deed.method} ${path}\n`, h("span", { class: "o" }, "Idempotency-Key: "), key];
+      if (deed.file) return call.replaceChildren(...head, h("span", { class: "o" }, "\nContent-Type: "), `application/octet-stream\n\n< ${deed.file() || "FILE"}`);
+      const body = Object.entries(values).map(([name, value]) => `  "${name}": ${JSON.stringify(secret(schemas[name]) ? "…" : value)}`);
+      call.replaceChildren(...head, `\n\n{\n${body.join(",\n")}\n}`);
     },
   };
 }
@@ -29,15 +43,16 @@ function twin(title, pre) {
   return h("section", { class: "twin" }, h("div", { class: "twin-head" }, title, copy), pre);
 }
 
-function commandLine(verb, values, schemas) {
-  const parts = [`girginosvm ${verb}`];
-  let width = parts[0].length;
-  for (const [name, value] of Object.entries(values)) {
-    for (const [flag, text] of flags(name, value, schemas[name])) {
-      if (width + flag.length + text.length > 72) { parts.push(" \\\n "); width = 2; }
-      parts.push(" ", h("span", { class: "o" }, flag), text && " ", text && h("span", { class: name === "name" ? "v" : "" }, text));
-      width += flag.length + text.length + 2;
-    }
+function commandLine({ cli, positionals = [], file }, values, schemas) {
+  const parts = [`girginosvm ${cli}`];
+  for (const name of positionals) parts.push(" ", h("span", { class: "v" }, values[name] ? quote(String(values[name])) : name.toUpperCase()));
+  let width = parts.reduce((sum, part) => sum + (part.textContent ?? part).length, 0);
+  const asked = Object.entries(values).filter(([name]) => !positionals.includes(name) && !secret(schemas[name]));
+  const all = [...asked.flatMap(([name, value]) => flags(name, value, schemas[name]).map((one) => [name, ...one])), ...(file ? [["file", "--file", file() ? quote(file()) : "FILE"]] : [])];
+  for (const [name, flag, text] of all) {
+    if (width + flag.length + text.length > LINES) { parts.push(" \\\n "); width = 2; }
+    parts.push(" ", h("span", { class: "o" }, flag), text && " ", text && h("span", { class: name === "name" ? "v" : "" }, text));
+    width += flag.length + text.length + 2;
   }
   return parts.filter(Boolean);
 }

@@ -1,0 +1,63 @@
+// What needs a person: each with why, and the one thing to do. Pure: rows in, lines out.
+import { bytes, mebibytes, number, t } from "./i18n.js";
+import { pressure } from "./parts/capacity.js";
+import { sentence } from "./parts/drawer.js";
+import { kindOf, wordOf } from "./parts/state.js";
+import { to } from "./router.js";
+import { rowsOf } from "./store.js";
+
+const HOUR_MS = 3_600_000;
+const WEIGHT = { fault: 0, attn: 1, unknown: 2 };
+
+const open = (name) => t("need.open", { name });
+
+function ofMachine(vm) {
+  const kind = vm.problem ? "fault" : kindOf(vm.state);
+  if (kind !== "fault" && kind !== "attn") return null;
+  const why = vm.problem?.detail || (vm.state_reason && t("need.reason", { reason: vm.state_reason })) || t("need.no-reason");
+  return { kind, title: t("need.vm", { name: vm.name, state: wordOf(vm.problem ? "failed" : vm.state).toLowerCase() }), why, text: open(vm.name), address: to("machines", vm.id) };
+}
+
+function ofPool(pool) {
+  const address = to("storage", pool.id);
+  if (pool.problem) return { kind: "fault", title: t("need.pool", { name: pool.name }), why: pool.problem, text: open(pool.name), address };
+  const all = pool.capacity_bytes;
+  const level = all ? pressure(1 - pool.free_bytes / all, 1 - pool.reserved_bytes / all) : "used";
+  if (level === "used") return null;
+  const why = t("need.pool.say", { free: bytes(pool.free_bytes), reserve: bytes(pool.reserved_bytes) });
+  return { kind: level === "over" ? "fault" : "attn", title: t(level === "over" ? "need.pool.over" : "need.pool.near", { name: pool.name }), why, text: open(pool.name), address };
+}
+
+function ofNode(node) {
+  const free = node.memory_mb - (node.memory_reserve_mb ?? 0) - node.memory_used_mb;
+  if (free >= node.memory_mb * 0.05) return null;
+  return { kind: "attn", title: t("need.node", { name: node.name }), why: t("need.node.say", { free: mebibytes(Math.max(0, free)), kept: mebibytes(node.memory_reserve_mb ?? 0) }), text: open(node.name), address: to("nodes", node.name) };
+}
+
+const ofImage = (image) => image.problem && { kind: "fault", title: t("need.image", { name: image.name }), why: image.problem.detail, text: open(image.name), address: to("images", image.id) };
+
+const ofNetwork = (net) => net.cidr && !net.free && { kind: "attn", title: t("need.network", { name: net.name }), why: t("need.network.say", { n: number(net.leased), cidr: net.cidr }), text: open(net.name), address: to("network", net.id) };
+
+/** Failed in the last hour, and nothing of the same thing has gone well since. */
+function ofOperation(one, all, named) {
+  if (one.state !== "failed" || one.problem?.code === "overtaken" || Date.now() - Date.parse(one.finished_at) > HOUR_MS) return null;
+  if (named.has(one.subject_id) || all.some((other) => other.subject_id === one.subject_id && other.created_at > one.created_at)) return null;
+  const known = one.noun === "vm" && rowsOf("vms").has(one.subject_id);
+  return { kind: "attn", title: t("need.operation", { what: sentence(one) }), why: one.problem?.detail ?? "", text: known ? open(one.subject_name) : t("need.operations"), address: known ? to("machines", one.subject_id) : `${to("operations")}?view=failed` };
+}
+
+/** Lines {kind, title, why, text, address}, the worst first. `halted`: why this node takes no more commands. */
+export function needs(halted = "") {
+  const vms = [...rowsOf("vms").values()];
+  const operations = [...rowsOf("operations").values()];
+  const bad = vms.filter(ofMachine);
+  const foreign = vms.filter((vm) => vm.ours === false).length;
+  const lines = [
+    halted && { kind: "fault", title: t("need.halted"), why: halted, text: t("place.events"), address: to("events") },
+    ...bad.map(ofMachine), ...[...rowsOf("nodes").values()].map(ofNode), ...[...rowsOf("pools").values()].map(ofPool),
+    ...[...rowsOf("images").values()].map(ofImage), ...[...rowsOf("networks").values()].map(ofNetwork),
+    ...operations.map((one) => ofOperation(one, operations, new Set(bad.map((vm) => vm.id)))),
+    foreign > 0 && { kind: "unknown", title: t(foreign === 1 ? "need.foreign.one" : "need.foreign", { n: number(foreign) }), why: t("need.foreign.say"), text: t("need.show"), address: `${to("machines")}?view=foreign` },
+  ];
+  return lines.filter(Boolean).sort((a, b) => WEIGHT[a.kind] - WEIGHT[b.kind]);
+}

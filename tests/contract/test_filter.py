@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from ipaddress import IPv4Address
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,21 @@ async def test_exactly_the_applied_guards_are_in_force(packet_filter: PacketFilt
     for wanted in ((ONE, TWO), (TWO,), ()):
         await packet_filter.apply(wanted)
         assert await packet_filter.observe() == wanted
+
+
+@pytest.mark.host
+async def test_two_thousand_guards_are_in_force_and_seen(namespace: str, capsys: pytest.CaptureFixture[str]) -> None:
+    packet_filter, marks = NftFilter(), [time.monotonic()]
+    many = tuple(Guard(f"gvm{n:05}", f"52:54:00:00:{n >> 8:02x}:{n & 255:02x}", (f"10.0.{n >> 8}.{n & 255}",))
+                 for n in range(2000))  # fmt: skip
+    for _ in range(2):  # into an empty table, and in the place of as many
+        await packet_filter.apply(many)
+        marks.append(time.monotonic())
+    assert await packet_filter.observe() == many
+    marks.append(time.monotonic())
+    with capsys.disabled():
+        first, again, seen = (f"{after - before:.2f}" for before, after in pairwise(marks))
+        print(f"\n2,000 guards: applied in {first} s, replaced in {again} s, seen in {seen} s")
 
 
 def ether(source: str, kind: int, body: bytes, target: str = ALL) -> bytes:

@@ -6,6 +6,7 @@ chain is looked up by name in a verdict map, so its cost does not grow with the 
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import json
 import re
@@ -22,6 +23,8 @@ CLOSED_PORTS: Final = "{ 1995-1998, 7789-7988, 49152-49215, 16509, 16514 }"
 
 # Frames of guests carry this bit, so that the host's own input can tell them by the time they are packets.
 MARK: Final = "0x04000000"
+# A guard is listed in about 3 KB.
+_LISTING_BYTES: Final = 64 << 20
 _TAP: Final = re.compile(r"gvm[A-Za-z0-9_]{1,12}")
 _MAC: Final = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 
@@ -89,20 +92,29 @@ def parsed(listing: dict[str, Any]) -> tuple[Guard, ...]:
         rule = item.get("rule")
         if rule:
             rules.setdefault(rule["chain"], []).append(rule)
-    mapped = json.dumps([rule["expr"] for rule in rules.get("guests", [])])
-    guards = []
     if not any("gvm*" in json.dumps(rule["expr"]) for rule in rules.get("prerouting", [])):
         return ()
-    for chain, found in rules.items():
-        note = found[0].get("comment", "")
-        tap = chain.removeprefix("tap_")
-        if tap == chain or not note or f'"tap_{tap}"' not in mapped:
-            continue
-        mac, _, addresses = note.partition(" ")
-        guard = Guard(tap, mac, tuple(filter(None, addresses.split(","))))
-        if len(found) == _chain(guard).count("\n") - 2:
+    mapped = {target for rule in rules.get("guests", []) for target in _targets(rule["expr"])}
+    guards = []
+    for chain in mapped & rules.keys():
+        found = rules[chain]
+        mac, _, addresses = found[0].get("comment", "").partition(" ")
+        guard = Guard(chain.removeprefix("tap_"), mac, tuple(filter(None, addresses.split(","))))
+        if mac and len(found) == _chain(guard).count("\n") - 2:
             guards.append(guard)
     return tuple(sorted(guards, key=lambda guard: guard.tap))
+
+
+def _targets(expressions: list[dict[str, Any]]) -> list[str]:
+    """The chains that a rule's verdict map jumps to, each for the tap that it is named after (libnftables-json(5))."""
+    found = []
+    for expression in expressions:
+        data = expression.get("vmap", {}).get("data", {})
+        for tap, verdict in data.get("set", []) if isinstance(data, dict) else []:
+            target = verdict.get("jump", {}).get("target", "")
+            if target == f"tap_{tap}":
+                found.append(target)
+    return found
 
 
 class NftFilter:
@@ -110,13 +122,17 @@ class NftFilter:
 
     async def observe(self) -> tuple[Guard, ...]:
         """Guards in force."""
-        ran = await run("nft", "-j", "list", "table", "bridge", TABLE)
+        ran = await run("nft", "-j", "list", "table", "bridge", TABLE, most_bytes=_LISTING_BYTES)
         if ran.code:
             if "No such file" in ran.err or "does not exist" in ran.err:
                 return ()
             raise HostFault("filter-unreadable", f"nft: {ran.err.strip()[:500]}")
-        return parsed(json.loads(ran.out))
+        if ran.cut:
+            detail = f"nft listed more than {_LISTING_BYTES:,} bytes of guards: too many to tell which are in force"
+            raise HostFault("filter-unreadable", detail)
+        return await asyncio.to_thread(lambda: parsed(json.loads(ran.out)))
 
     async def apply(self, guards: tuple[Guard, ...]) -> None:
         """Exactly these, in one transaction."""
-        await demand("nft", "-f", "-", stdin=ruleset(guards).encode())
+        text = await asyncio.to_thread(lambda: ruleset(guards).encode())
+        await demand("nft", "-f", "-", stdin=text)

@@ -25,7 +25,13 @@ async def test_a_program_that_hangs_is_killed_at_its_deadline() -> None:
 
 async def test_output_without_end_is_kept_to_a_bound() -> None:
     ran = await run(sys.executable, "-c", "import sys; sys.stdout.write('x' * (3 << 20))")
-    assert (ran.code, len(ran.out)) == (0, 1 << 20)
+    assert (ran.code, len(ran.out), ran.cut) == (0, 1 << 20, True)
+
+
+async def test_a_bound_that_is_met_to_the_byte_cuts_nothing_and_a_cut_answer_is_a_fault() -> None:
+    assert await demand("printf", "%s", "12345", most_bytes=5) == "12345"
+    with pytest.raises(HostFault, match="more than 4 bytes"):
+        await demand("printf", "%s", "12345", most_bytes=4)
 
 
 async def test_a_missing_program_and_a_failing_one_are_host_faults_with_words() -> None:

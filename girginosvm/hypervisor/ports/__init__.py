@@ -160,7 +160,7 @@ class PacketFilter(Protocol):
 
     async def apply(self, guards: tuple[Guard, ...]) -> None:
         """Exactly these guards, in one transaction (nft -f), without a moment with none. Taps named ``gvm*``
-        without a guard are dropped whole."""
+        without a guard are dropped whole; those whose guard stays lose no frame."""
         ...
 
 

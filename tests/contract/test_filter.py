@@ -46,14 +46,14 @@ async def test_two_thousand_guards_are_in_force_and_seen(namespace: str, capsys:
     packet_filter, marks = NftFilter(), [time.monotonic()]
     many = tuple(Guard(f"gvm{n:05}", f"52:54:00:00:{n >> 8:02x}:{n & 255:02x}", (f"10.0.{n >> 8}.{n & 255}",))
                  for n in range(2000))  # fmt: skip
-    for _ in range(2):  # into an empty table, and in the place of as many
-        await packet_filter.apply(many)
+    for wanted in (many[:-1], many):  # into an empty table, and one more
+        await packet_filter.apply(wanted)
         marks.append(time.monotonic())
-        assert await packet_filter.observe() == many
+    assert await packet_filter.observe() == many
     marks.append(time.monotonic())
     with capsys.disabled():
-        first, again, seen = (f"{after - before:.2f}" for before, after in pairwise(marks))
-        print(f"\n2,000 guards: applied in {first} s, replaced in {again} s, seen in {seen} s")
+        first, more, seen = (f"{after - before:.2f}" for before, after in pairwise(marks))
+        print(f"\n2,000 guards: applied in {first} s, one more in {more} s, seen in {seen} s")
 
 
 def ether(source: str, kind: int, body: bytes, target: str = ALL) -> bytes:

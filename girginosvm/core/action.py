@@ -69,11 +69,21 @@ class Command(Request, frozen=True, kw_only=True):
 
 
 class Query(Request, frozen=True, kw_only=True):
-    """A read of the local database, inside one read transaction."""
+    """A read of the local database, inside one read transaction. ``rows`` names what one thing is made of, as (table,
+    column that holds its id): what a write with ``If-Match`` is made for."""
+
+    rows: ClassVar[tuple[tuple[str, str], ...]] = ()
 
     def fetch(self, reader: Any) -> object:
         """The answer's body."""
         raise NotImplementedError
+
+
+class Condition(msgspec.Struct, frozen=True):
+    """What a write is made for: ``check`` gets what ``show`` answers and raises when that is not it any more."""
+
+    show: Query
+    check: Callable[[Any], None]
 
 
 class Stream(Request, frozen=True, kw_only=True):

@@ -12,6 +12,15 @@ from girginosvm.core.errors import ProblemBody
 MAX_COMMAND_BYTES: Final = 256 * 1024
 
 
+class Seen(msgspec.Struct, frozen=True):
+    """Rows as the caller knew them: those of ``table`` whose ``column`` is ``value``, by their digest."""
+
+    table: str
+    column: str
+    value: str
+    digest: bytes
+
+
 class Envelope(msgspec.Struct, frozen=True):
     """One command on its way into the log. It carries no time: the leader stamps the entry."""
 
@@ -24,6 +33,8 @@ class Envelope(msgspec.Struct, frozen=True):
     # The caller's Idempotency-Key and the digest of the body it came with (before names became ids).
     key: str = ""
     digest: bytes = b""
+    # What the request was made for (If-Match). When these rows are others by now, it is refused.
+    seen: tuple[Seen, ...] = ()
 
 
 class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from girginosvm.core.access import Actor
-from girginosvm.core.action import Command, Query, Stream
+from girginosvm.core.action import Command, Condition, Query, Stream
 from girginosvm.core.clock import Chance, Clock, new_request_id
 from girginosvm.core.errors import Busy, HostFault, Invalid, Missing, Problem, Unknown
 from girginosvm.core.points import reach
@@ -67,9 +67,14 @@ class LocalDesk:
         self._clock = clock
         self._chance = chance
 
-    async def command(self, command: Command, actor: Actor, *, key: str, why: str) -> Answer:
+    async def command(
+        self, command: Command, actor: Actor, *, key: str, why: str, condition: Condition | None = None
+    ) -> Answer:
         """See ``Desk.command``."""
-        answer = await self.executor.command(command, actor, key=key, why=why)
+        if condition is not None:
+            check = condition.check
+            condition = Condition(condition.show, lambda value: check(self._with_progress(value)))
+        answer = await self.executor.command(command, actor, key=key, why=why, condition=condition)
         return Answer(value=answer.value, index=answer.index, repeated=answer.repeated)
 
     async def query(self, query: Query, actor: Actor, *, min_index: int, fresh: bool) -> Answer:

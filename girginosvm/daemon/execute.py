@@ -10,9 +10,9 @@ import msgspec
 
 from girginosvm.core import access, codec
 from girginosvm.core.access import Actor
-from girginosvm.core.action import Command, Query, Request
+from girginosvm.core.action import Command, Condition, Query, Request
 from girginosvm.core.clock import Chance, Clock, new_request_id
-from girginosvm.core.codec import Envelope, Outcome
+from girginosvm.core.codec import Envelope, Outcome, Seen
 from girginosvm.core.errors import Busy, Conflict, Fault, Invalid, Missing, Unknown, problem_of
 from girginosvm.core.fields import extra_of
 from girginosvm.core.manifest import Registry
@@ -59,18 +59,23 @@ class Executor:
         # Commands whose facts are looked up outside before they may enter the log.
         self.prepares: dict[type[Command], Prepare] = {}
 
-    async def command(self, asked: Command, actor: Actor, *, key: str = "", why: str = "") -> Answer:
-        """Check, prepare, propose; answers when it is applied on this node, or raises the problem it came to."""
+    async def command(
+        self, asked: Command, actor: Actor, *, key: str = "", why: str = "", condition: Condition | None = None
+    ) -> Answer:
+        """Check, prepare, propose; answers when it is applied on this node, or raises the problem it came to. The
+        ``condition`` is checked here and, by the rows it was checked on, once more in the log."""
         access.check(actor, type(asked).action.permission)
+        if condition is not None:
+            access.check(actor, type(condition.show).action.permission)
         digest = self._key.digest(type(asked).__name__.encode() + b"\0" + codec.encode(asked))
         if not key:
-            return await self._run(asked, actor, "", digest, why)
+            return await self._run(asked, actor, "", digest, why, condition)
         scope = (actor.id, key)
         if scope in self._in_flight:
             raise Conflict("request-in-flight", "the first request with this Idempotency-Key is still running")
         self._in_flight.add(scope)
         try:
-            return await self._known(actor, key, digest) or await self._run(asked, actor, key, digest, why)
+            return await self._known(actor, key, digest) or await self._run(asked, actor, key, digest, why, condition)
         finally:
             self._in_flight.discard(scope)
 
@@ -102,9 +107,13 @@ class Executor:
             raise Invalid("idempotency-mismatch", detail)
         return _answer(msgspec.structs.replace(codec.outcome(row["outcome"]), repeated=True))
 
-    async def _run(self, asked: Command, actor: Actor, key: str, digest: bytes, why: str) -> Answer:
-        ready: Any
-        ready, stamp_ms = await self._readers.read(lambda reader: (self._resolved(asked, reader), reader.at_ms))
+    async def _run(
+        self, asked: Command, actor: Actor, key: str, digest: bytes, why: str, condition: Condition | None
+    ) -> Answer:
+        def look(reader: Reader) -> tuple[Any, int, tuple[Seen, ...]]:
+            return self._resolved(asked, reader), reader.at_ms, self._seen(condition, reader)
+
+        ready, stamp_ms, seen = await self._readers.read(look)
         hook = self.prepares.get(type(asked))
         if hook is not None:
             ready = await hook(ready, actor)
@@ -112,7 +121,7 @@ class Executor:
         envelope = Envelope(
             request_id=new_request_id(self._clock, self._chance, not_before_ms=stamp_ms), actor=actor, why=why,
             name=type(ready).__name__, version=type(ready).action.version, body=msgspec.Raw(codec.encode(ready)),
-            key=key, digest=digest,
+            key=key, digest=digest, seen=seen,
         )  # fmt: skip
         data = codec.encode(envelope)
         if len(data) > codec.MAX_COMMAND_BYTES:
@@ -151,6 +160,15 @@ class Executor:
                 continue
             changes[name] = self._hash(value) if words["secret"] == "hash" else self._key.seal(value)
         return msgspec.structs.replace(asked, **changes) if changes else asked
+
+    def _seen(self, condition: Condition | None, reader: Reader) -> tuple[Seen, ...]:
+        """The rows that the condition holds on, in the transaction that it was checked in."""
+        if condition is None:
+            return ()
+        show = self._resolved(condition.show, reader)
+        condition.check(show.fetch(reader))
+        (subject,) = type(show).action.path_fields
+        return tuple(reader.seen(table, column, getattr(show, subject)) for table, column in show.rows)
 
     def _resolved(self, asked: Any, reader: Reader) -> Any:
         changes: dict[str, str] = {}

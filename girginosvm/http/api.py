@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import web
 
 from girginosvm.core.access import Actor
-from girginosvm.core.action import Command, Page, Query, Request, Stream
+from girginosvm.core.action import Command, Condition, Page, Query, Request, Stream
 from girginosvm.core.errors import Busy, Fault, Invalid, Missing, Stale
 from girginosvm.core.manifest import Registry
 from girginosvm.http import decode, session
@@ -75,9 +75,9 @@ class Api:
         decode.no_query(request.query)
         command = decode.struct(kind, request.match_info, await body_of(request), lax=False)
         actor = _actor(caller)
-        await self._match(request, kind, actor)
+        condition = self._condition(request, kind)
         key, why = _printable(request, "Idempotency-Key"), _printable(request, "X-Why")
-        answer = await self._desk.command(command, actor, key=key, why=why)
+        answer = await self._desk.command(command, actor, key=key, why=why, condition=condition)
         response = shown(request, answer, msgspec.to_builtins(answer.value), kind.action.status)
         return await self._waited(request, response, answer, actor)
 
@@ -94,22 +94,25 @@ class Api:
         answer = await self._desk.perform(stream, caller)
         return shown(request, answer, msgspec.to_builtins(answer.value), kind.action.status)
 
-    async def _match(self, request: web.Request, kind: type[Command], actor: Actor) -> None:
-        """``If-Match`` (RFC 9110 13.1.1) against the thing that the path names, as its GET shows it now."""
+    def _condition(self, request: web.Request, kind: type[Command]) -> Condition | None:
+        """``If-Match`` (RFC 9110 13.1.1): the thing that the path names is still as its GET showed it."""
         wanted = request.headers.get("If-Match")
         if wanted is None or wanted == "*":
-            return
+            return None
         path = kind.action.path
         while path and path not in self._shows:
             path = path.rpartition("/")[0]
         show = self._shows.get(path)
         if show is None or issubclass(show, Page) or show.action.path_fields != kind.action.path_fields:
             raise Invalid("if-match-meaningless", f"{kind.action.path} changes nothing that has an ETag")
-        query = decode.struct(show, request.match_info, {}, lax=True)
-        answer = await self._desk.query(query, actor, min_index=0, fresh=False)
-        now = etag(msgspec.json.encode(answer.value))
-        if now not in [tag.strip() for tag in wanted.split(",")]:
-            raise Stale("etag-mismatch", f"it has changed since: it is {now} now, {wanted[:200]} was expected")
+        expected = [tag.strip() for tag in wanted.split(",")]
+
+        def check(value: Any) -> None:
+            now = etag(msgspec.json.encode(value))
+            if now not in expected:
+                raise Stale("etag-mismatch", f"it has changed since: it is {now} now, {wanted[:200]} was expected")
+
+        return Condition(decode.struct(show, request.match_info, {}, lax=True), check)
 
     async def _waited(self, request: web.Request, response: web.Response, answer: Answer, actor: Actor) -> web.Response:
         """202 with Location for long work; with ``Prefer: wait=N`` (RFC 7240 4.3) the ended operation instead."""

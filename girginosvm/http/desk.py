@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import msgspec
 
 from girginosvm.core.access import Actor
-from girginosvm.core.action import Command, Query, Stream
+from girginosvm.core.action import Command, Condition, Query, Stream
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,8 +46,11 @@ class Upload(msgspec.Struct, frozen=True, kw_only=True):
 class Desk(Protocol):
     """Everything behind the counter. Problems are raised; whatever else leaves these is answered as a bug."""
 
-    async def command(self, command: Command, actor: Actor, *, key: str, why: str) -> Answer:
-        """Check access, resolve names, hash secrets, replicate, wait until applied here."""
+    async def command(
+        self, command: Command, actor: Actor, *, key: str, why: str, condition: Condition | None = None
+    ) -> Answer:
+        """Check access, resolve names, hash secrets, replicate, wait until applied here. With a ``condition`` only
+        while that holds, also in the log."""
         ...
 
     async def query(self, query: Query, actor: Actor, *, min_index: int, fresh: bool) -> Answer:

@@ -44,15 +44,25 @@ def _taken(db: apsw.Connection) -> Fingerprint:
     return Fingerprint(index, whole, tables)
 
 
+def rows_digest(db: apsw.Connection, table: str, column: str, value: str) -> bytes:
+    """The digest of the rows of ``table`` whose ``column`` is ``value``."""
+    return _hashed(db, table, f"WHERE {_quoted(column)} = ?", (value,)).digest()
+
+
 def _table(db: apsw.Connection, name: str) -> str:
+    return _hashed(db, name, "", ()).hexdigest()
+
+
+def _hashed(db: apsw.Connection, name: str, where: str, params: tuple[str, ...]) -> hashlib._Hash:
     columns = dbs.rows(db, "SELECT name, pk FROM pragma_table_info(?) ORDER BY cid", (name,))
     key = [column["name"] for column in sorted(columns, key=lambda column: column["pk"]) if column["pk"]]
     names = [column["name"] for column in columns]
     order = ", ".join(_quoted(column) for column in key or names)
     total = hashlib.sha256(msgspec.msgpack.encode(names))
-    for row in db.execute(f"SELECT {', '.join(map(_quoted, names))} FROM {_quoted(name)} ORDER BY {order}"):
+    wanted = ", ".join(map(_quoted, names))
+    for row in db.execute(f"SELECT {wanted} FROM {_quoted(name)} {where} ORDER BY {order}", params):
         total.update(msgspec.msgpack.encode(row))
-    return total.hexdigest()
+    return total
 
 
 def _quoted(name: str) -> str:

@@ -29,6 +29,7 @@ from girginosvm.core.log import Log
 from girginosvm.core.manifest import Registry
 from girginosvm.state import db as dbs
 from girginosvm.state import tx as txs
+from girginosvm.state.fingerprint import rows_digest
 from girginosvm.state.migrate import MigrateSchema, Schema
 
 __all__ = ["Applied", "Entry", "Halt", "Machine"]
@@ -154,10 +155,13 @@ class Machine:
     def _command(self, data: bytes, entry: Entry, history: txs.History) -> tuple[bytes, txs.History]:
         try:
             envelope = codec.envelope(data)
+            unknown = _unknown_fields(data, Envelope)
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as fault:
             # A body nested 100,000 deep is bad input, and no fault of this node.
             problem = Invalid("envelope-invalid", f"no command of ours: {fault}").body()
             return codec.encode(Outcome(entry.index, problem=problem)), history
+        if unknown:  # a newer node's condition must not be taken for none
+            raise Halt(f"this release does not know the request's {unknown}: upgrade this node")
         known = self._known(envelope, entry)
         if known is not None:
             return codec.encode(known), history
@@ -185,6 +189,9 @@ class Machine:
         """Body, events and outcome: whatever goes wrong in any of them undoes all of them."""
         tx = txs.Tx(self._db, envelope, index=entry.index, at_ms=entry.at_ms, node=entry.node)
         command = self._decoded(envelope)
+        for seen in envelope.seen:
+            if rows_digest(self._db, seen.table, seen.column, seen.value) != seen.digest:
+                raise Stale("etag-mismatch", "it has changed since; nothing was done")
         self._guard.inside = True
         try:
             value = self._value(command, tx)
@@ -266,7 +273,7 @@ class Machine:
         self._tables.add(update.table_name)
 
 
-def _unknown_fields(body: msgspec.Raw, kind: type[Command]) -> str:
+def _unknown_fields(body: bytes | msgspec.Raw, kind: type[msgspec.Struct]) -> str:
     try:
         names = msgspec.msgpack.decode(body, type=dict[str, msgspec.Raw])
     except msgspec.MsgspecError:

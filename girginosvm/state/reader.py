@@ -12,8 +12,10 @@ from typing import Any, Final, TypeVar
 
 import apsw
 
+from girginosvm.core.codec import Seen
 from girginosvm.core.errors import Busy
 from girginosvm.state import db as dbs
+from girginosvm.state.fingerprint import rows_digest
 
 T = TypeVar("T")
 # Virtual machine steps between two looks at the clock: about a millisecond.
@@ -33,6 +35,10 @@ class Reader:
     def all(self, sql: str, params: Iterable[Any] = ()) -> list[dbs.Row]:
         """All rows as dictionaries."""
         return dbs.rows(self._db, sql, params)
+
+    def seen(self, table: str, column: str, value: str) -> Seen:
+        """These rows as they are now, for a write that is made for them."""
+        return Seen(table, column, value, rows_digest(self._db, table, column, value))
 
     def one(self, sql: str, params: Iterable[Any] = ()) -> dbs.Row | None:
         """The first row, or None."""

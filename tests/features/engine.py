@@ -12,7 +12,7 @@ import msgspec
 from girginosvm.core import codec, ids
 from girginosvm.core.access import Actor, Role
 from girginosvm.core.action import Command
-from girginosvm.core.codec import Envelope
+from girginosvm.core.codec import Envelope, Seen
 from girginosvm.core.entries import Applied, Entry
 from girginosvm.core.errors import problem_of
 from girginosvm.core.host import Acceleration, HostFacts
@@ -61,15 +61,22 @@ class Engine:
         self.log.append(entry)
         return self.machine.apply(entry)
 
+    def append(self, command: bytes) -> bytes:
+        """The outcome of a command as it travels."""
+        index = next(self._numbers)
+        entry = Entry(index, 1, START_MS + index + self.ahead_ms, NODE, (command,))
+        return self._apply(entry).outcomes[0]
+
     def run(
-        self, command: Command, *, key: str = "", request_id: str = "", node: str = NODE, actor: Actor = ADMIN
-    ) -> Any:
+        self, command: Command, *, key: str = "", request_id: str = "", node: str = NODE, actor: Actor = ADMIN,
+        seen: tuple[Seen, ...] = (),
+    ) -> Any:  # fmt: skip
         """The command's value as plain data, or its problem raised."""
         index = next(self._numbers)
         at_ms = self.now_ms = START_MS + index + self.ahead_ms
         envelope = Envelope(
             request_id or ids.uuid7(at_ms, index.to_bytes(10)), actor, "", type(command).__name__,
-            type(command).action.version, msgspec.Raw(codec.encode(command)), key, b"",
+            type(command).action.version, msgspec.Raw(codec.encode(command)), key, b"", seen,
         )  # fmt: skip
         applied = self._apply(Entry(index, 1, at_ms, node, (codec.encode(envelope),)))
         outcome = codec.outcome(applied.outcomes[0])

@@ -22,6 +22,7 @@ from girginosvm.features.operation.commands import FailOperation
 from girginosvm.features.storage.commands import AddPool, ForgetDisk, RemovePool, ReportPool
 from girginosvm.features.vm.commands import AdoptVm, CreateVm, DestroyVm
 from girginosvm.features.vm.power import RebootVm, StartVm, StopVm
+from girginosvm.features.vm.queries import ShowVm
 from girginosvm.features.vm.reports import ReportForeign, ReportVm
 
 ADA = Actor(kind="session", id="ada", name="ada@example.org", role=Role.ADMIN, address="192.0.2.7")
@@ -123,7 +124,9 @@ def machines(t: Teller) -> None:
     t.node_says(web, "stopped", step="building its disk")
     t.node_says(web, "running", reason="booted", reached=1, acceleration="tcg")
     t.node_says(web, "running", reason="booted", reached=1, acceleration="tcg", agent=True)
-    t.say(RebootVm(vm=web), actor=ADA)
+    seen = tuple(t.engine.reader.seen(table, column, web) for table, column in ShowVm.rows)
+    t.say(RebootVm(vm=web), actor=ADA, seen=seen)
+    t.refused("etag-mismatch", RebootVm(vm=web), actor=ADA, seen=seen)
     t.node_says(web, "running", reached=2, reboots=1)
     t.say(StopVm(vm=web, force=True, after_s=30))
     operation = t.say(StartVm(vm=web))["operation"]

@@ -74,6 +74,7 @@ class ListImages(Page, frozen=True, kw_only=True):
 class ShowImage(Query, frozen=True, kw_only=True):
     """One image."""
 
+    rows = (("image", "id"),)
     image: Annotated[Ref, field("Image.", ref="image")]
 
     def fetch(self, reader: Reader) -> Image:

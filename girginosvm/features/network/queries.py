@@ -102,6 +102,7 @@ class ListNetworks(Page, frozen=True, kw_only=True):
 class ShowNetwork(Query, frozen=True, kw_only=True):
     """One network."""
 
+    rows = (("network", "id"), ("lease", "network"))
     network: Annotated[Ref, field("Network.", ref="network")]
 
     def fetch(self, reader: Reader) -> Network:

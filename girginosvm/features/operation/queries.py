@@ -93,6 +93,7 @@ class ListOperations(Page, frozen=True, kw_only=True):
 class ShowOperation(Query, frozen=True, kw_only=True):
     """One operation."""
 
+    rows = (("operation", "id"),)
     operation: Annotated[Ref, field("Operation.", ref="operation")]
 
     def fetch(self, reader: Reader) -> Operation:

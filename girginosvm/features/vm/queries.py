@@ -153,6 +153,9 @@ class ListVms(Page, frozen=True, kw_only=True):
 class ShowVm(Query, frozen=True, kw_only=True):
     """One machine."""
 
+    rows = (
+        ("vm", "id"), ("vm_found", "vm"), ("vm_disk", "vm"), ("vm_nic", "vm"), ("operation", "subject_id"),
+    )  # fmt: skip
     vm: Annotated[Ref, field("Machine.", ref="vm")]
 
     def fetch(self, reader: Reader) -> VmDetail:

@@ -15,7 +15,7 @@ import msgspec
 
 from girginosvm.core import access
 from girginosvm.core.access import Actor, Role
-from girginosvm.core.action import Command, Page, Query, Stream, action
+from girginosvm.core.action import Command, Condition, Page, Query, Stream, action
 from girginosvm.core.errors import Conflict, Invalid, Missing, Unauthenticated
 from girginosvm.core.fields import Name, Ref, field
 from girginosvm.core.log import Log
@@ -122,13 +122,17 @@ class MemoryDesk:
         self.uploads: list[tuple[int, str, bytes]] = []
         self.revoked: set[str] = set()
 
-    async def command(self, command: Command, actor: Actor, *, key: str, why: str) -> Answer:
+    async def command(
+        self, command: Command, actor: Actor, *, key: str, why: str, condition: Condition | None = None
+    ) -> Answer:
         access.check(actor, command.action.permission)
         known = self.keys.get((actor.id, key))
         if key and known:
             if known[0] != command:
                 raise Invalid("idempotency-mismatch", "another body")
             return msgspec.structs.replace(known[1], repeated=True)
+        if condition:
+            condition.check((await self.query(condition.show, actor, min_index=0, fresh=False)).value)
         self.whys.append(why)
         answer = Answer(value=self._do(command), index=self.index)
         self.keys[actor.id, key] = (command, answer)

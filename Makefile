@@ -52,8 +52,8 @@ golden: setup ## write the golden files anew; look at the difference before you 
 exe: setup ## the executable, compiled into dist/girginosvm.dist, and its self-test (5 minutes and more)
 	@PY=$(PY) nice build/compile.sh
 
-bench: setup ## the figures, beside what they are compared with
-	@$(PY) -m tests.bench
+bench: setup ## the figures, beside what they are compared with; ONLY=start,commits,lists,crowd,boot
+	@ONLY=$(ONLY) $(PY) -m tests.bench
 
 soak: setup ## long tests
 	@$(PY) -m pytest tests -m soak

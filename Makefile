@@ -9,7 +9,7 @@ MARK_host := (host or web) and not lab and not soak
 MARK_lab := lab and not soak
 MARK_all := not soak
 
-.PHONY: help setup check lint types imports unit test demo demo-down golden exe bench soak lock
+.PHONY: help setup check lint types imports unit test demo demo-down golden exe bench soak lock sim
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -54,6 +54,9 @@ exe: setup ## the executable, compiled into dist/girginosvm.dist, and its self-t
 
 bench: setup ## the figures, beside what they are compared with; ONLY=start,commits,lists,crowd,boot
 	@ONLY=$(ONLY) $(PY) -m tests.bench
+
+sim: setup ## random walks: commands, faults of the host, deaths, the world; SEEDS=100 FIRST=1
+	@SEEDS=$(or $(SEEDS),100) FIRST=$(or $(FIRST),1) $(PY) -m pytest tests/sim
 
 soak: setup ## long tests
 	@$(PY) -m pytest tests -m soak

@@ -53,6 +53,7 @@ async def of_alone(folder: Path, callers: int) -> tuple[float, float]:
     journal = Journal(RealDisk(folder / "journal"))
     alone = Alone(journal, machine, SystemClock(), Log(level="error"), node="n1")
     await alone.start()
+    await alone.propose(machine.migration(ids.uuid7(time.time_ns() // 1_000_000, bytes(10)), "n1") or b"")
     done, sent, end = 0, 0, time.perf_counter() + SECONDS
 
     async def caller() -> None:

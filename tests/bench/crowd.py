@@ -23,8 +23,9 @@ _KEYS = {"vm": "id", "vm_disk": "vm", "vm_nic": "vm", "vm_found": "vm"}
 _OWN = {
     "id": "printf('%08x-0000-4000-8000-%012x', k, k)", "vm": "printf('%08x-0000-4000-8000-%012x', k, k)",
     "name": "'crowd' || k", "created_index": "created_index + k", "path": "path || k", "mac": "printf('%012x', k)",
-    "tap": "'gvm' || k", 
-    "power": "CASE k % 10 WHEN 0 THEN 'on' ELSE power END", "node": "'elsewhere'", "state": "CASE k % 10 WHEN 0 THEN 'running' ELSE state END",
+    "tap": "'gvm' || k",
+    "power": "CASE k % 10 WHEN 0 THEN 'on' ELSE power END",
+    "node": "'elsewhere'", "state": "CASE k % 10 WHEN 0 THEN 'running' ELSE state END",
 }  # fmt: skip
 
 

@@ -59,6 +59,7 @@ Name = Annotated[
     ),
 ]
 Ref = Annotated[str, field("Name or id.", min_length=1, max_length=63)]
+Sequence = Annotated[int, field("Number of the report; a higher one is newer. 0: not numbered.", ge=0, le=2**63 - 1)]
 
 
 def extra_of(kind: type[msgspec.Struct]) -> dict[str, dict[str, Any]]:

@@ -32,6 +32,7 @@ from girginosvm.daemon.host import create, full_places, open_host, pull
 from girginosvm.daemon.reconcile import Loop
 from girginosvm.daemon.secrets import Turns, hash_password, load_key
 from girginosvm.daemon.signin import SignIn
+from girginosvm.daemon.voice import Voice
 from girginosvm.features.auth.api import Account, account
 from girginosvm.features.cluster.commands import FoundCluster
 from girginosvm.features.event import queries as events
@@ -126,8 +127,9 @@ class Agent:
         async def say(command: Command, actor: Actor = speaker) -> Answer:
             return await executor.command(command, actor)
 
+        voice = Voice(say)
         site = Site(
-            node=member, settings=self._config, host=self._host, read=self._readers.read, say=say,
+            node=member, settings=self._config, host=self._host, read=self._readers.read, say=voice.say,
             unseal=key.unseal, clock=self._clock, log=self._log, progress={}, wake=self._wake,
         )  # fmt: skip
         executor.prepares[PullImage] = lambda asked, actor: pull(asked, actor, site)
@@ -141,6 +143,7 @@ class Agent:
         await self._watch.moved(state[1])
         self._tasks = (group.create_task(self._listen(hub)),)
         await self._found(desk, say)
+        voice.begin(await self._readers.read(lambda reader: reader.applied_index))
         await ImageReconciler(site).sweep()
         self._reconcile(site, group)
         keeper = await self._open(desk, hub, site)

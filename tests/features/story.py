@@ -36,6 +36,7 @@ class Teller:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self.said = 0
 
     def say(self, command: Command, **words: Any) -> Any:
         return self.engine.run(command, **words)
@@ -52,7 +53,8 @@ class Teller:
         self.engine.ahead_ms += ms
 
     def node_says(self, vm: str, state: str, **fields: Any) -> None:
-        self.say(ReportVm(vm=vm, node=NODE, state=state, **fields))
+        self.said += 1
+        self.say(ReportVm(vm=vm, node=NODE, state=state, sequence=self.said, **fields))
 
 
 def tell(engine: Engine) -> None:
@@ -125,6 +127,7 @@ def machines(t: Teller) -> None:
     t.node_says(web, "running", reason="booted", reached=1, acceleration="tcg")
     t.node_says(web, "running", reason="booted", reached=1, acceleration="tcg", agent=True)
     seen = tuple(t.engine.reader.seen(table, column, web) for table, column in ShowVm.rows)
+    t.refused("report-late", ReportVm(vm=web, node=NODE, state="stopped", sequence=1))
     t.say(RebootVm(vm=web), actor=ADA, seen=seen)
     t.refused("etag-mismatch", RebootVm(vm=web), actor=ADA, seen=seen)
     t.node_says(web, "running", reached=2, reboots=1)

@@ -72,6 +72,9 @@ CREATE TABLE pool_found (
 CREATE TABLE pool_load (
   pool TEXT NOT NULL, node TEXT NOT NULL, booked_bytes INTEGER NOT NULL, PRIMARY KEY (pool, node)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE report (
+  node TEXT NOT NULL, subject TEXT NOT NULL, sequence INTEGER NOT NULL, PRIMARY KEY (subject, node)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE request (
   request_id TEXT PRIMARY KEY, actor TEXT NOT NULL, key TEXT, digest BLOB NOT NULL, outcome BLOB NOT NULL,
   at_ms INTEGER NOT NULL

@@ -1,8 +1,8 @@
-"""The door of nodes: where a machine can go, and what room is left there."""
+"""The door of nodes: where a machine can go, what room is left there, and whose word counts."""
 
 import msgspec
 
-from girginosvm.core.errors import Busy, OverQuota
+from girginosvm.core.errors import Busy, Forbidden, OverQuota, Stale
 from girginosvm.core.units import shown
 from girginosvm.state.reader import Reader
 from girginosvm.state.tx import Tx
@@ -12,6 +12,28 @@ def addresses(reader: Reader, node: str) -> tuple[str, ...]:
     """The addresses that a node has reported; none before its first report."""
     row = reader.one("SELECT addresses FROM node WHERE id = ?", (node,))
     return msgspec.json.decode(row["addresses"], type=tuple[str, ...]) if row else ()
+
+
+def own(tx: Tx, node: str) -> None:
+    """A node speaks of its own rows only (raft stamps who spoke)."""
+    if tx.node != node:
+        raise Forbidden("not-your-row", f"node {tx.node} spoke for node {node}")
+
+
+def newest(tx: Tx, node: str, subject: str, sequence: int) -> None:
+    """What a node says of a subject is newer than what it said before; Stale ``report-late``. 0: not numbered."""
+    if not sequence:
+        return
+    last = tx.one("SELECT sequence FROM report WHERE node = ? AND subject = ?", (node, subject))
+    if last is not None and last["sequence"] >= sequence:
+        detail = f"node {node} has said something newer of {subject}: {last['sequence']}, this is {sequence}"
+        raise Stale("report-late", detail)
+    tx.run("INSERT OR REPLACE INTO report VALUES (?, ?, ?)", (node, subject, sequence))
+
+
+def forget(tx: Tx, subject: str) -> None:
+    """The subject is gone: nothing more is said of it."""
+    tx.run("DELETE FROM report WHERE subject = ?", (subject,))
 
 
 def place(tx: Tx, memory_bytes: int) -> str:

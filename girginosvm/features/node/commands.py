@@ -5,9 +5,9 @@ from typing import Annotated
 import msgspec
 
 from girginosvm.core.action import Command, action
-from girginosvm.core.errors import Forbidden
-from girginosvm.core.fields import Name, field
+from girginosvm.core.fields import Name, Sequence, field
 from girginosvm.core.host import HostFacts
+from girginosvm.features.node.api import newest, own
 from girginosvm.state.tx import Tx
 
 
@@ -25,10 +25,11 @@ class ReportNode(Command, frozen=True, kw_only=True):
     name: Annotated[Name, field("Name.")]
     facts: Annotated[HostFacts, field("What it found.")]
     reserve_bytes: Annotated[int, field("Memory that machines never get.", ge=0)] = 0
+    sequence: Sequence = 0
 
     def apply(self, tx: Tx) -> dict[str, str]:
-        if tx.node != self.node:
-            raise Forbidden("not-your-row", f"node {tx.node} spoke for node {self.node}")
+        own(tx, self.node)
+        newest(tx, self.node, "node", self.sequence)
         known = tx.one("SELECT created_index FROM node WHERE id = ?", (self.node,))
         tx.run("DELETE FROM node WHERE id = ?", (self.node,))
         facts = self.facts

@@ -25,4 +25,13 @@ CREATE TABLE node_load (
 ) STRICT, WITHOUT ROWID;
 """,
     ),
+    # The number of the last report of each node on each thing it reports on.
+    Migration(
+        3,
+        """
+CREATE TABLE report (
+  node TEXT NOT NULL, subject TEXT NOT NULL, sequence INTEGER NOT NULL, PRIMARY KEY (subject, node)
+) STRICT, WITHOUT ROWID;
+""",
+    ),
 )

@@ -3,8 +3,9 @@
 from typing import Annotated
 
 from girginosvm.core.action import Command, action
-from girginosvm.core.errors import Conflict, Forbidden, InUse, Missing
-from girginosvm.core.fields import Name, Ref, field
+from girginosvm.core.errors import Conflict, InUse, Missing
+from girginosvm.core.fields import Name, Ref, Sequence, field
+from girginosvm.features.node import api as nodes
 from girginosvm.state.tx import Tx
 
 
@@ -63,6 +64,7 @@ class RemovePool(Command, frozen=True, kw_only=True):
             raise InUse("pool-in-use", f"pool {row['name']} holds {kept['n']} disks kept of destroyed machines")
         tx.run("DELETE FROM pool WHERE id = ?", (self.pool,))
         tx.run("DELETE FROM pool_found WHERE pool = ?", (self.pool,))
+        nodes.forget(tx, f"pool {self.pool}")
         tx.event("pool.removed", "pool", self.pool, f"forgot pool {row['name']}")
         return {"pool": self.pool}
 
@@ -107,12 +109,13 @@ class ReportPool(Command, frozen=True, kw_only=True):
     allocated_bytes: Annotated[int, field("Taken by volumes of ours.", ge=0)]
     problem: Annotated[str, field("Why it cannot be used; empty: it can.", max_length=500)] = ""
     filesystem: Annotated[str, field("The file system it is on; pools on one share its room.", max_length=64)] = ""
+    sequence: Sequence = 0
 
     def apply(self, tx: Tx) -> dict[str, str]:
-        if tx.node != self.node:
-            raise Forbidden("not-your-row", f"node {tx.node} spoke for node {self.node}")
+        nodes.own(tx, self.node)
         if tx.one("SELECT 1 FROM pool WHERE id = ?", (self.pool,)) is None:
             return {"pool": self.pool}
+        nodes.newest(tx, self.node, f"pool {self.pool}", self.sequence)
         tx.run(
             "INSERT OR REPLACE INTO pool_found VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (self.pool, self.node, self.capacity_bytes, self.free_bytes, self.allocated_bytes, self.problem, tx.at_ms,

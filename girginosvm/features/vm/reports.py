@@ -5,22 +5,16 @@ from typing import Annotated
 import msgspec
 
 from girginosvm.core.action import Command, action
-from girginosvm.core.errors import Forbidden
-from girginosvm.core.fields import field
+from girginosvm.core.fields import Sequence, field
 from girginosvm.core.host import FoundDomain
 from girginosvm.features.network import api as networks
+from girginosvm.features.node import api as nodes
 from girginosvm.features.operation import api as operations
 from girginosvm.features.storage import api as storage
 from girginosvm.state.db import Row
 from girginosvm.state.tx import Tx
 
 Node = Annotated[str, field("Member id.", max_length=64)]
-
-
-def own(tx: Tx, node: str) -> None:
-    """A node speaks of its own rows only (raft stamps who spoke)."""
-    if tx.node != node:
-        raise Forbidden("not-your-row", f"node {tx.node} spoke for node {node}")
 
 
 @action(
@@ -45,12 +39,14 @@ class ReportVm(Command, frozen=True, kw_only=True):
     problem_code: Annotated[str, field("Code of what is wrong.", max_length=64)] = ""
     problem: Annotated[str, field("What is wrong.", max_length=1000)] = ""
     failed: Annotated[int, field("Generation that the problem ends; 0: none.", ge=0)] = 0
+    sequence: Sequence = 0
 
     def apply(self, tx: Tx) -> dict[str, str]:
-        own(tx, self.node)
+        nodes.own(tx, self.node)
         row = tx.one("SELECT * FROM vm WHERE id = ? AND node = ?", (self.vm, self.node))
         if row is None:
             return {"vm": self.vm}
+        nodes.newest(tx, self.node, f"vm {self.vm}", self.sequence)
         if self.state == "gone" and row["doomed"] and self.reached >= row["generation"]:
             return self._forget(tx, row)
         before = tx.one("SELECT * FROM vm_found WHERE vm = ?", (self.vm,))
@@ -79,6 +75,7 @@ class ReportVm(Command, frozen=True, kw_only=True):
         for table in ("vm_disk", "vm_nic", "vm_found"):
             tx.run(f"DELETE FROM {table} WHERE vm = ?", (self.vm,))
         tx.run("DELETE FROM vm WHERE id = ?", (self.vm,))
+        nodes.forget(tx, f"vm {self.vm}")
         tx.event("vm.destroyed", "vm", self.vm, f"machine {row['name']} is gone")
         return {"vm": self.vm}
 
@@ -95,9 +92,11 @@ class ReportForeign(Command, frozen=True, kw_only=True):
 
     node: Node
     domains: Annotated[tuple[FoundDomain, ...], field("What was found.", max_length=1000)]
+    sequence: Sequence = 0
 
     def apply(self, tx: Tx) -> dict[str, int]:
-        own(tx, self.node)
+        nodes.own(tx, self.node)
+        nodes.newest(tx, self.node, "foreign", self.sequence)
         tx.run("DELETE FROM vm_foreign WHERE node = ?", (self.node,))
         for domain in self.domains:
             tx.insert(

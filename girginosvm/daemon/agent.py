@@ -135,7 +135,7 @@ class Agent:
         executor.prepares[PullImage] = lambda asked, actor: pull(asked, actor, site)
         executor.prepares[CreateVm] = create
         desk = Desk(executor, site, self._watch, self._clock, self._chance)
-        desk.signin = SignIn(read=self._readers.read, say=say, clock=self._clock, chance=self._chance, turns=turns)
+        desk.signin = SignIn(read=self._readers.glance, say=say, clock=self._clock, chance=self._chance, turns=turns)
         desk.signin.chosen = self._chosen
         desk.health = self._health
         state = await self._readers.read(lambda reader: (reader.incarnation, reader.applied_index))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -20,6 +20,7 @@ from girginosvm.daemon.secrets import ClusterKey, Turns
 from girginosvm.state import db as dbs
 from girginosvm.state.reader import Reader, Readers
 
+_KEPT_ROWS: Final = 200
 Prepare = Callable[[Any, Actor], Awaitable[Command]]
 
 
@@ -87,19 +88,21 @@ class Executor:
             resolved = self._resolved(asked, reader)
             return Answer(resolved.fetch(reader), reader.applied_index)
 
-        return await self._readers.read(fetch)
+        # An answer is the question and the state, nothing else; long pages are not worth their memory.
+        small = getattr(asked, "limit", 0) <= _KEPT_ROWS
+        return await self._readers.glance(fetch, same=(type(asked), asked) if small else None)
 
     async def resolve(self, asked: Request, actor: Actor) -> Any:
         """A stream's request with names made ids, once it is allowed."""
         access.check(actor, type(asked).action.permission)
-        return await self._readers.read(lambda reader: self._resolved(asked, reader))
+        return await self._readers.glance(lambda reader: self._resolved(asked, reader))
 
     async def _known(self, actor: Actor, key: str, digest: bytes) -> Answer | None:
         def fetch(reader: Reader) -> dbs.Row | None:
             sql = "SELECT digest, outcome FROM request WHERE actor = ? AND key = ?"
             return reader.one(sql, (actor.id, key))
 
-        row = await self._readers.read(fetch)
+        row = await self._readers.glance(fetch)
         if row is None:
             return None
         if row["digest"] != digest:
@@ -113,7 +116,7 @@ class Executor:
         def look(reader: Reader) -> tuple[Any, int, tuple[Seen, ...]]:
             return self._resolved(asked, reader), reader.at_ms, self._seen(condition, reader)
 
-        ready, stamp_ms, seen = await self._readers.read(look)
+        ready, stamp_ms, seen = await self._readers.glance(look)
         hook = self.prepares.get(type(asked))
         if hook is not None:
             ready = await hook(ready, actor)

@@ -151,7 +151,7 @@ async def body_of(request: web.Request, *, limit: int = decode.MAX_BODY_BYTES) -
 
 def etag(body: bytes) -> str:
     """A strong tag of a body's bytes."""
-    return f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    return f'"{hashlib.blake2b(body, digest_size=16).hexdigest()}"'
 
 
 def shown(request: web.Request, answer: Answer, value: Any, status: int) -> web.Response:
@@ -176,7 +176,7 @@ def shown(request: web.Request, answer: Answer, value: Any, status: int) -> web.
 def projected(value: Any, wanted: str, answers: Any) -> Any:
     """Only the fields named in ``wanted`` (joined by commas), of each item for lists; Invalid names unknown ones."""
     if not wanted:
-        return msgspec.to_builtins(value)
+        return value
     names = [name for name in wanted.split(",") if name]
     hints = typing.get_type_hints(answers) if isinstance(answers, type) and issubclass(answers, msgspec.Struct) else {}
     item = typing.get_args(hints["items"])[0] if "items" in hints else answers

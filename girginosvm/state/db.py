@@ -72,11 +72,9 @@ def open_reader(path: Path) -> apsw.Connection:
 def rows(db: apsw.Connection, sql: str, params: Iterable[Any] = ()) -> list[Row]:
     """All rows as dictionaries by column name."""
     cursor = db.cursor()
-    found = cursor.execute(sql, tuple(params))
-    out: list[Row] = []
-    names: tuple[str, ...] | None = None
-    for row in found:
-        if names is None:
-            names = tuple(column[0] for column in cursor.description)
-        out.append(dict(zip(names, row, strict=True)))
-    return out
+    cursor.execute(sql, tuple(params))
+    try:
+        names = [column[0] for column in cursor.description]
+    except apsw.ExecutionCompleteError:  # no row at all
+        return []
+    return [dict(zip(names, row, strict=False)) for row in cursor]

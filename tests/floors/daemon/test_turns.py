@@ -56,7 +56,7 @@ class Rows:
     at_ms = 0
     applied_index = 1
 
-    async def read(self, fetch: Any) -> Any:
+    async def glance(self, fetch: Any) -> Any:
         return fetch(self)
 
 

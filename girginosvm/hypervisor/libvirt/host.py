@@ -10,6 +10,7 @@ from girginosvm.hypervisor.net.filter import NftFilter
 from girginosvm.hypervisor.points import pointed
 from girginosvm.hypervisor.ports import Bridges, Domains, Facts, Images, PacketFilter, Seeds, Volumes
 from girginosvm.hypervisor.seed import IsoSeeds
+from girginosvm.hypervisor.storage import qemu_img
 from girginosvm.hypervisor.storage.directory import DirectoryVolumes
 from girginosvm.hypervisor.storage.images import StoreImages
 
@@ -21,7 +22,7 @@ class RealHost:
         self._link = Link(libvirt_uri)
         self.domains: Domains = pointed(LibvirtDomains(self._link), "domains")
         self.volumes: Volumes = pointed(DirectoryVolumes(), "volumes")
-        self.images: Images = pointed(StoreImages(image_sources), "images")
+        self.images: Images = pointed(StoreImages(image_sources, check=qemu_img.check), "images")
         self.seeds: Seeds = pointed(IsoSeeds(), "seeds")
         self.bridges: Bridges = pointed(NetlinkBridges(), "bridges")
         self.filter: PacketFilter = pointed(NftFilter(), "filter")

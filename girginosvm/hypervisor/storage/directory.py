@@ -12,9 +12,9 @@ from typing import Final
 from girginosvm.core.errors import HostFault, disk_fault
 from girginosvm.core.host import FoundVolume, PoolFacts, VolumeSpec
 from girginosvm.core.points import reach
-from girginosvm.core.units import shown
+from girginosvm.core.units import MIB, shown
 from girginosvm.hypervisor import owners
-from girginosvm.hypervisor.run import demand
+from girginosvm.hypervisor.storage.qemu_img import qemu_img
 
 _PART: Final = ".part"
 _COPY_S: Final = 3600.0
@@ -126,15 +126,16 @@ def _remove(path: Path) -> None:
 
 
 async def _build(aside: Path, spec: VolumeSpec) -> None:
+    most = spec.size_bytes + spec.size_bytes // 100 + 64 * MIB  # the guest's bytes, and qcow2's tables
     if spec.base and spec.full_copy:
-        await demand("qemu-img", "convert", "-q", "-f", spec.base_format, "-O", spec.format, spec.base, str(aside),
-                     timeout_s=_COPY_S)  # fmt: skip
-        await demand("qemu-img", "resize", "-q", "-f", spec.format, str(aside), str(spec.size_bytes))
+        await qemu_img("convert", "-q", "-f", spec.base_format, "-O", spec.format, spec.base, str(aside),
+                       writes_bytes=most, timeout_s=_COPY_S)  # fmt: skip
+        await qemu_img("resize", "-q", "-f", spec.format, str(aside), str(spec.size_bytes), writes_bytes=most)
     elif spec.base:
-        await demand("qemu-img", "create", "-q", "-f", spec.format, "-b", spec.base, "-F", spec.base_format,
-                     str(aside), str(spec.size_bytes))  # fmt: skip
+        await qemu_img("create", "-q", "-f", spec.format, "-b", spec.base, "-F", spec.base_format, str(aside),
+                       str(spec.size_bytes), writes_bytes=most)  # fmt: skip
     else:
-        await demand("qemu-img", "create", "-q", "-f", spec.format, str(aside), str(spec.size_bytes))
+        await qemu_img("create", "-q", "-f", spec.format, str(aside), str(spec.size_bytes), writes_bytes=most)
 
 
 def _virtual_bytes(path: Path) -> int:

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -24,6 +24,7 @@ _CHUNK: Final = 1024 * 1024
 _SUFFIXES: Final = ("qcow2", "raw", "qcow2.part", "raw.part")
 _THREADS: Final = 4
 Progress = Callable[[int, int], None]
+Check = Callable[[Path], Awaitable[None]]
 Watch = Callable[[], None]  # raises when the work should stop
 
 
@@ -37,16 +38,21 @@ class StoreImages:
     Threads of its own: a fetch may take hours, and other work of the process needs threads too. One whose caller goes
     away stops at its next chunk, and the caller waits for that: nothing is written behind its back.
 
-    ``trusted``: mirrors that the node's own settings name, which may be on the node itself.
+    ``trusted``: mirrors that the node's own settings name, which may be on the node itself. ``check``: a second look
+    at a file whose header passed (``qemu_img.check``); the fake host has no program for it.
     """
 
-    def __init__(self, trusted: tuple[str, ...] = ()) -> None:
+    def __init__(self, trusted: tuple[str, ...] = (), *, check: Check | None = None) -> None:
         self._trusted = trusted
+        self._check = check
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="images")
 
     async def inspect(self, path: Path) -> ImageFacts:
         """See ``Images.inspect``."""
-        return await self._stoppable(lambda watch: _inspect(path, watch))
+        facts = await self._stoppable(lambda watch: _inspect(path, watch))
+        if self._check is not None:
+            await self._check(path)
+        return facts
 
     async def ensure(
         self, source: str, target: Path, *, sha256: str, size_bytes: int, progress: Progress
@@ -58,9 +64,18 @@ class StoreImages:
                 watch()
                 progress(done, total)
 
-            return _ensure(source, target, sha256, size_bytes, stopping, self._trusted, watch)
+            return _fetched(source, target, sha256, size_bytes, stopping, self._trusted, watch)
 
-        return await self._stoppable(fetch)
+        facts, arriving = await self._stoppable(fetch), part(target)
+        if arriving.exists():
+            try:
+                if self._check is not None:
+                    await self._check(arriving)
+            except Invalid:
+                arriving.unlink(missing_ok=True)
+                raise
+            await asyncio.to_thread(_name, arriving, target)
+        return facts
 
     async def remove(self, path: Path) -> None:
         """See ``Images.remove``."""
@@ -116,12 +131,13 @@ def _inspect(path: Path, watch: Watch) -> ImageFacts:
     return ImageFacts("qcow2", header.virtual_bytes, size, digest.hexdigest())
 
 
-def _ensure(
+def _fetched(
     source: str, target: Path, sha256: str, size_bytes: int, progress: Progress, trusted: tuple[str, ...], watch: Watch
 ) -> ImageFacts:
     if target.exists():
         facts = _inspect(target, watch)
         if facts.sha256 == sha256:
+            part(target).unlink(missing_ok=True)
             return facts
     owners.directory(target.parent, 0o755)
     arriving = part(target)
@@ -135,12 +151,15 @@ def _ensure(
         raise
     except OSError as fault:
         raise disk_fault("image-fetch", source, fault) from fault
+    return facts
+
+
+def _name(arriving: Path, target: Path) -> None:
     owners.flush(arriving)
     reach("image.rename:before")
     os.rename(arriving, target)
     owners.flush(target.parent)
     reach("image.rename:after")
-    return facts
 
 
 def _fetch(source: str, arriving: Path, size: int, progress: Progress, trusted: tuple[str, ...]) -> None:

@@ -51,8 +51,8 @@ class Lanes:
     def give_up(self, subject: str) -> None:
         """Cancel its piece, or end its pause; the room is woken when that is done."""
         self._failures.pop(subject, None)
-        if subject in self._tasks:
-            self._tasks[subject].cancel()
+        if subject in self._tasks and not self._tasks[subject].cancelling():
+            self._tasks[subject].cancel()  # once: a second time would interrupt its tidying up
 
     async def _run(self, subject: str, work: Callable[[], Awaitable[None]]) -> None:
         try:

@@ -87,3 +87,22 @@ async def test_giving_up_ends_a_piece_or_its_pause_and_frees_the_subject(bay: Ba
         await bay.end()
     assert bay.lanes.busy() == frozenset()
     bay.lanes.start("a", nothing)
+
+
+async def test_giving_up_twice_does_not_interrupt_what_tidies_up(bay: Bay) -> None:
+    tidied = asyncio.Event()
+
+    async def tidy() -> None:
+        try:
+            await hang()
+        finally:
+            await asyncio.sleep(0)
+            tidied.set()
+
+    bay.lanes.start("a", tidy)
+    await asyncio.sleep(0)
+    bay.lanes.give_up("a")
+    await asyncio.sleep(0)
+    bay.lanes.give_up("a")
+    await bay.end()
+    assert tidied.is_set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import threading
@@ -105,7 +106,9 @@ class StoreImages:
             return await asyncio.shield(job)
         except asyncio.CancelledError:
             stop.set()
-            await asyncio.wait({job})
+            while not job.done():  # however often it is cancelled
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.wait({job})
             job.cancelled() or job.exception()  # retrieved: nobody else will
             raise
 

@@ -202,8 +202,11 @@ class Walk:
 
     def _give_back(self) -> None:
         """Lost disks come back from the backup: without them a machine is rightly not as it should be."""
-        wanted = {str(Path(self.node.root, row["path"].lstrip("/"))) for row in self.node.engine.rows(
-            "SELECT path FROM vm_disk UNION SELECT path FROM disk_kept ORDER BY path")}  # fmt: skip
+        sql = (
+            "SELECT path FROM vm_disk JOIN vm ON vm.id = vm_disk.vm WHERE doomed <> 'purge' "
+            "UNION SELECT path FROM disk_kept ORDER BY path"
+        )
+        wanted = {str(Path(self.node.root, row["path"].lstrip("/"))) for row in self.node.engine.rows(sql)}
         with self.node.host.state.edit("volumes") as volumes:
             volumes.update({path: size for path, size in self._taken.items() if path in wanted})
         self._taken.clear()

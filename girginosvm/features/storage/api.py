@@ -38,10 +38,12 @@ def book(tx: Tx, pool: str, node: str, size_bytes: int) -> str:
     return str(row["path"])
 
 
-def keep(tx: Tx, vm: str, name: str, node: str) -> None:
+def keep(tx: Tx, vm: str, name: str, node: str, *, unbuilt: tuple[int, ...] = ()) -> None:
     """The disks of a machine that goes without them: still booked, and their image still needed when they are copies
-    on write, until somebody forgets them."""
+    on write, until somebody forgets them. ``unbuilt`` were never made: of them nothing is kept."""
     for disk in tx.all("SELECT * FROM vm_disk WHERE vm = ? ORDER BY n", (vm,)):
+        if disk["n"] in unbuilt:
+            continue
         tx.insert(
             "disk_kept", id=tx.new_id(), created_index=tx.index, path=disk["path"], pool=disk["pool"], node=node,
             size_bytes=disk["size_bytes"], image="" if disk["full_copy"] else disk["image"], vm_name=name,

@@ -21,6 +21,7 @@ def report_of(
     step: str = "",
     reached: int = 0,
     problem: Problem | None = None,
+    unbuilt: tuple[int, ...] = (),
 ) -> ReportVm:
     """The machine as it was found. ``reached``: the generation that holds since this look; 0: the one before. A problem
     ends what was asked for, unless it passes by itself."""
@@ -40,6 +41,7 @@ def report_of(
         problem=problem.detail[:1000] if problem else "",
         problem_code=problem.code if problem else "",
         failed=machine.generation if problem and not passing else 0,
+        unbuilt=unbuilt,
     )
 
 

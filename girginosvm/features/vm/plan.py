@@ -206,12 +206,23 @@ def _adopted(wanted: Wanted, found: Found) -> tuple[Step, ...]:
 
 def _take_apart(wanted: Wanted, found: Found) -> tuple[Step, ...]:
     domain = found.domain
-    if domain is None and found.cleared:
+    paths = tuple(disk.path for disk in wanted.disks) if wanted.doomed == "purge" else ()
+    # Cleared may mean: when its disks were still to be kept.
+    if domain is None and found.cleared and not found.volumes & set(paths):
         return (Reached(),)
     steps: list[Step] = []
     if domain is not None:
+        if wanted.adopted and not domain.ours:  # destroyed before its mark was written; a foreign one is not touched
+            steps.append(Adopt())
         if _running(domain):
             steps.append(PowerOff("it is being destroyed"))
         steps.append(Undefine())
-    paths = tuple(disk.path for disk in wanted.disks) if wanted.doomed == "purge" else ()
     return (*steps, RemoveFiles(paths), Reached())
+
+
+def unbuilt(wanted: Wanted, found: Found) -> tuple[int, ...]:
+    """The disks, by number, of a machine destroyed before it was ever ready that were never made. Of one that was ready
+    a missing disk is lost, not unbuilt: its pool may come back."""
+    if not wanted.doomed or wanted.found_generation:
+        return ()
+    return tuple(number for number, disk in enumerate(wanted.disks) if disk.path not in found.volumes)

@@ -130,7 +130,9 @@ class VmReconciler:
             self._tell(machine, lanes, report_of(machine, found.domain, node=self._site.node, step=last.reason))
         else:
             reached = machine.generation
-            self._tell(machine, lanes, report_of(machine, found.domain, node=self._site.node, reached=reached))
+            unbuilt = plans.unbuilt(machine, found)
+            report = report_of(machine, found.domain, node=self._site.node, reached=reached, unbuilt=unbuilt)
+            self._tell(machine, lanes, report)
         if isinstance(last, plans.Wait):
             left_s = (last.until_ms - found.now_ms) / 1000 if last.until_ms else 5.0
             return max(0.2, min(left_s, 5.0))

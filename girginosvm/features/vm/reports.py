@@ -40,6 +40,9 @@ class ReportVm(Command, frozen=True, kw_only=True):
     problem: Annotated[str, field("What is wrong.", max_length=1000)] = ""
     failed: Annotated[int, field("Generation that the problem ends; 0: none.", ge=0)] = 0
     sequence: Sequence = 0
+    unbuilt: Annotated[
+        tuple[int, ...], field("Disks, by number, that a machine which is gone never had.", max_length=64)
+    ] = ()
 
     def apply(self, tx: Tx) -> dict[str, str]:
         nodes.own(tx, self.node)
@@ -69,7 +72,7 @@ class ReportVm(Command, frozen=True, kw_only=True):
 
     def _forget(self, tx: Tx, row: Row) -> dict[str, str]:
         if row["doomed"] == "keep":
-            storage.keep(tx, self.vm, row["name"], self.node)
+            storage.keep(tx, self.vm, row["name"], self.node, unbuilt=self.unbuilt)
         operations.finish(tx, self.vm, self.reached)
         networks.release(tx, self.vm)
         for table in ("vm_disk", "vm_nic", "vm_found"):

@@ -3,6 +3,7 @@
 from girginosvm.core.host import FoundDomain, Power
 from girginosvm.features.vm.model import Wanted, WantedDisk, WantedNic
 from girginosvm.features.vm.plan import (
+    Adopt,
     Define,
     EnsureSeed,
     EnsureVolume,
@@ -18,6 +19,7 @@ from girginosvm.features.vm.plan import (
     Undefine,
     Wait,
     plan,
+    unbuilt,
 )
 
 DISK = WantedDisk("/pool/a.qcow2", "qcow2", 1)
@@ -124,7 +126,8 @@ def test_a_machine_whose_disk_is_lost_can_still_be_stopped() -> None:
 
 def test_a_doomed_machine_is_gone_once_its_files_are() -> None:
     assert kinds(plan(wanted(doomed="purge"), found())) == [RemoveFiles, Reached]
-    assert plan(wanted(doomed="purge"), found(cleared=True)) == (Reached(),)
+    assert plan(wanted(doomed="purge"), found(cleared=True, volumes=frozenset())) == (Reached(),)
+    assert plan(wanted(doomed="keep"), found(cleared=True)) == (Reached(),)
     assert kinds(plan(wanted(doomed="purge"), found(cleared=True, domain=domain()))) == [
         PowerOff,
         Undefine,
@@ -138,3 +141,20 @@ def test_a_machine_is_taken_apart_domain_first_and_keeps_its_disks_unless_purged
     assert kinds(steps) == [PowerOff, Undefine, RemoveFiles, Reached]
     assert RemoveFiles(()) in steps
     assert RemoveFiles((DISK.path,)) in plan(wanted(doomed="purge"), found())
+
+
+def test_a_machine_first_destroyed_and_then_purged_loses_the_disks_that_were_kept_at_first() -> None:
+    assert RemoveFiles((DISK.path,)) in plan(wanted(doomed="purge"), found(cleared=True))
+
+
+def test_an_adopted_domain_destroyed_before_it_was_marked_is_marked_first() -> None:
+    steps = plan(wanted(doomed="keep", adopted=True, disks=()), found(domain=domain(ours=False)))
+    assert kinds(steps) == [Adopt, PowerOff, Undefine, RemoveFiles, Reached]
+
+
+def test_a_disk_that_was_never_made_is_not_kept_and_a_lost_one_is() -> None:
+    bare = found(volumes=frozenset())
+    assert unbuilt(wanted(doomed="keep"), bare) == (0,)
+    assert unbuilt(wanted(doomed="keep", found_generation=1), bare) == ()
+    assert unbuilt(wanted(doomed="keep"), found()) == ()
+    assert unbuilt(wanted(), bare) == ()

@@ -28,20 +28,26 @@ def _bad(pointer: str, detail: str) -> Invalid:
     return Invalid("list-invalid", detail, faults=(Fault(pointer, detail),))
 
 
-def page(reader: Reader, sql: str, columns: dict[str, str], request: Page) -> tuple[list[Row], str]:
+def page(
+    reader: Reader, sql: str, columns: dict[str, str], request: Page, *, indexed: frozenset[str] = frozenset()
+) -> tuple[list[Row], str]:
     """Rows of ``sql`` (a SELECT that yields ``created_index`` and ``id``) and the next cursor, "" at the end.
 
-    ``columns`` maps public field names to columns of ``sql``. Invalid ``list-invalid`` names the faulty parameter.
+    ``columns`` maps public field names to columns of ``sql``; ``indexed`` are the fields whose column is text, never
+    NULL, and has an index with the id behind it. Invalid ``list-invalid`` names the faulty parameter.
     """
     if len(request.filter) > MAX_FILTER or not _is_text(request.filter):
         raise _bad("/filter", f"a filter is text of at most {MAX_FILTER} characters")
-    where, params = _conditions(request.filter, columns)
+    where, params = _conditions(request.filter, columns, indexed)
     descending = request.sort.startswith("-")
     name = request.sort.removeprefix("-")
     if name and name not in columns:
         raise _bad("/sort", f"no field {name!r}; one of {', '.join(sorted(columns))}")
-    # Bare, so that the index on (created_index, id) serves the default order; other columns may be NULL.
-    key = f"ifnull({columns[name]}, '')" if name else "created_index"
+    # Bare, so that an index serves the order; other columns may be NULL.
+    if name in ("", "created_at"):  # what was made later has the later entry of the log
+        key = "created_index"
+    else:
+        key = columns[name] if name in indexed else f"ifnull({columns[name]}, '')"
     if request.cursor:
         last, last_id = _decoded(request.cursor, request)
         where.append(f"({key}, id) {'<' if descending else '>'} (?, ?)")
@@ -60,7 +66,7 @@ def page(reader: Reader, sql: str, columns: dict[str, str], request: Page) -> tu
     return found, following
 
 
-def _conditions(text: str, columns: dict[str, str]) -> tuple[list[str], list[Any]]:
+def _conditions(text: str, columns: dict[str, str], indexed: frozenset[str]) -> tuple[list[str], list[Any]]:
     where: list[str] = []
     params: list[Any] = []
     for term in filter(None, text.split(",")):
@@ -74,6 +80,9 @@ def _conditions(text: str, columns: dict[str, str]) -> tuple[list[str], list[Any
         wanted = _time_ms(name, value) if column.endswith("_ms") else value
         if operator == "~":
             where.append(f"instr(lower({column}), lower(?)) > 0")
+            params.append(value)
+        elif operator == "=" and name in indexed:
+            where.append(f"{column} = ?")
             params.append(value)
         elif operator in ("=", "!=") and value in _TRUTH:
             where.append(f"CAST({column} AS TEXT) {'NOT ' if operator == '!=' else ''}IN (?, ?)")

@@ -30,6 +30,7 @@ CREATE TABLE lease (
   network TEXT NOT NULL, address INTEGER NOT NULL, text TEXT NOT NULL, mac TEXT NOT NULL UNIQUE, vm TEXT NOT NULL,
   nic INTEGER NOT NULL, at_ms INTEGER NOT NULL, PRIMARY KEY (network, address)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX lease_order ON lease (address, text);
 CREATE INDEX lease_vm ON lease (vm, nic);
 CREATE TABLE machine_state (
   one INTEGER PRIMARY KEY CHECK (one = 1), applied_index INTEGER NOT NULL, applied_term INTEGER NOT NULL,
@@ -130,6 +131,7 @@ CREATE TABLE vm (
   image TEXT NOT NULL, image_name TEXT NOT NULL, ssh_keys TEXT NOT NULL, user_data TEXT NOT NULL,
   tags TEXT NOT NULL, notes TEXT NOT NULL, external_id TEXT NOT NULL, created_at_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX vm_by_name ON vm (name, id);
 CREATE UNIQUE INDEX vm_name ON vm (project, name);
 CREATE INDEX vm_node ON vm (node);
 CREATE INDEX vm_order ON vm (created_index, id);

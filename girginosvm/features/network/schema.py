@@ -20,4 +20,6 @@ CREATE TABLE lease (
 CREATE INDEX lease_vm ON lease (vm, nic);
 """,
     ),
+    # Leases in order of address, over all networks.
+    Migration(2, "CREATE INDEX lease_order ON lease (address, text);\n"),
 )

@@ -114,6 +114,8 @@ COLUMNS: Final = {
 } | {"node": "node_name", "memory_mb": f"memory_bytes / {MIB}", "disk_gb": f"disk_bytes / {GIB}",
      "created_at": "created_at_ms", "state_reason": "reason"}  # fmt: skip
 
+INDEXED: Final = frozenset({"name"})
+
 
 def _fields(row: dict[str, Any]) -> dict[str, Any]:
     return {
@@ -145,7 +147,7 @@ class ListVms(Page, frozen=True, kw_only=True):
 
     def fetch(self, reader: Reader) -> Vms:
         sql = f"{_OURS} UNION ALL {_FOREIGN}" if self.foreign else _OURS
-        found, following = page(reader, sql, COLUMNS, self)
+        found, following = page(reader, sql, COLUMNS, self, indexed=INDEXED)
         return Vms([Vm(**_fields(row)) for row in found], following, reader.applied_index)
 
 

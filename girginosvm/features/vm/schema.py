@@ -88,4 +88,6 @@ CREATE TRIGGER vm_disk_resized AFTER UPDATE OF pool, size_bytes ON vm_disk BEGIN
 END;
 """,
     ),
+    # Lists in order of name, and machines by name: in one project or another.
+    Migration(4, "CREATE INDEX vm_by_name ON vm (name, id);\n"),
 )

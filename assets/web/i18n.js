@@ -44,7 +44,7 @@ export function bytes(value) {
   const gib = value / 2 ** 30;
   if (gib >= 1024) return `${number(gib / 1024, 1)} TiB`;
   if (gib >= 1 || value === 0) return `${number(gib, gib < 10 ? 1 : 0)} GiB`;
-  return `${number(value / 2 ** 20, 0)} MiB`;
+  return value >= 2 ** 20 ? `${number(value / 2 ** 20, 0)} MiB` : `${number(value / 2 ** 10, 0)} KiB`;
 }
 
 /** MiB as GiB (or MiB below one). */

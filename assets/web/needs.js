@@ -7,15 +7,30 @@ import { to } from "./router.js";
 import { rowsOf } from "./store.js";
 
 const HOUR_MS = 3_600_000;
+const MANY = 3;
 const WEIGHT = { fault: 0, attn: 1, unknown: 2 };
 
 const open = (name) => t("need.open", { name });
 
+/** It has a problem, or is in a state that nobody asked for. */
+export const isBad = (vm) => Boolean(vm.problem) || ["fault", "attn"].includes(kindOf(vm.state));
+
 function ofMachine(vm) {
   const kind = vm.problem ? "fault" : kindOf(vm.state);
-  if (kind !== "fault" && kind !== "attn") return null;
   const why = vm.problem?.detail || (vm.state_reason && t("need.reason", { reason: vm.state_reason })) || t("need.no-reason");
   return { kind, title: t("need.vm", { name: vm.name, state: wordOf(vm.problem ? "failed" : vm.state).toLowerCase() }), why, text: open(vm.name), address: to("machines", vm.id) };
+}
+
+/** A cause that hits many machines is one line. */
+function ofMachines(vms) {
+  const groups = Object.values(Object.groupBy(vms, (vm) => `${vm.state} ${vm.problem?.code ?? ""} ${vm.problem?.detail ?? vm.state_reason}`));
+  return groups.flatMap((group) => {
+    const first = ofMachine(group[0]);
+    if (group.length <= MANY) return group.map(ofMachine);
+    const names = `${group.slice(0, 3).map((vm) => vm.name).join(", ")}…`;
+    const state = wordOf(group[0].problem ? "failed" : group[0].state).toLowerCase();
+    return [{ ...first, title: t("need.vms", { n: number(group.length), state, names }), text: t("need.show"), address: `${to("machines")}?view=attention` }];
+  });
 }
 
 function ofPool(pool) {
@@ -50,11 +65,11 @@ function ofOperation(one, all, named) {
 export function needs(halted = "") {
   const vms = [...rowsOf("vms").values()];
   const operations = [...rowsOf("operations").values()];
-  const bad = vms.filter(ofMachine);
+  const bad = vms.filter(isBad);
   const foreign = vms.filter((vm) => vm.ours === false).length;
   const lines = [
     halted && { kind: "fault", title: t("need.halted"), why: halted, text: t("place.events"), address: to("events") },
-    ...bad.map(ofMachine), ...[...rowsOf("nodes").values()].map(ofNode), ...[...rowsOf("pools").values()].map(ofPool),
+    ...ofMachines(bad), ...[...rowsOf("nodes").values()].map(ofNode), ...[...rowsOf("pools").values()].map(ofPool),
     ...[...rowsOf("images").values()].map(ofImage), ...[...rowsOf("networks").values()].map(ofNetwork),
     ...operations.map((one) => ofOperation(one, operations, new Set(bad.map((vm) => vm.id)))),
     foreign > 0 && { kind: "unknown", title: t(foreign === 1 ? "need.foreign.one" : "need.foreign", { n: number(foreign) }), why: t("need.foreign.say"), text: t("need.show"), address: `${to("machines")}?view=foreign` },

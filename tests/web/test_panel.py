@@ -291,6 +291,36 @@ def test_nothing_moves_under_the_pointer(visit: Any, daemon: Any) -> None:
     daemon.change("vm-00007", state="running")
 
 
+def test_a_machine_is_made_and_opened_without_a_mouse_and_the_focus_is_always_seen(visit: Any, daemon: Any) -> None:
+    page = visit("#/overview")
+
+    def seen() -> bool:
+        return bool(page.evaluate(
+            "(() => { const e = document.activeElement, s = getComputedStyle(e);"
+            " return e !== document.body && s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) >= 2; })()"
+        ))  # fmt: skip
+
+    for key in ("g", "m"):
+        page.keyboard.press(key)
+    page.wait_for_selector("tr[data-id]")
+    page.keyboard.press("c")
+    page.wait_for_selector("#f-name:focus")
+    page.keyboard.type("by-keys")
+    hidden = []
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        if not seen():
+            hidden.append(page.evaluate("document.activeElement.outerHTML.slice(0, 120)"))
+        if page.evaluate("document.activeElement.matches('.form-foot .primary')"):
+            break
+    assert hidden == []
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#detail h2:has-text('by-keys')")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#detail", state="detached")
+    assert page.evaluate("document.activeElement.getAttribute('role')") == "grid"
+
+
 def test_the_palette_knows_deeds_and_their_machines(visit: Any) -> None:
     page = visit()
     page.keyboard.press("Control+k")

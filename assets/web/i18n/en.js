@@ -83,6 +83,8 @@ export default {
   "need.reason": "Reason: {reason}.",
   "need.no-reason": "Its node gave no reason.",
   "need.vm": "{name} is {state}",
+  "need.vms": "{n} machines are {state}: {names}",
+  "over.pool.name": "Pool {name}",
   "need.pool": "Pool {name} cannot be used",
   "need.pool.over": "Pool {name} is into its reserve",
   "need.pool.near": "Pool {name} is nearly full",

@@ -15,6 +15,9 @@ function took(operation) {
   return (end - Date.parse(operation.created_at)) / 1000;
 }
 
+// Why it failed, or what it is doing; what is done says nothing more.
+const said = (one) => one.problem?.detail ?? (one.state === "running" ? one.step : "");
+
 function page(name, options) {
   const title = t(`place.${name}`);
   const list = listPage({ kind: name, title, foot: (rows) => [t("rows.newest", { n: number(rows.length) })], empty: () => empty(t(`empty.${name}`), t(`empty.${name}.say`)),
@@ -29,7 +32,7 @@ export const operations = () => page("operations", {
   columns: [
     { key: "state", label: t("col.state"), class: "k-state", value: (one) => wordOf(stateOf(one)), cell: (one) => stateMark(stateOf(one)) },
     { key: "what", label: t("col.what"), class: "name k-name", head: true, value: sentence, cell: sentence },
-    { key: "say", label: t("col.say"), class: "k-a wide", value: (one) => one.problem?.detail ?? one.step, cell: (one) => h("span", { class: one.problem ? "bad" : "" }, one.problem?.detail ?? one.step) },
+    { key: "say", label: t("col.say"), class: "k-a wide", value: said, cell: (one) => h("span", { class: one.problem ? "bad" : "" }, said(one)) },
     { key: "node", label: t("col.node"), class: "p3", value: (one) => one.node, cell: (one) => one.node },
     { key: "actor", label: t("col.actor"), class: "p2", value: (one) => one.actor, cell: (one) => one.actor },
     { key: "took", label: t("col.took"), class: "num p2", value: took, cell: (one) => duration(took(one)) },

@@ -1,13 +1,12 @@
 // Machines: the list, and beside it the one that is chosen.
 import { mebibytes, number, t } from "../i18n.js";
+import { isBad } from "../needs.js";
 import { empty } from "../parts/empty.js";
 import { listPage } from "../parts/list.js";
 import { splitPage } from "../parts/split.js";
-import { kindOf, stateMark, wordOf } from "../parts/state.js";
+import { stateMark, wordOf } from "../parts/state.js";
 import { to } from "../router.js";
 import { machine } from "./machine.js";
-
-const bad = (vm) => Boolean(vm.problem) || ["fault", "attn"].includes(kindOf(vm.state));
 
 /** The columns of machines; also on a node's page. */
 export const columns = () => [
@@ -39,7 +38,7 @@ export function machines(rest) {
     text: (vm) => [vm.name, vm.image, vm.project, vm.id, ...(vm.addresses ?? []), ...(vm.macs ?? []), ...(vm.tags ?? [])].join(" "),
     views: [
       { id: "all", label: t("view.all"), keep: () => true },
-      { id: "attention", label: t("view.attention"), keep: bad },
+      { id: "attention", label: t("view.attention"), keep: isBad },
       { id: "running", label: t("view.running"), keep: (vm) => vm.state === "running" },
       { id: "foreign", label: t("view.foreign"), keep: (vm) => vm.ours === false },
     ],

@@ -53,7 +53,7 @@ function room() {
   return h("section", { class: "sec" }, head(t("over.capacity")),
     memory > 0 && capacity(t("col.memory"), mebibytes(used), mebibytes(memory), capacityBar(used, memory, 1 - kept / memory, t("col.memory")), t("node.memory", { free: mebibytes(Math.max(0, memory - kept - used)), kept: mebibytes(kept) })),
     memory > 0 && capacity(t("col.vcpu"), number(sum("vcpus")), t("node.cpus", { n: number(sum("cpus")) }), null, t("node.ratio", { n: number(sum("vcpus") / sum("cpus"), 2) })),
-    all("pools").map((pool) => poolRoom(pool, pool.name)));
+    all("pools").map((pool) => poolRoom(pool, t("over.pool.name", { name: pool.name }))));
 }
 
 /** How full a pool is. */

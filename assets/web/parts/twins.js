@@ -26,7 +26,7 @@ export function twins(deed) {
     element,
     show(values, schemas, key) {
       line.replaceChildren(...commandLine(deed, values, schemas));
-      const path = deed.path.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(values[name] || "…"));
+      const path = deed.path.replace(/\{(\w+)\}/g, (hole, name) => (values[name] ? encodeURIComponent(values[name]) : hole));
       const head = [`${deed.method} ${path}\n`, h("span", { class: "o" }, "Idempotency-Key: "), key];
       if (deed.file) return call.replaceChildren(...head, h("span", { class: "o" }, "\nContent-Type: "), `application/octet-stream\n\n< ${deed.file() || "FILE"}`);
       const body = Object.entries(values).map(([name, value]) => `  "${name}": ${JSON.stringify(secret(schemas[name]) ? "…" : value)}`);

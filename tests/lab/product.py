@@ -43,10 +43,14 @@ class Product:
         settings = f'node_name = "{self.host.name}"\nimage_mirror = "{folder}"\nimage_trust_key = "{key}"\n'
         (etc / "girginosvm.toml").write_text(settings)
 
-    def start(self) -> None:
-        """Start raft and agent under their supervisor; wait until the agent answers."""
+    def start(self, **variables: str) -> None:
+        """Start raft and agent under their supervisor, with ``variables``; wait until the agent answers."""
         argv = (sys.executable, "-m", "girginosvm", "agent", "--dev", "--root", str(self.host.root))
-        environment = (f"PYTHONPATH={CHECKOUT}", "PYTHONDONTWRITEBYTECODE=1")
+        environment = (
+            f"PYTHONPATH={CHECKOUT}",
+            "PYTHONDONTWRITEBYTECODE=1",
+            *(f"{name}={text}" for name, text in variables.items()),
+        )
         self._supervisor = self.host.spawn("env", *environment, *argv, log="agent.log")
         self.wait()
 

@@ -203,5 +203,5 @@ FIRST_START = Deed(
     "agent/propose agent/propose:sent agent/volumes.ensure_pool agent/bridges.ensure",
     lambda node, key, made: {},
 )  # fmt: skip
-# What a fake host does not have: killed in the lab (tests/lab/test_crash_machine.py).
-ON_A_REAL_HOST = ("agent/volume.link:before", "agent/volume.link:after", "agent/program.run:after")
+# What a fake host does not have: a volume built by qemu-img in a real directory.
+REAL_VOLUME = ("agent/volume.link:before", "agent/volume.link:after", "agent/program.run:after")

@@ -51,69 +51,23 @@ def qcow2(path: Path, size_mib: int = 64, *, full: bool = False) -> Path:
     return path
 
 
-class Node:
-    """Raft and agent under ``root``, with the variables of ``environment``."""
+class Door:
+    """The agent's socket under ``root``, as root asks it."""
 
-    def __init__(self, root: Path, *, prefix: Sequence[str] = (), **environment: str) -> None:
+    def __init__(self, root: Path) -> None:
         self.root = root
-        self._prefix = prefix  # words before each command, as ``nsenter -t 1 -m --``
-        self.port = free_port()
-        self._environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(REPO), **environment}
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._stopping = False
-        self.deaths: list[str] = []
-        self.ends: list[str] = []  # other ends than SIGKILL's
-        self.may_end = ""  # the one that this scenario is about
-        self._keepers = [threading.Thread(target=self._keep, args=(name,), daemon=True) for name in ("raft", "agent")]
-        for keeper in self._keepers:
-            keeper.start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def _keep(self, name: str) -> None:
-        rest = ["--fake-host", "--port", str(self.port)] if name == "agent" else []
-        command = [*self._prefix, sys.executable, "-m", "girginosvm", name, "--root", str(self.root), *rest]
-        while not self._stopping:
-            with open(self.root / "log", "ab") as log:
-                process = subprocess.Popen(
-                    [*command, "--child-of", str(os.getpid())], cwd=REPO, env=self._environment, stderr=log
-                )
-            self._processes[name] = process
-            if self._stopping:  # it was asked to end before this process could be seen
-                process.terminate()
-            code = process.wait()
-            if code == -signal.SIGKILL:
-                self.deaths.append(name)
-            elif not self._stopping:
-                self.ends.append(f"{name} ended with {code}")
-                time.sleep(0.2)  # as every supervisor waits before the next try
-
-    def kill(self, name: str) -> None:
-        """SIGKILL; it is started again at once."""
-        before = len(self.deaths)
-        self._processes[name].kill()
-        self.wait(lambda: len(self.deaths) > before, f"the end of {name}")
 
     def wait(self, holds: Callable[[], object], what: str) -> None:
-        """Until it ``holds``; AssertionError after 40 s, or when a process ended by itself and this scenario did not
-        take that from ``ends``."""
+        """Until it ``holds``; AssertionError after 40 s."""
         end = time.monotonic() + PATIENCE_S
         while not holds():
-            assert set(self.ends) <= {self.may_end}, f"{self.ends}; {self.words()}"
             assert time.monotonic() < end, f"waited for {what}; {self.words()}"
             time.sleep(0.01)
 
-    def pid(self, name: str) -> int:
-        """The process of this name that runs now."""
-        return self._processes[name].pid
-
     def words(self) -> str:
-        """The end of what the processes said."""
-        return (self.root / "log").read_text(errors="replace")[-3000:]
+        """The end of what the processes said, where they say it to a file."""
+        log = self.root / "log"
+        return log.read_text(errors="replace")[-3000:] if log.exists() else ""
 
     def once(self, method: str, path: str, body: Any = None, key: str = "") -> tuple[int, Any]:
         """Status and answer of one request; OSError when nobody answers."""
@@ -159,6 +113,68 @@ class Node:
 
         self.wait(seen, path)
         return found[0]
+
+
+class Node(Door):
+    """Raft and agent under ``root``, with the variables of ``environment``."""
+
+    def __init__(self, root: Path, *, prefix: Sequence[str] = (), **environment: str) -> None:
+        super().__init__(root)
+        self._prefix = prefix  # words before each command, as ``nsenter -t 1 -m --``
+        self.port = free_port()
+        self._environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(REPO), **environment}
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._stopping = False
+        self.deaths: list[str] = []
+        self.ends: list[str] = []  # other ends than SIGKILL's
+        self.may_end = ""  # the one that this scenario is about
+        self._keepers = [threading.Thread(target=self._keep, args=(name,), daemon=True) for name in ("raft", "agent")]
+        for keeper in self._keepers:
+            keeper.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _keep(self, name: str) -> None:
+        rest = ["--fake-host", "--port", str(self.port)] if name == "agent" else []
+        command = [*self._prefix, sys.executable, "-m", "girginosvm", name, "--root", str(self.root), *rest]
+        while not self._stopping:
+            with open(self.root / "log", "ab") as log:
+                process = subprocess.Popen(
+                    [*command, "--child-of", str(os.getpid())], cwd=REPO, env=self._environment, stderr=log
+                )
+            self._processes[name] = process
+            if self._stopping:  # it was asked to end before this process could be seen
+                process.terminate()
+            code = process.wait()
+            if code == -signal.SIGKILL:
+                self.deaths.append(name)
+            elif not self._stopping:
+                self.ends.append(f"{name} ended with {code}")
+                time.sleep(0.2)  # as every supervisor waits before the next try
+
+    def kill(self, name: str) -> None:
+        """SIGKILL; it is started again at once."""
+        before = len(self.deaths)
+        self._processes[name].kill()
+        self.wait(lambda: len(self.deaths) > before, f"the end of {name}")
+
+    def wait(self, holds: Callable[[], object], what: str) -> None:
+        """Until it ``holds``; AssertionError after 40 s, or when a process ended by itself and this scenario did not
+        take that from ``ends``."""
+
+        def sound() -> object:
+            assert set(self.ends) <= {self.may_end}, f"{self.ends}; {self.words()}"
+            return holds()
+
+        super().wait(sound, what)
+
+    def pid(self, name: str) -> int:
+        """The process of this name that runs now."""
+        return self._processes[name].pid
 
     def ready(self) -> Self:
         """Once it takes machines."""

@@ -8,6 +8,10 @@ elsewhere. One that no deed is killed at fails the test.
 from __future__ import annotations
 
 import ast
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -17,7 +21,7 @@ import pytest
 from girginosvm.hypervisor import ports
 from girginosvm.hypervisor.points import points_of
 from tests.scenarios import audit
-from tests.scenarios.deeds import DEEDS, FIRST_START, ON_A_REAL_HOST, Deed, running, wake
+from tests.scenarios.deeds import DEEDS, FIRST_START, REAL_VOLUME, Deed, running, wake
 from tests.scenarios.node import REPO, Node, qcow2
 
 # Segments and batches so small that a test's few entries fill many.
@@ -50,7 +54,7 @@ def port_points() -> set[str]:
 
 def test_every_point_of_the_code_is_killed_in_some_deed() -> None:
     here = [point for deed in (*DEEDS, FIRST_START) for point in deed.path()]
-    killed = {point.partition("/")[2] for point in (*here, *ON_A_REAL_HOST)}
+    killed = {point.partition("/")[2] for point in (*here, *REAL_VOLUME)}
     assert len(written_points()) >= 30
     assert written_points() | port_points() == killed
 
@@ -152,3 +156,33 @@ def test_a_first_start_survives_a_kill(point: str, tmp_path: Path) -> None:
         assert session["must_change_password"]
     finally:
         node.remove()
+
+
+BUILD = """
+import asyncio, sys
+from girginosvm.core.host import VolumeSpec
+from girginosvm.core.points import name_process
+from girginosvm.hypervisor.storage.directory import DirectoryVolumes
+
+async def build():
+    volumes = DirectoryVolumes()
+    await volumes.sweep(sys.argv[1])
+    await volumes.ensure(VolumeSpec(path=sys.argv[1] + "/a.qcow2", format="qcow2", size_bytes=1 << 26))
+
+name_process("agent")
+asyncio.run(build())
+"""
+
+
+@pytest.mark.host
+@pytest.mark.parametrize("point", REAL_VOLUME)
+def test_a_real_volume_is_whole_or_not_there_after_a_kill(point: str, tmp_path: Path) -> None:
+    pool = tmp_path / "pool"
+    pool.mkdir()
+    for kill, code in ((point, -signal.SIGKILL), ("", 0)):
+        environment = {**os.environ, "GIRGINOSVM_POINTS_KILL": kill}
+        done = subprocess.run([sys.executable, "-c", BUILD, str(pool)], env=environment, cwd=REPO, check=False)
+        assert done.returncode == code
+        if (pool / "a.qcow2").exists():
+            subprocess.run(["qemu-img", "check", "-q", pool / "a.qcow2"], check=True)
+    assert [file.name for file in pool.iterdir()] == ["a.qcow2"]

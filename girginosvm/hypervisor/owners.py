@@ -1,4 +1,5 @@
-"""QEMU's group on this host: looked up, not assumed. Files at rest are root:<group> 0640."""
+"""Who QEMU is on this host: what libvirt says, and until it has said it the distribution's group. Files at rest are
+root:<group> 0640."""
 
 from __future__ import annotations
 
@@ -7,12 +8,34 @@ import grp
 import os
 from pathlib import Path
 from typing import Final
+from xml.etree import ElementTree as ET
 
 _NAMES: Final = ("qemu", "libvirt-qemu", "kvm")  # EL, Debian, and what both have
+_learned: tuple[int, int] | None = None
+
+
+def learn(capabilities: str) -> tuple[int, int]:
+    """User and group of QEMU out of libvirt's capabilities (what qemu.conf says, or its default), kept for the life of
+    this process; our own when libvirt has no DAC label."""
+    global _learned  # noqa: PLW0603 - a host has one QEMU user
+    _learned = _dac_label(capabilities)
+    return _learned or (os.getuid(), os.getgid())
+
+
+def _dac_label(capabilities: str) -> tuple[int, int] | None:
+    """The base label of the DAC model, as ``+64055:+107`` (formatcaps.html)."""
+    for model in ET.fromstring(capabilities).iterfind("host/secmodel"):
+        if model.findtext("model") == "dac":
+            user, _, group = model.findtext("baselabel", "").replace("+", "").partition(":")
+            if user.isdigit() and group.isdigit():
+                return int(user), int(group)
+    return None
 
 
 def qemu_gid() -> int | None:
-    """The first of the known groups that exists."""
+    """QEMU's group: learned, else the first of the known ones that exists."""
+    if _learned is not None:
+        return _learned[1]
     for name in _NAMES:
         with contextlib.suppress(KeyError):
             return grp.getgrnam(name).gr_gid

@@ -80,12 +80,14 @@ def start_ticks(pid: int) -> str:
 
 
 class LabHost:
-    """One host. ``keep`` makes it outlive this process (the demo); then ``attach`` finds it and ``stop`` ends it."""
+    """One host. ``keep`` makes it outlive this process (the demo); then ``attach`` finds it and ``stop`` ends it.
+    ``qemu``: QEMU's user and group, as qemu.conf takes them; empty: the distribution's."""
 
-    def __init__(self, state: Path | None = None, *, name: str = "labhost", keep: bool = False) -> None:
+    def __init__(self, state: Path | None = None, *, name: str = "labhost", keep: bool = False, qemu: str = "") -> None:
         self.state = state or Path(tempfile.mkdtemp(prefix="gvm-lab-", dir="/var/tmp"))
         self.name = name
         self.keep = keep
+        self.qemu = qemu or qemu_user()
         self._init = 0
 
     # -- life
@@ -272,6 +274,6 @@ class LabHost:
         shutil.rmtree(self.state / "run", ignore_errors=True)
         (self.state / "run/lock").mkdir(parents=True)
         conf = {"libvirtd.conf": LIBVIRTD_CONF, "qemu.conf": QEMU_CONF}
-        values = {"uuid": uuid.uuid4(), "user": qemu_user()}
+        values = {"uuid": uuid.uuid4(), "user": self.qemu}
         for name, text in conf.items():
             (self.state / "etc" / name).write_text(text.format(**values))

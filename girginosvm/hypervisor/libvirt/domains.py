@@ -15,6 +15,7 @@ import msgspec
 
 from girginosvm.core.errors import HostFault, Stale
 from girginosvm.core.host import DomainEvent, DomainSpec, Firmware, FoundDomain, Power
+from girginosvm.hypervisor import owners
 from girginosvm.hypervisor.libvirt.loop import AnswerT, Link
 from girginosvm.hypervisor.libvirt.states import power_of
 from girginosvm.hypervisor.libvirt.xml import (
@@ -199,7 +200,7 @@ def _start(connection: Any, machine: str, generation: int, reboots: int) -> None
 def _make_room(connection: Any, definition: str) -> None:
     """The directories of sockets and logs; /run is empty after a boot. One that exists keeps owner and mode."""
     sockets, logs = sockets_and_logs(definition)
-    owner = qemu_owner(connection.getCapabilities())
+    owner = owners.learn(connection.getCapabilities())
     try:
         for path in sockets:
             place = Path(path).parent
@@ -211,17 +212,6 @@ def _make_room(connection: Any, definition: str) -> None:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
     except OSError as fault:
         raise HostFault("directory-refused", f"{fault.filename}: {fault.strerror}") from fault
-
-
-def qemu_owner(capabilities: str) -> tuple[int, int]:
-    """User and group of QEMU: the DAC base label of libvirt's capabilities (``+64055:+107``), else our own."""
-    for model in ET.fromstring(capabilities).iterfind("host/secmodel"):
-        if model.findtext("model") == "dac":
-            label = model.findtext("baselabel", "")
-            user, _, group = label.replace("+", "").partition(":")
-            if user.isdigit() and group.isdigit():
-                return int(user), int(group)
-    return os.getuid(), os.getgid()
 
 
 def _ask(domain: Any, by_agent: Any, by_acpi: Any) -> str:

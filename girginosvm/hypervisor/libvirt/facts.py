@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from girginosvm.core.errors import HostFault
 from girginosvm.core.host import Acceleration, HostFacts
+from girginosvm.hypervisor import owners
 from girginosvm.hypervisor.libvirt.loop import Link
 from girginosvm.hypervisor.libvirt.probe import probed, qemu_binary
 from girginosvm.hypervisor.run import run
@@ -34,7 +35,7 @@ class LibvirtFacts:
         """Looked up anew; libvirt's version is empty while libvirt does not answer."""
         acceleration, reason = await self._acceleration()
         try:
-            libvirt = _version(await self._link.call("asking for the version", _libvirt_version))
+            libvirt = _version(await self._link.call("asking for the version", _about))
         except HostFault:
             libvirt = ""
         return HostFacts(
@@ -59,7 +60,10 @@ class LibvirtFacts:
             return self._probe
 
 
-def _libvirt_version(connection: Any) -> int:
+def _about(connection: Any) -> int:
+    """Its version; and who QEMU is, before files are made for it."""
+    if connection.getType() == "QEMU":
+        owners.learn(connection.getCapabilities())
     return int(connection.getLibVersion())
 
 

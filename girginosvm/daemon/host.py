@@ -26,7 +26,7 @@ def open_host(config: Settings) -> Host:
         return FakeHost(config.path("fake-host.json"), image_sources=config.mirrors())
     from girginosvm.hypervisor.libvirt.host import RealHost
 
-    return RealHost(config.libvirt_uri, node_name=config.node_name, image_sources=config.mirrors())
+    return RealHost(config.libvirt_uri, config.run_path(), node_name=config.node_name, image_sources=config.mirrors())
 
 
 async def create(asked: CreateVm, _: Actor) -> Command:

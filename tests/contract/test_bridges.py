@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from girginosvm.core.host import BridgeSpec
+from girginosvm.features.network.plan import DropBridge, EnsureBridge, plan
 from girginosvm.hypervisor.fake.rest import FakeBridges
 from girginosvm.hypervisor.fake.state import State
+from girginosvm.hypervisor.net import bridges as net
 from girginosvm.hypervisor.net.bridges import NetlinkBridges, nat_table
 from girginosvm.hypervisor.ports import Bridges
+
+
+class InterruptedRemovalError(Exception):
+    """The process dies here."""
+
 
 NAT = BridgeSpec("br-nat", "192.0.2.0/24", "192.0.2.1", nat=True)
 
@@ -52,3 +60,36 @@ async def test_a_bridge_in_use_stays_with_its_nat_and_a_foreign_one_is_not_ours(
         await bridges.remove(name)
     assert [(one.name, one.ours) for one in await bridges.observe()] == [("br-nat", True), ("br-old", False)]
     assert "masquerade" in said("nft", "list", "table", "ip", nat_table("br-nat"))
+
+
+@pytest.mark.host
+async def test_what_differs_on_a_bridge_of_ours_is_seen_and_mended(namespace: str) -> None:
+    bridges = NetlinkBridges()
+    await bridges.ensure(NAT)
+    for line in ("addr del 192.0.2.1/24 dev br-nat", "addr add 192.0.2.1/25 dev br-nat", "link set br-nat mtu 1400"):
+        said("ip", *line.split())
+    (found,) = await bridges.observe()
+    assert [type(step) for step in plan((NAT,), (), (found,), ())] == [EnsureBridge]
+    await bridges.ensure(NAT)
+    (found,) = await bridges.observe()
+    assert (found.mtu, found.addresses) == (1500, ("192.0.2.1/24",))
+    assert plan((NAT,), (), (found,), ()) == ()
+
+
+@pytest.mark.host
+async def test_a_removal_that_was_interrupted_is_found_and_ended(namespace: str, monkeypatch: Any) -> None:
+    bridges = NetlinkBridges()
+    await bridges.ensure(NAT)
+
+    def killed(link: object, name: str) -> None:
+        raise InterruptedRemovalError
+
+    monkeypatch.setattr(net, "_remove", killed)
+    with pytest.raises(InterruptedRemovalError):
+        await bridges.remove(NAT.name)
+    monkeypatch.undo()
+    left = await bridges.observe()
+    assert [type(step) for step in plan((), (), left, ())] == [DropBridge]
+    await bridges.remove(NAT.name)
+    assert await bridges.observe() == ()
+    assert "nat" not in said("nft", "list", "tables")

@@ -30,7 +30,7 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[LabHost]:
 
 async def test_disks_are_for_the_user_that_qemu_runs_as_and_for_no_other(host: LabHost) -> None:
     driver = RealDriver(host)
-    await LibvirtFacts(driver.link).observe()
+    await LibvirtFacts(driver.link, host.root).observe()
     pool = host.root / "pool"
     disk = str(pool / "v.qcow2")
     volumes = DirectoryVolumes()

@@ -62,6 +62,9 @@ def _lack(spec: BridgeSpec, found: FoundBridge | None) -> str:
         return "the bridge is not there"
     if not found.up:
         return "the bridge is down"
-    if spec.nat and not any(address.split("/")[0] == spec.gateway for address in found.addresses):
-        return f"the gateway {spec.gateway} is not on the bridge"
+    prefix = spec.cidr.partition("/")[2]
+    if spec.nat and f"{spec.gateway}/{prefix}" not in found.addresses:
+        return f"the gateway {spec.gateway}/{prefix} is not on the bridge"
+    if found.ours and found.mtu != spec.mtu:  # somebody else's bridge keeps its own
+        return f"packets of {found.mtu} bytes, {spec.mtu} wanted"
     return ""

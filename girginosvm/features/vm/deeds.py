@@ -14,6 +14,7 @@ from girginosvm.features.site import Site
 from girginosvm.features.vm import plan as plans
 from girginosvm.features.vm.model import Wanted, WantedDisk
 from girginosvm.features.vm.seed import network_config
+from girginosvm.features.vm.serial import earlier
 
 # More full copies at once end no sooner: they share one disk.
 _COPIES: Final = 2
@@ -86,7 +87,8 @@ class Deeds:
         for path in paths:
             await self._site.host.volumes.remove(path)
         await self._site.host.seeds.remove(str(self._site.seed_path(machine.id)))
-        self._site.serial_log(machine.id).unlink(missing_ok=True)
+        for log in (serial := self._site.serial_log(machine.id), earlier(serial)):
+            log.unlink(missing_ok=True)
         for kind in ("vnc", "serial"):  # QEMU leaves its sockets behind when it is killed
             self._site.settings.run_path("vm", f"{machine.id}.{kind}").unlink(missing_ok=True)
 

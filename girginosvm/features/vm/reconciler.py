@@ -6,6 +6,7 @@ one; the piece's end wakes the next round, and only what that one sees is report
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Iterator
 from functools import partial
@@ -22,6 +23,7 @@ from girginosvm.features.vm.deeds import Deeds
 from girginosvm.features.vm.model import Wanted
 from girginosvm.features.vm.news import is_news, report_of
 from girginosvm.features.vm.reports import ReportForeign, ReportVm
+from girginosvm.features.vm.serial import turn
 from girginosvm.features.vm.wanted import machines
 
 
@@ -67,6 +69,7 @@ class VmReconciler:
         wanted: tuple[Wanted, ...] = await self._site.read(lambda reader: machines(reader, self._site))
         found = await self._look(wanted)
         await self._say_foreign(wanted, found)
+        await asyncio.to_thread(self._turn_serial_logs, wanted)
         self._newest = {machine.id: machine.generation for machine in wanted}
         for forgotten in self._memories.keys() - self._newest.keys() - busy:
             del self._memories[forgotten]
@@ -97,6 +100,11 @@ class VmReconciler:
         if now != self._foreign and (foreign or self._foreign):
             await self._site.say(ReportForeign(node=self._site.node, domains=foreign))
         self._foreign = now
+
+    def _turn_serial_logs(self, wanted: tuple[Wanted, ...]) -> None:
+        for machine in wanted:
+            if turn(self._site.serial_log(machine.id)):
+                self._site.log.info("serial.turned", vm=machine.name)
 
     def _overtake(self, machine: Wanted, lanes: Lanes) -> float | None:
         """Give up a busy machine's piece when its end is not worth waiting for; answers when to ask again, seconds."""

@@ -23,10 +23,11 @@ _DESCRIPTORS: Final = ("/etc/qemu/firmware", "/usr/share/qemu/firmware")
 
 
 class LibvirtFacts:
-    """Facts of the machine that this process runs on. The probe runs once."""
+    """Facts of the machine that this process runs on. The probe runs once, in ``place``."""
 
-    def __init__(self, link: Link, *, node_name: str = "") -> None:
+    def __init__(self, link: Link, place: Path, *, node_name: str = "") -> None:
         self._link = link
+        self._place = place
         self._node_name = node_name
         self._probe: tuple[Acceleration, str] | None = None
         self._probing = asyncio.Lock()
@@ -56,7 +57,7 @@ class LibvirtFacts:
     async def _acceleration(self) -> tuple[Acceleration, str]:
         async with self._probing:
             if self._probe is None:
-                self._probe = await probed(qemu_binary())
+                self._probe = await probed(qemu_binary(), self._place)
             return self._probe
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from girginosvm.hypervisor.libvirt.domains import LibvirtDomains
 from girginosvm.hypervisor.libvirt.facts import LibvirtFacts
 from girginosvm.hypervisor.libvirt.loop import Link
@@ -16,9 +18,11 @@ from girginosvm.hypervisor.storage.images import StoreImages
 
 
 class RealHost:
-    """See ``Host``."""
+    """See ``Host``. ``place``: a directory of ours that is empty after a boot."""
 
-    def __init__(self, libvirt_uri: str, *, node_name: str = "", image_sources: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, libvirt_uri: str, place: Path, *, node_name: str = "", image_sources: tuple[str, ...] = ()
+    ) -> None:
         self._link = Link(libvirt_uri)
         self.domains: Domains = pointed(LibvirtDomains(self._link), "domains")
         self.volumes: Volumes = pointed(DirectoryVolumes(), "volumes")
@@ -26,7 +30,7 @@ class RealHost:
         self.seeds: Seeds = pointed(IsoSeeds(), "seeds")
         self.bridges: Bridges = pointed(NetlinkBridges(), "bridges")
         self.filter: PacketFilter = pointed(NftFilter(), "filter")
-        self.facts: Facts = pointed(LibvirtFacts(self._link, node_name=node_name), "facts")
+        self.facts: Facts = pointed(LibvirtFacts(self._link, place, node_name=node_name), "facts")
 
     async def close(self) -> None:
         """Let go of libvirt."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -55,29 +54,36 @@ def _is_there(device: str) -> bool:
     return os.path.exists(device)
 
 
-def _written(place: str) -> str:
-    image = Path(place, "boot.img")
+def _written(place: Path) -> Path:
+    place.mkdir(parents=True, exist_ok=True)
+    image = place / "probe.img"
     image.write_bytes(boot_sector().ljust(_IMAGE_BYTES, b"\0"))
-    return str(image)
+    return image
 
 
-async def probed(binary: str, *, device: str = "/dev/kvm", deadline_s: float = _DEADLINE_S) -> tuple[Acceleration, str]:
-    """KVM or TCG, and the reason as a sentence. Never raises: what cannot be tried is TCG."""
+async def probed(
+    binary: str, place: Path, *, device: str = "/dev/kvm", deadline_s: float = _DEADLINE_S
+) -> tuple[Acceleration, str]:
+    """KVM or TCG, and the reason as a sentence. Never raises: what cannot be tried is TCG. ``place`` is a directory of
+    ours: the test guest's disk has one name there, so that a killed process leaves it once, not each time."""
     if not binary:
         return Acceleration.TCG, "No QEMU for x86_64 is installed, so nothing could be tried."
     if not _is_there(device):
         return Acceleration.TCG, f"This host has no {device}: virtualization is off in its firmware, or not passed on."
-    with tempfile.TemporaryDirectory(prefix="girginosvm-probe-") as place:
+    try:
         image = _written(place)
-        try:
-            ran = await run(*probe_argv(binary, "kvm", image), timeout_s=deadline_s)
-        except HostFault as fault:
-            if fault.code != "program-timeout":
-                return Acceleration.TCG, f"{fault.detail}."
-            return Acceleration.TCG, (
-                f"{device} is there, but a small test guest did not end within {deadline_s:g} s: "
-                "it is too slow to be used."
-            )
+    except OSError as fault:
+        return Acceleration.TCG, f"A test guest could not be written to {place}: {fault.strerror}."
+    try:
+        ran = await run(*probe_argv(binary, "kvm", str(image)), timeout_s=deadline_s)
+    except HostFault as fault:
+        if fault.code != "program-timeout":
+            return Acceleration.TCG, f"{fault.detail}."
+        return Acceleration.TCG, (
+            f"{device} is there, but a small test guest did not end within {deadline_s:g} s: it is too slow to be used."
+        )
+    finally:
+        image.unlink(missing_ok=True)
     if ran.code != _ENDED_WELL:
         words = " ".join(ran.err.split())[-300:] or f"QEMU ended with {ran.code}"
         return Acceleration.TCG, f"{device} is there, but a test guest could not run on it: {words}."

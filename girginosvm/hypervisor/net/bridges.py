@@ -33,9 +33,11 @@ class NetlinkBridges:
         await asyncio.to_thread(_netlink, lambda link: _ensure(link, spec))
 
     async def remove(self, name: str) -> None:
-        """Gone when it is ours and nothing is plugged in."""
-        if await asyncio.to_thread(_netlink, lambda link: _remove(link, name)):
+        """Gone when it is ours and nothing is plugged in. Its NAT goes first: as long as the bridge is there, whoever
+        looks next finds what a crash left to do."""
+        if await asyncio.to_thread(_netlink, lambda link: _removable(link, name)):
             await run("nft", "delete", "table", "ip", nat_table(name))
+            await asyncio.to_thread(_netlink, lambda link: _remove(link, name))
 
 
 def nat_table(bridge: str) -> str:
@@ -109,20 +111,31 @@ def _ensure(link: Any, spec: BridgeSpec) -> None:
     elif not any(bridge.name == spec.name for bridge in _observe(link)):
         raise HostFault("bridge-taken", f"{spec.name} is a device of another kind")
     link.link("set", index=index, state="up")
+    found = next(one for one in _observe(link) if one.name == spec.name)
+    if found.ours and found.mtu != spec.mtu:
+        link.link("set", index=index, mtu=spec.mtu)
     if spec.nat:
-        prefix = ipaddress.IPv4Network(spec.cidr).prefixlen
-        if f"{spec.gateway}/{prefix}" not in next(one.addresses for one in _observe(link) if one.name == spec.name):
-            link.addr("add", index=index, address=spec.gateway, prefixlen=prefix)
+        _hold(link, index, found, spec)
 
 
-def _remove(link: Any, name: str) -> bool:
-    """False when it stays: its NAT has to stay too."""
+def _hold(link: Any, index: int, found: FoundBridge, spec: BridgeSpec) -> None:
+    """The gateway with its prefix; the same address with another prefix goes."""
+    prefix = ipaddress.IPv4Network(spec.cidr).prefixlen
+    if f"{spec.gateway}/{prefix}" not in found.addresses:
+        link.addr("add", index=index, address=spec.gateway, prefixlen=prefix)
+    for address, _, other in (one.partition("/") for one in found.addresses):
+        if address == spec.gateway and int(other) != prefix:
+            link.addr("del", index=index, address=address, prefixlen=int(other))
+
+
+def _removable(link: Any, name: str) -> bool:
     found = next((bridge for bridge in _observe(link) if bridge.name == name), None)
-    if found is not None and (not found.ours or found.ports):
-        return False
-    if found is not None:
-        link.link("del", index=_index(link, name))
-    return True
+    return found is None or (found.ours and not found.ports)
+
+
+def _remove(link: Any, name: str) -> None:
+    if _removable(link, name) and (index := _index(link, name)) is not None:
+        link.link("del", index=index)
 
 
 def _index(link: Any, name: str) -> int | None:

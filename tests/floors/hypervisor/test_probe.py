@@ -28,15 +28,16 @@ def _program(tmp_path: Path, body: str) -> str:
 async def test_only_a_guest_that_ends_well_and_in_time_is_kvm(
     tmp_path: Path, body: str, acceleration: Acceleration, words: str
 ) -> None:
-    found, reason = await probed(_program(tmp_path, body), device="/dev/null", deadline_s=0.5)
+    found, reason = await probed(_program(tmp_path, body), tmp_path / "run", device="/dev/null", deadline_s=0.5)
+    assert list((tmp_path / "run").iterdir()) == []
     assert (found, reason.endswith(".")) == (acceleration, True)
     assert words in reason
 
 
 async def test_nothing_is_tried_without_a_device_or_without_qemu(tmp_path: Path) -> None:
     program = _program(tmp_path, "exit 33")
-    assert (await probed(program, device=str(tmp_path / "kvm")))[0] is Acceleration.TCG
-    assert "No QEMU" in (await probed("", device="/dev/null"))[1]
+    assert (await probed(program, tmp_path / "run", device=str(tmp_path / "kvm")))[0] is Acceleration.TCG
+    assert "No QEMU" in (await probed("", tmp_path / "run", device="/dev/null"))[1]
 
 
 def test_the_boot_sector_is_one_sector_with_a_signature() -> None:

@@ -51,11 +51,11 @@ class LabFault(Exception):
 
 
 def until(look: Callable[[], T | None], seconds: float, what: str) -> T:
-    """Look every 50 ms until there is something (not None, not False); LabFault with ``what`` after ``seconds``."""
+    """Look every 50 ms until there is something (nothing empty); LabFault with ``what`` after ``seconds``."""
     end = time.monotonic() + seconds
     while True:
         found = look()
-        if found is not None and found is not False:
+        if found:
             return found
         if time.monotonic() > end:
             raise LabFault(f"waited {seconds:.0f} s for {what}")

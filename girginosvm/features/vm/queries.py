@@ -91,6 +91,7 @@ _STATE: Final = """CASE
   WHEN vm.power = 'on' AND found.state = 'stopped' AND
     NOT (found.reason = 'shutdown' AND found.generation = vm.generation) THEN 'starting'
   WHEN vm.power = 'off' AND found.state = 'running' THEN 'stopping'
+  WHEN vm.power = 'off' AND found.state = 'crashed' THEN 'stopped'
   ELSE found.state END"""
 _COLUMNS: Final = f"""vm.id, vm.created_index, vm.name, vm.project, {_STATE} AS state,
   ifnull(found.reason, '') AS reason, vm.power AS desired, node.name AS node_name, vm.node, vm.vcpu, vm.memory_bytes,

@@ -165,3 +165,13 @@ def test_the_same_request_twice_makes_one_machine(engine: Engine) -> None:
     first = engine.run(create(engine, image), key="k")
     assert engine.run(create(engine, image), key="k") == first
     assert counts(engine)["vm"] == 1
+
+
+def test_a_machine_that_crashed_and_should_be_off_is_simply_stopped(engine: Engine) -> None:
+    image = engine.furnish()
+    vm = engine.run(create(engine, image))["vm"]
+    engine.run(ReportVm(vm=vm, node=NODE, state="crashed", reason="crashed", reached=1))
+    assert ShowVm(vm=vm).fetch(engine.reader).state == "crashed"
+    engine.run(StopVm(vm=vm))
+    engine.run(ReportVm(vm=vm, node=NODE, state="crashed", reason="crashed", reached=2))
+    assert ShowVm(vm=vm).fetch(engine.reader).state == "stopped"

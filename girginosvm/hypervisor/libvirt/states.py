@@ -31,12 +31,18 @@ _EVENTS: Final = (
 )  # fmt: skip
 
 
+# The word of each state's reasons, by number: looked up for every domain in every round.
+_REASONS: Final = {
+    (state, getattr(libvirt, name)): name.removeprefix(prefix)
+    for state, prefix in _REASON_PREFIX.items()
+    for name in sorted(dir(libvirt), reverse=True)  # of two names for one number the first counts
+    if name.startswith(prefix) and not name.endswith(_NO_REASONS)
+}
+
+
 def power_of(state: int, reason: int) -> tuple[Power, str]:
     """Power and libvirt's own word for the reason, empty when it gives none."""
-    word = ""
-    if prefix := _REASON_PREFIX.get(state):
-        names = (name for name in dir(libvirt) if name.startswith(prefix) and not name.endswith(_NO_REASONS))
-        word = next((name.removeprefix(prefix) for name in names if getattr(libvirt, name) == reason), "")
+    word = _REASONS.get((state, reason), "")
     if (state, word) == (libvirt.VIR_DOMAIN_SHUTOFF, "CRASHED"):
         return Power.CRASHED, "crashed"
     return _POWER.get(state, Power.UNKNOWN), word.lower().replace("_", " ").replace("unknown", "")

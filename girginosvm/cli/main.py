@@ -156,7 +156,8 @@ class Counter:
         value = reply.value
         operation = str(value.get("operation") or "") if isinstance(value, dict) else ""
         if operation and reply.status == 202 and not options._no_wait:
-            value = {**value, "state": self._wait(client, operation, options._timeout)["state"]}
+            ended = self._wait(client, operation, options._timeout)
+            value = {**_named(value, ended), "state": ended["state"]}
         if value is not None:
             self._write(value, request)
         return 0
@@ -219,6 +220,13 @@ class Counter:
             known = render.COLUMNS.get(request.verb["cli"], ())
             columns = [name for name in known if not value["items"] or name in value["items"][0]]
         render.write(value, form, self._out, columns=columns, terminal=self._terminal)
+
+
+def _named(value: dict[str, Any], operation: dict[str, Any]) -> dict[str, Any]:
+    """The answer with names for people: the log's own knows the node by its id only."""
+    named = {"name": operation["subject_name"]} if operation.get("subject_name") else {}
+    node = {"node": operation["node"]} if "node" in value and operation.get("node") else {}
+    return {**named, **value, **node}
 
 
 def _leading(words: list[str]) -> tuple[list[str], list[str]]:

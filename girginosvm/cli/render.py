@@ -29,7 +29,11 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "node list": ("name", "cpus", "memory_mb", "memory_used_mb", "vms", "acceleration", "os", "seen_at"),
     "operation list": ("id", "kind", "subject_name", "node", "state", "step", "created_at"),
     "event list": ("at", "kind", "text", "actor", "why"),
+    "ipam leases": ("address", "mac", "network", "vm", "since", "vm_id"),
+    "user list": ("email", "role", "disabled", "must_change_password", "sessions", "created_at", "id"),
 }
+# The columns of a list inside a sheet.
+_INSIDE: Final = {"operations": ("kind", "state", "step", "created_at", "finished_at", "problem", "id")}
 
 
 def visible(text: str) -> str:
@@ -136,13 +140,15 @@ def _sheet(value: Any, out: IO[str], terminal: bool) -> None:
             out.write(cell("", value) + "\n")
         return
     nested = {name: one for name, one in value.items() if isinstance(one, list) and one and isinstance(one[0], dict)}
-    flat = {name: one for name, one in value.items() if name not in nested}
+    # What is empty says nothing to a person; a program takes another form than this one.
+    flat = {name: one for name, one in value.items() if name not in nested and one not in (None, "", [], {})}
     width = max((len(title(name)) for name in flat), default=0)
     for name, one in flat.items():
         out.write(f"{title(name).ljust(width)}  {cell(name, one)}".rstrip() + "\n")
     for name, rows in nested.items():
         out.write(f"\n{title(name)}\n")
-        _table(rows, list(rows[0]), out, terminal)
+        columns = [column for column in _INSIDE.get(name) or tuple(rows[0]) if column in rows[0]]
+        _table(rows, columns, out, terminal)
 
 
 def leaflet(page: dict[str, Any], out: IO[str], *, terminal: bool) -> None:

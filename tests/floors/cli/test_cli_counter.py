@@ -42,11 +42,13 @@ def test_one_page_tells_how_to_go_on(agent: Any, say: Callable[..., Any]) -> Non
 
 
 def test_a_command_waits_for_its_operation(agent: Any, say: Callable[..., Any]) -> None:
-    agent.on("POST", "/v1/vms/web01/start", (202, {"vm": "0190", "operation": "op1", "node": "n1"}))
-    running = {"id": "op1", "kind": "vm.start", "subject_name": "web01", "state": "running", "step": "starting"}
+    agent.on("POST", "/v1/vms/web01/start", (202, {"vm": "0190", "operation": "op1", "node": "01a2"}))
+    running = {"id": "op1", "kind": "vm.start", "subject_name": "web01", "node": "n1", "state": "running"}
+    running["step"] = "starting"
     agent.on("GET", "/v1/operations/op1", (200, running), (200, {**running, "state": "done", "step": "ready"}))
     said = say("vm start web01 -f json")
-    assert json.loads(said.out) == {"vm": "0190", "operation": "op1", "node": "n1", "state": "done"}
+    shown = {"name": "web01", "vm": "0190", "operation": "op1", "node": "n1", "state": "done"}
+    assert json.loads(said.out) == shown
     assert said.talk.splitlines() == ["vm.start web01 starting", "vm.start web01 ready"]
     assert len(agent.asked[0].headers["Idempotency-Key"]) == 36
 

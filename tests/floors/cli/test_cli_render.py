@@ -83,3 +83,13 @@ def test_a_narrow_terminal_loses_the_id_before_it_folds(monkeypatch: pytest.Monk
     assert "0190" not in written(rows, "table", columns=["name", "id"], terminal=True)
     monkeypatch.setenv("COLUMNS", "80")
     assert "0190f3c2-0000-7000-8000-000000000001" in written(rows, "table", columns=["name", "id"], terminal=True)
+
+
+def test_a_sheet_leaves_out_what_is_empty_and_shortens_its_lists() -> None:
+    done = {"id": "op1", "kind": "vm.create", "noun": "vm", "subject_id": "0190", "state": "done", "problem": None}
+    vm = {"name": "web01", "agent": False, "vcpu": 0, "tags": [], "notes": "", "problem": None, "operations": [done]}
+    assert written(vm, "table").split() == [
+        "NAME", "web01", "AGENT", "no", "VCPU", "0", "OPERATIONS", "KIND", "STATE", "PROBLEM", "ID", "vm.create",
+        "done", "op1",
+    ]  # fmt: skip
+    assert json.loads(written(vm, "json")) == vm

@@ -70,6 +70,15 @@ class Running:
 
         self.loop.call_soon_threadsafe(do)
 
+    def cut(self, cut: bool) -> None:
+        """The live stream ends, and none is given until it may again."""
+
+        def do() -> None:
+            self.stand.cut = cut
+            self.stand.publish("none", [])
+
+        self.loop.call_soon_threadsafe(do)
+
     def close(self) -> None:
         asyncio.run_coroutine_threadsafe(self.runner.cleanup(), self.loop).result(10)
         self.loop.call_soon_threadsafe(self.loop.stop)
@@ -133,3 +142,5 @@ def visit(chromium: Any, daemon: Running, faults: list[str]) -> Iterator[Any]:
     yield open_page
     for context in opened:
         context.close()
+    # A refusal is an answer; anything else in the console, of the policy too, is a fault of the panel.
+    assert [fault for fault in faults if not fault.startswith("Failed to load resource")] == []

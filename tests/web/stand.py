@@ -90,6 +90,7 @@ class Stand:
         self.listeners: set[asyncio.Queue[str]] = set()
         self.index = 200
         self.keys: list[str] = []
+        self.cut = False
         self.uploads: list[tuple[str, bytes]] = []
 
     def publish(self, table: str, events: list[Any]) -> None:
@@ -171,14 +172,17 @@ class Stand:
         return web.json_response({"image": "im-new"})
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
+        if self.cut:
+            return problem(503, "too-many-listeners", "no stream now")
         answer = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await answer.prepare(request)
         queue: asyncio.Queue[str] = asyncio.Queue()
         self.listeners.add(queue)
         try:
             await answer.write(f"id: a.{self.index}.0\nevent: reset\ndata: {{}}\n\n".encode())
-            while True:
+            while not self.cut:
                 await answer.write((await queue.get()).encode())
+            return answer
         finally:
             self.listeners.discard(queue)
 

@@ -353,13 +353,15 @@ def test_language_and_theme_change_and_stay(visit: Any) -> None:
     assert page.locator("html").get_attribute("data-theme") == "dark"
 
 
-def test_a_lost_stream_is_a_bar_that_says_how_old_the_page_is(visit: Any) -> None:
+def test_a_lost_stream_is_a_bar_that_says_how_old_the_page_is_and_goes_again(visit: Any, daemon: Any) -> None:
     page = visit()
     page.wait_for_selector(".cluster.fault")
-    page.evaluate("import('/store.js').then((store) => { window.lost = store.link; })")
-    page.context.set_offline(True)
-    page.evaluate("lost.live = false; lost.lostAt = Date.now() - 12000")
+    daemon.cut(True)
     page.wait_for_selector(".age:has-text('What you see is')")
+    page.wait_for_selector(".cluster.attn:has-text('No connection')")
+    daemon.cut(False)
+    page.wait_for_selector(".age", state="detached", timeout=20_000)
+    page.wait_for_selector(".cluster.fault")
 
 
 @pytest.mark.parametrize(("width", "scheme", "locale"), LOOKS)

@@ -15,7 +15,7 @@ import { signIn } from "./pages/signin.js";
 import { storage } from "./pages/storage.js";
 import { upload } from "./pages/upload.js";
 import { dialog } from "./parts/dialog.js";
-import { h, hidden, icon, shape, svg } from "./parts/dom.js";
+import { h, hidden, icon, loadIcons, shape, svg } from "./parts/dom.js";
 import { drawer } from "./parts/drawer.js";
 import { menu } from "./parts/menu.js";
 import { palette } from "./parts/palette.js";
@@ -73,7 +73,7 @@ function rail() {
       h("li", {}, h("button", { class: "place", type: "button", onclick: speak }, icon("info"), h("span", {}, t("language.other")))),
       h("li", {}, h("button", { class: "place", type: "button", onclick: theme }, icon("theme"), h("span", {}, t("theme"))))));
   return h("nav", { class: "rail", "aria-label": t("places") },
-    h("a", { class: "brand", href: to("overview") }, svg("svg", { "aria-hidden": "true" }, svg("use", { href: "icons.svg#i-mark" })), h("span", {}, "girginosvm")),
+    h("a", { class: "brand", href: to("overview") }, svg("svg", { "aria-hidden": "true" }, svg("use", { href: "#i-mark" })), h("span", {}, "girginosvm")),
     wide, more, h("p", { class: "here" }));
 }
 
@@ -225,6 +225,7 @@ try {
   if (kept) document.documentElement.dataset.theme = kept;
 } catch { /* as above */ }
 setLanguage(language());
+loadIcons();
 addEventListener("hashchange", show);
 addEventListener("signed-out", door);
 addEventListener("keydown", keys);

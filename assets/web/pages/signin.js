@@ -13,7 +13,7 @@ export function signIn(corner, done) {
   const choose = h("div", { hidden: true }, h("p", { class: "say" }, t("sign-in.choose")), h("label", { class: "f" }, h("span", {}, t("sign-in.new")), fresh));
   const button = h("button", { type: "submit", class: "btn primary" }, t("sign-in"));
   const form = h("form", { "aria-labelledby": "h-in", novalidate: true, onsubmit: submit },
-    h("p", { class: "brand" }, svg("svg", { "aria-hidden": "true" }, svg("use", { href: "icons.svg#i-mark" })), "girginosvm"),
+    h("p", { class: "brand" }, svg("svg", { "aria-hidden": "true" }, svg("use", { href: "#i-mark" })), "girginosvm"),
     h("h1", { id: "h-in" }, t("sign-in.title", { host: location.hostname })), h("p", { class: "say" }, t("sign-in.say")), wrong.box,
     h("label", { class: "f" }, h("span", {}, t("sign-in.name")), name), h("label", { class: "f" }, h("span", {}, t("sign-in.password")), password), choose, button);
   async function submit(event) {

@@ -25,14 +25,29 @@ function fill(element, props, children) {
   return element;
 }
 
+/** Put icons.svg into the page, once: what is drawn anew then has its shape at once, and nothing flickers. The policy
+ *  lets no string become markup, so the browser parses the file itself. */
+export function loadIcons() {
+  const request = new XMLHttpRequest();
+  request.open("GET", "icons.svg");
+  request.responseType = "document";
+  request.addEventListener("load", () => {
+    const sheet = document.importNode(request.responseXML.documentElement, true);
+    sheet.setAttribute("class", "hide");
+    sheet.setAttribute("aria-hidden", "true");
+    document.body.append(sheet);
+  });
+  request.send();
+}
+
 /** An icon of icons.svg, by its name there. */
 export function icon(name) {
-  return svg("svg", { class: "icon", "aria-hidden": "true" }, svg("use", { href: `icons.svg#i-${name}` }));
+  return svg("svg", { class: "icon", "aria-hidden": "true" }, svg("use", { href: `#i-${name}` }));
 }
 
 /** A state's shape: run ok stop work attn fault unknown. */
 export function shape(kind) {
-  const use = svg("use", { href: `icons.svg#s-${kind}` });
+  const use = svg("use", { href: `#s-${kind}` });
   return svg("svg", { class: `shape ${kind}`, "aria-hidden": "true" }, use);
 }
 

@@ -16,7 +16,7 @@ export function listPage({ kind, title, columns, open, address, empty, text, vie
   let view = "", wanted = "", read = null;
   const grid = table({ label: title, columns, open, address, empty: () => (wanted || Object.values(chosen).some(Boolean) || view !== views[0]?.id ? nothing() : empty()),
     sorted: (one) => keep({ sort: `${one.key}${one.down ? ".down" : ""}` === sort ? "" : `${one.key}${one.down ? ".down" : ""}` }) });
-  const field = h("input", { class: "in", type: "search", placeholder: t("filter.hint"), "aria-label": t("filter"), oninput: () => { wanted = field.value; keep({ q: wanted }); draw(); }, onkeydown: (event) => {
+  const field = h("input", { class: "in", type: "search", placeholder: t(kind === "vms" ? "filter.hint" : "keys.search"), "aria-label": t("filter"), oninput: () => { wanted = field.value; keep({ q: wanted }); draw(); }, onkeydown: (event) => {
     if (event.key === "Enter" || event.key === "ArrowDown") { event.preventDefault(); grid.grid.focus(); }
   } });
   const tabs = h("nav", { class: "views tabs", "aria-label": t("views") });

@@ -83,10 +83,14 @@ def _user_data(spec: SeedSpec) -> str:
         return ours
     if spec.user_data.startswith("#!") and not spec.ssh_keys:
         return spec.user_data
-    # Parts of a MIME message stay what they are; joined texts would let one rewrite the other.
+    # Parts of a MIME message stay what they are; joined texts would let one rewrite the other. Ours comes second and
+    # says how it joins: what the operator wrote stands, and keys in both are all let in. By cloud-init's own rule the
+    # later part's list of keys would take the place of the earlier one's, without a word.
     whole = MIMEMultipart(boundary="==girginosvm==")
-    for text in (ours, spec.user_data):
-        whole.attach(_part(text))
+    own = _part(ours)
+    own["Merge-Type"] = "dict(no_replace,recurse_list)+list(append)+str()"
+    for part in (_part(spec.user_data), own):
+        whole.attach(part)
     return whole.as_string()
 
 

@@ -34,9 +34,10 @@ async def test_a_script_alone_stays_plain_and_beside_keys_becomes_a_part_of_its_
     await IsoSeeds().ensure(spec(path, ("ssh-ed25519 AAAA",), script))
     parts = message_from_bytes(read_back(path)["user-data"]).get_payload()
     kinds = [(part.get_content_type(), part.get_payload(decode=True).decode()) for part in parts]
-    assert [kind for kind, _ in kinds] == ["text/cloud-config", "text/x-shellscript"]
-    assert "ssh-ed25519 AAAA" in kinds[0][1]
-    assert kinds[1][1] == script
+    assert [kind for kind, _ in kinds] == ["text/x-shellscript", "text/cloud-config"]
+    assert kinds[0][1] == script
+    assert "ssh-ed25519 AAAA" in kinds[1][1]
+    assert parts[1]["Merge-Type"] == "dict(no_replace,recurse_list)+list(append)+str()"  # the operator's words stand
 
 
 async def test_the_same_seed_is_not_written_again(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ mkdir -p .cache
 packages_debian() {
     list="python3 python3-venv python3-dev gcc pkg-config libvirt-dev libvirt-daemon-system libvirt-clients
           qemu-system-x86 qemu-utils ovmf iproute2 nftables iputils-ping util-linux kmod genisoimage e2fsprogs cpio
-          binutils debootstrap chromium"
+          binutils debootstrap openssh-client chromium"
     command -v npm >/dev/null || list="$list nodejs npm"
     missing=
     for name in $list; do
@@ -53,7 +53,7 @@ packages_almalinux() {
     say "AlmaLinux: this path has not been run yet"
     dnf -y -q install python3 python3-devel gcc pkgconf-pkg-config libvirt-devel libvirt-daemon-kvm libvirt-client \
         qemu-kvm qemu-img edk2-ovmf iproute nftables iputils util-linux kmod xorriso e2fsprogs cpio binutils \
-        nodejs npm epel-release
+        openssh-clients nodejs npm epel-release
     dnf -y -q install debootstrap chromium
 }
 

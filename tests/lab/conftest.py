@@ -1,10 +1,11 @@
-"""Fixtures of the lab: a host for each module of tests, and the tiny guest's image."""
+"""Fixtures of the lab: a host for each module of tests, and the guests' images."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.lab import debian as debian_guest
 from tests.lab import guest
 from tests.lab.host import LabHost
 
@@ -13,6 +14,12 @@ from tests.lab.host import LabHost
 def tiny() -> Path:
     """The tiny guest's disk image."""
     return guest.tiny()
+
+
+@pytest.fixture(scope="session")
+def debian() -> Path:
+    """A real Debian's disk image, with cloud-init."""
+    return debian_guest.debian()
 
 
 @pytest.fixture(scope="module")

@@ -70,7 +70,7 @@ def tiny() -> Path:
     CACHE.mkdir(exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix="tiny-", dir=CACHE))
     try:
-        kernel = download(work)
+        kernel = download(work, PACKAGES)
         files = work / "files"
         (files / "boot").mkdir(parents=True)
         (files / "boot/initrd").write_bytes(initrd(work, kernel))
@@ -83,13 +83,13 @@ def tiny() -> Path:
     return image
 
 
-def download(work: Path) -> str:
-    """Download and unpack the packages, each into a folder of its name; answers the kernel package's name."""
+def download(work: Path, packages: tuple[str, ...]) -> str:
+    """Download and unpack a kernel and ``packages``, each into a folder of its name; answers the kernel package's."""
     depends = run("apt-cache", "depends", "linux-image-cloud-amd64", cwd=work)
     kernel = re.search(r"Depends: (linux-image-\d\S+)", depends)
     if kernel is None:
         raise RuntimeError("apt knows no cloud kernel: run apt-get update")
-    run("apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download", kernel[1], *PACKAGES, cwd=work)
+    run("apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download", kernel[1], *packages, cwd=work)
     for package in work.glob("*.deb"):
         run("dpkg-deb", "-x", package, package.name.split("_")[0], cwd=work)
     return kernel[1]
@@ -106,14 +106,24 @@ def initrd(work: Path, kernel: str) -> bytes:
     for library in LIBRARIES:
         found = next(path for folder in work.glob("lib*") for path in folder.rglob(library))
         shutil.copy(found, tree / "lib/x86_64-linux-gnu")
-    for number, module in enumerate(MODULES):
-        for found in (work / kernel).rglob(f"{module}.ko*"):
-            run("strip", "--strip-debug", found, "-o", tree / f"mod/{number:02}-{module}.ko", cwd=work)
+    copy_modules(work, kernel, tree, MODULES)
     for name, text in {"init": INIT.read_text(), **{f"bin/{key}": text for key, text in SCRIPTS.items()}}.items():
         (tree / name).write_text(text)
         (tree / name).chmod(0o755)
-    packed = "find . | LC_ALL=C sort | cpio -o -H newc --quiet | gzip -9n"
-    return subprocess.run(["sh", "-c", packed], cwd=tree, check=True, stdout=subprocess.PIPE).stdout
+    return packed(tree)
+
+
+def copy_modules(work: Path, kernel: str, tree: Path, modules: tuple[str, ...]) -> None:
+    """The kernel's modules in ``/mod``, named so that they sort in the order they are loaded in."""
+    for number, module in enumerate(modules):
+        for found in (work / kernel).rglob(f"{module}.ko*"):
+            run("strip", "--strip-debug", found, "-o", tree / f"mod/{number:02}-{module}.ko", cwd=work)
+
+
+def packed(tree: Path) -> bytes:
+    """``tree`` as an initramfs."""
+    command = "find . | LC_ALL=C sort | cpio -o -H newc --quiet | gzip -9n"
+    return subprocess.run(["sh", "-c", command], cwd=tree, check=True, stdout=subprocess.PIPE).stdout
 
 
 def disk(work: Path, files: Path, size_mib: int) -> Path:

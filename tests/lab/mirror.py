@@ -14,8 +14,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 
-def write(folder: Path, images: dict[str, Path]) -> Path:
-    """Publish ``images`` (name -> qcow2 file) in ``folder`` under a key made for it; answers the public key's file."""
+def write(folder: Path, images: dict[str, Path], *, uefi: frozenset[str] = frozenset()) -> Path:
+    """Publish ``images`` (name -> qcow2 file) in ``folder`` under a key made for it; answers the public key's file.
+    Those in ``uefi`` start through UEFI, the others through BIOS."""
     folder.mkdir(parents=True, exist_ok=True)
     entries = []
     for name, source in sorted(images.items()):
@@ -33,7 +34,7 @@ def write(folder: Path, images: dict[str, Path]) -> Path:
                 "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
                 "size": file.stat().st_size,
                 "virtual_size": json.loads(seen.stdout)["virtual-size"],
-                "firmware": "bios",
+                "firmware": "uefi" if name in uefi else "bios",
             }
         )
     text = json.dumps({"images": entries}, indent=2).encode()

@@ -11,7 +11,7 @@ COMMANDS = {
     "host": ("libvirtd", "virsh", "qemu-system-x86_64", "qemu-img", "nft", "ip", "chromium"),
     "lab": (
         *("libvirtd", "virsh", "qemu-system-x86_64", "qemu-img", "nft", "ip", "nsenter", "unshare", "ping"),
-        *("apt-get", "dpkg-deb", "cpio", "mke2fs", "debootstrap"),
+        *("apt-get", "dpkg-deb", "cpio", "mke2fs", "debootstrap", "objcopy", "depmod", "ssh"),
     ),
 }
 

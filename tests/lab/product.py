@@ -34,10 +34,10 @@ class Product:
     def __init__(self, host: LabHost) -> None:
         self.host = host
 
-    def prepare(self, images: dict[str, Path]) -> None:
-        """A signed mirror with ``images`` and settings that trust it."""
+    def prepare(self, images: dict[str, Path], *, uefi: frozenset[str] = frozenset()) -> None:
+        """A signed mirror with ``images`` (those in ``uefi`` start through it) and settings that trust it."""
         folder = self.host.root / "mirror"
-        key = mirror.write(folder, images)
+        key = mirror.write(folder, images, uefi=uefi)
         etc = self.host.root / "etc/girginosvm"
         etc.mkdir(parents=True, exist_ok=True)
         settings = f'node_name = "{self.host.name}"\nimage_mirror = "{folder}"\nimage_trust_key = "{key}"\n'
@@ -70,7 +70,13 @@ class Product:
 
     def __call__(self, *words: str, timeout: float = 120) -> Any:
         """Run a verb as local root from outside the host; its answer. Refused when it is none."""
-        argv = [sys.executable, "-m", "girginosvm", *words, "-f", "json", "--root", str(self.host.root)]
+        said = self.text(*words, "-f", "json", timeout=timeout)
+        value = json.loads(said) if said.strip() else None
+        return value["items"] if isinstance(value, dict) and "items" in value else value
+
+    def text(self, *words: str, timeout: float = 120) -> str:
+        """The same for a verb that prints text, as ``vm serial`` does."""
+        argv = [sys.executable, "-m", "girginosvm", *words, "--root", str(self.host.root)]
         environment = {name: text for name, text in os.environ.items() if not name.startswith("GIRGINOSVM_")}
         done = subprocess.run(
             argv,
@@ -84,8 +90,7 @@ class Product:
         )
         if done.returncode:
             raise Refused(done.returncode, done.stderr.strip())
-        value = json.loads(done.stdout) if done.stdout.strip() else None
-        return value["items"] if isinstance(value, dict) and "items" in value else value
+        return done.stdout
 
     def vm(self, name: str) -> dict[str, Any] | None:
         """The machine as the node shows it; None when there is none."""

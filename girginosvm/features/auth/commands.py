@@ -108,8 +108,8 @@ class DisableUser(Command, frozen=True, kw_only=True):
 
     def apply(self, tx: Tx) -> Made:
         row = _user(tx, self.user)
-        others = "SELECT 1 FROM user WHERE role = 'admin' AND disabled = 0 AND id <> ? LIMIT 1"
-        if row["role"] == "admin" and tx.one(others, (self.user,)) is None:
+        other = tx.one("SELECT 1 FROM user WHERE role = 'admin' AND disabled = 0 AND id <> ? LIMIT 1", (self.user,))
+        if row["role"] == "admin" and other is None:
             raise Unsafe("last-administrator", f"{row['email']} is the last administrator who can sign in")
         tx.run("UPDATE user SET disabled = 1 WHERE id = ?", (self.user,))
         tx.run("DELETE FROM session WHERE user = ?", (self.user,))

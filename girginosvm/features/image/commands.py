@@ -116,7 +116,7 @@ class RemoveImage(Command, frozen=True, kw_only=True):
             raise Missing("image-missing", f"there is no image {self.image}")
         users = tx.all(
             "SELECT vm.name FROM vm_disk JOIN vm ON vm.id = vm_disk.vm WHERE vm_disk.image = ? AND full_copy = 0 "
-            "ORDER BY vm.name, vm.id LIMIT 6",
+            "ORDER BY vm.name, vm_disk.vm, vm_disk.n LIMIT 6",
             (self.image,),
         )
         if users:

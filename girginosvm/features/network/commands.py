@@ -53,7 +53,7 @@ class AddNetwork(Command, frozen=True, kw_only=True):
         start, end = self._range()
         for server in self.dns:
             _address("/dns", server)
-        same = tx.one("SELECT * FROM network WHERE name = ? OR bridge = ?", (self.name, self.bridge))
+        same = tx.one("SELECT * FROM network WHERE name = ? OR bridge = ? ORDER BY id", (self.name, self.bridge))
         if same is not None:
             raise Conflict("network-exists", f"network {same['name']} uses bridge {same['bridge']}")
         network = tx.new_id()

@@ -29,7 +29,7 @@ class AddPool(Command, frozen=True, kw_only=True):
     def apply(self, tx: Tx) -> dict[str, str]:
         if "/.." in self.path or "/./" in self.path:
             raise Conflict("path-odd", f"the path {self.path} has . or .. in it")
-        same = tx.one("SELECT * FROM pool WHERE name = ? OR path = ?", (self.name, self.path))
+        same = tx.one("SELECT * FROM pool WHERE name = ? OR path = ? ORDER BY id", (self.name, self.path))
         if same is not None:
             raise Conflict("pool-exists", f"pool {same['name']} is at {same['path']}")
         pool = tx.new_id()

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import errno
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, Protocol
+from functools import partial
+from typing import Final, Protocol, TypeVar
 
 import msgspec
 
@@ -22,10 +23,12 @@ from girginosvm.core.log import Log
 from girginosvm.core.points import reach
 from girginosvm.raft.journal import Journal, Vote
 
+T = TypeVar("T")
 BATCH_BYTES: Final = 1024 * 1024
 BATCH_COST_MS: Final = 10.0
 MAX_WAITING: Final = 10_000
 COMPACT_ENTRIES: Final = 20_000
+STALL_S: Final = 3.0
 
 
 class StateMachine(Protocol):
@@ -93,7 +96,7 @@ class Alone:
 
     def __init__(
         self, journal: Journal, machine: StateMachine, clock: Clock, log: Log, *, node: str,
-        compact_entries: int = COMPACT_ENTRIES,
+        compact_entries: int = COMPACT_ENTRIES, stall_s: float = STALL_S,
     ) -> None:  # fmt: skip
         self._journal = journal
         self._machine = machine
@@ -110,6 +113,9 @@ class Alone:
         self._task: asyncio.Task[None] | None = None
         self.halted = ""
         self._trouble = ""
+        self._stall_s = stall_s
+        # What the thread is at, since when (monotonic), and whether that is too long.
+        self._doing, self._since, self._stalled = "", 0.0, False
         self._replay()
         self._stamps = Stamps(clock, machine.last_stamp_ms())
 
@@ -165,6 +171,8 @@ class Alone:
             raise Busy("stopping", "this node is stopping", retry_after_s=1)
         if self.halted:
             raise Busy("halted", f"this node has stopped applying: {self.halted}")
+        if self._stalled:
+            raise self._stall()
         if len(self._waiting) >= MAX_WAITING:
             raise Busy("too-many-waiting", f"{MAX_WAITING} commands wait already", retry_after_s=1)
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
@@ -187,11 +195,10 @@ class Alone:
         return Status(
             self._node, self._journal.vote.term, self._machine.applied_index(), self._journal.last_index,
             self._journal.first_index, len(self._waiting), self.halted, self._machine.last_stamp_ms(),
-            self._trouble,
+            self._stall().detail if self._stalled else self._trouble,
         )  # fmt: skip
 
     async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
         while not self._stopping:
             await self._wake.wait()
             batch = self._take()
@@ -203,7 +210,7 @@ class Alone:
                 self._journal.last_index + 1, self._journal.vote.term, self._stamps.next(), self._node, commands
             )
             try:
-                applied = await loop.run_in_executor(self._thread, self._commit, entry)
+                applied = await self._in_thread(partial(self._commit, entry))
             except OSError as fault:
                 self._disk_fault(batch, fault)
             except Halt as halt:
@@ -213,7 +220,31 @@ class Alone:
                 self._answer(batch, applied, entry)
                 if entry.index - self._compacted_at >= self._compact_entries:
                     self._compacted_at = entry.index
-                    await loop.run_in_executor(self._thread, self._compact)
+                    await self._in_thread(self._compact)
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        """Work that waits for a disk. One that does not answer is said, and nobody is let wait behind it: what is not
+        in the log yet is refused, what is being flushed may be in it and waits."""
+        loop = asyncio.get_running_loop()
+        self._since = time.monotonic()
+        timer = loop.call_later(self._stall_s, self._stall_begins)
+        try:
+            return await loop.run_in_executor(self._thread, work)
+        finally:
+            timer.cancel()
+            if self._stalled:
+                self._log.warning("raft.stall-ended", doing=self._doing, after_s=round(time.monotonic() - self._since))
+            self._stalled = False
+
+    def _stall_begins(self) -> None:
+        self._stalled = True
+        self._log.error("raft.stalled", doing=self._doing)
+        self._refuse(self._stall())
+
+    def _stall(self) -> Busy:
+        passed_s = time.monotonic() - self._since
+        detail = f"{self._doing} has been running for {passed_s:.0f} s: the disk does not answer"
+        return Busy("disk-stalled", detail, retry_after_s=1)
 
     def _take(self) -> list[tuple[bytes, asyncio.Future[bytes]]]:
         """As many as fit 1 MiB and 10 ms of recent apply cost, at least one."""
@@ -229,12 +260,14 @@ class Alone:
 
     def _commit(self, entry: Entry) -> Applied:
         """Durable, then applied. OSError: the log is as it was; Halt: anything else, since the entry is in the log."""
+        self._doing = "the journal's flush"
         self._journal.append(entry)
         try:
             self._journal.flush()
         except OSError as fault:
             # It is not known what is durable (fsync(2)): this process may acknowledge nothing, nor write again.
             raise Halt(f"the journal could not be flushed: {fault}") from fault
+        self._doing = f"applying entry {entry.index}"
         reach("machine.apply:before")
         started = time.perf_counter()
         try:
@@ -253,6 +286,7 @@ class Alone:
     def _compact(self) -> None:
         """Let go of old segments. A fault here undoes nothing: it is said, and tried again after as many entries."""
         try:
+            self._doing = "the database's checkpoint"
             reach("machine.checkpoint:before")
             index = self._machine.checkpoint()
             reach("machine.checkpoint:after")

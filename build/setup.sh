@@ -14,8 +14,14 @@ say() { echo "setup: $*" >&2; }
 want=$(cat build/setup.sh requirements/dev.txt /etc/os-release $(ls package-lock.json tests/web/package-lock.json assets/web/package-lock.json 2>/dev/null) |
     sha256sum | cut -d' ' -f1)
 ready() {
-    [ "$(cat "$stamp" 2>/dev/null)" = "$want" ] && [ -x "$venv/bin/pytest" ] &&
-        command -v libvirtd virsh qemu-system-x86_64 qemu-img nft debootstrap cpio >/dev/null
+    [ "$(cat "$stamp" 2>/dev/null)" = "$want" ] && [ -x "$venv/bin/pytest" ] || return 1
+    # One at a time: dash looks at the first name only.
+    for name in libvirtd virsh qemu-img nft debootstrap cpio; do
+        command -v "$name" >/dev/null || return 1
+    done
+    for folder in . assets/web tests/web; do
+        [ ! -f "$folder/package-lock.json" ] || [ -d "$folder/node_modules" ] || return 1
+    done
 }
 if ready; then exit 0; fi
 [ "$(id -u)" = 0 ] || { say "needs root to install packages; run it once as root"; exit 1; }
@@ -34,27 +40,37 @@ packages_debian() {
     if [ -n "$missing" ] || ! apt-cache show busybox-static >/dev/null 2>&1; then apt-get -qq update; fi
     [ -n "$missing" ] || return 0
     say "installing$missing"
+    [ -w /usr ] || { say "/usr is read-only: cannot install$missing"; exit 1; }
     quiet_services
-    DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install $missing >/dev/null
+    # An installation that was interrupted is finished first: apt refuses to begin beside it.
+    if [ -n "$(dpkg --audit)" ]; then DEBIAN_FRONTEND=noninteractive dpkg --configure -a >/dev/null; fi
+    # A machine just started often updates itself: its lock is waited for (seconds).
+    DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends -o DPkg::Lock::Timeout=300 \
+        install $missing >/dev/null
 }
 
 # The tests start their own libvirtd in namespaces: an installation must not start services on this machine.
+# A policy with our mark is what a killed run left: it is taken over, and goes when this run ends.
 policy=/usr/sbin/policy-rc.d
+mark='# written by girginosvm build/setup.sh'
 quiet_services() {
-    [ ! -e "$policy" ] || return 0
-    printf '#!/bin/sh\nexit 101\n' >"$policy"
-    chmod 755 "$policy"
+    if [ -e "$policy" ] && ! grep -qxF "$mark" "$policy"; then return 0; fi
     trap 'rm -f "$policy"' EXIT
-    trap 'exit 130' INT TERM
+    trap 'exit 130' HUP INT TERM
+    printf '#!/bin/sh\n%s\nexit 101\n' "$mark" >"$policy.new"
+    chmod 755 "$policy.new"
+    mv "$policy.new" "$policy"
 }
 
-# Not run: written for AlmaLinux 10, nobody has tried it yet.
+# Not run: written for AlmaLinux 10, nobody has tried it yet. libvirt-devel is looked for in CRB, debootstrap and
+# chromium in EPEL. libvirt-daemon is named for libvirtd itself, which the modular daemons do not need.
 packages_almalinux() {
     say "AlmaLinux: this path has not been run yet"
-    dnf -y -q install python3 python3-devel gcc pkgconf-pkg-config libvirt-devel libvirt-daemon-kvm libvirt-client \
-        qemu-kvm qemu-img edk2-ovmf iproute nftables iputils util-linux kmod xorriso e2fsprogs cpio binutils \
-        openssh-clients nodejs npm epel-release
-    dnf -y -q install debootstrap chromium
+    dnf -y -q install dnf-plugins-core epel-release
+    dnf config-manager --set-enabled crb
+    dnf -y -q install python3 python3-devel gcc pkgconf-pkg-config libvirt-devel libvirt-daemon libvirt-daemon-kvm \
+        libvirt-client qemu-kvm qemu-img edk2-ovmf iproute nftables iputils util-linux kmod xorriso e2fsprogs cpio \
+        binutils openssh-clients nodejs npm debootstrap chromium
 }
 
 . /etc/os-release

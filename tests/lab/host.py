@@ -207,9 +207,14 @@ class LabHost:
         return self.outside("ping", "-n", "-c1", "-W1", address, check=False).returncode == 0
 
     def fetch(self, address: str, path: str = "/") -> str:
-        """What the web server of a guest says, asked from the second namespace."""
+        """What the web server of a guest says, asked from the second namespace; it may begin a while after ping."""
         code = f"import urllib.request as u; print(u.urlopen('http://{address}{path}', timeout=10).read().decode())"
-        return self.outside(sys.executable, "-c", code).stdout.strip()
+
+        def asked() -> subprocess.CompletedProcess[str] | None:
+            done = self.outside(sys.executable, "-c", code, check=False)
+            return None if done.returncode else done
+
+        return until(asked, 60, f"a page from {address}").stdout.strip()
 
     def kill_libvirtd(self) -> None:
         """SIGKILL to libvirtd; machines live on."""

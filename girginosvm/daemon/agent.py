@@ -39,6 +39,7 @@ from girginosvm.features.event import queries as events
 from girginosvm.features.image.commands import PullImage
 from girginosvm.features.image.reconciler import ImageReconciler
 from girginosvm.features.network.reconciler import NetworkReconciler
+from girginosvm.features.node.api import addresses
 from girginosvm.features.node.queries import Health, ShowHealth
 from girginosvm.features.node.reconciler import NodeReconciler
 from girginosvm.features.registry import REGISTRY
@@ -233,7 +234,8 @@ class Agent:
         await door.unix(self._config.run_path("agent.sock"))
         identity = Identity(self._config.path("pki"))
         called = _node_name(self._config)
-        identity.ensure(names_of(called, (await self._host.facts.observe()).addresses))
+        # As last reported: looking anew may take seconds, and the keeper of the certificate hears of what has changed.
+        identity.ensure(names_of(called, await site.read(lambda reader: addresses(reader, site.node))))
         context = identity.context()
         place = f"{self._config.bind}:{self._config.port}"
         try:

@@ -27,7 +27,7 @@ REASONS = {
     "asyncio.to_thread": "argon2, a read of a serial log, a certificate (made anew at the next round): in this process",
     "self._turns.take": "argon2, in this process",
     "self._first_password.unlink": "a file that is good for nothing; the next start looks again",
-    "self._host.facts.observe": "a pointed port", "ImageReconciler(site).sweep": "a pointed port",
+    "ImageReconciler(site).sweep": "a pointed port", "site.read": "reads the database, and changes nothing",
     "self._host.close": "lets go of connections", "door.close": "lets go of connections",
     "door.tcp": "listens", "door.unix": "listens", "serve": "listens",
     "alone.propose": "flushes under the journal's points", "alone.start": INSIDE,

@@ -6,7 +6,9 @@ published on 127.0.0.1:1996 of this machine.
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import socket
 import sys
 import time
@@ -18,6 +20,8 @@ from tests.lab.product import CHECKOUT, NETWORK, Product
 
 STATE = Path("/var/tmp/girginosvm-demo")
 PANEL = ("127.0.0.1", 1996)
+FINISHED = "finished"  # a file in the state: the demo came to its end, started from the checkout that it names
+TURN = "\0girginosvm-demo"  # an abstract socket (unix(7)): who has its name works on the demo; a death gives it back
 
 
 def say(text: str) -> None:
@@ -25,20 +29,37 @@ def say(text: str) -> None:
 
 
 def up() -> int:
-    """Bring the demo up, or show the one that runs."""
+    """Bring the demo up, or show the one that runs. What does not come to its end is undone."""
     began = time.monotonic()
     host = LabHost.attach(STATE)
-    if host is None:
-        say("starting a host in namespaces of its own")
-        LabHost(STATE, name="demo", keep=True).stop()  # what a crash of this machine may have left
-        host = LabHost(STATE, name="demo", keep=True)
-        try:
-            host.start()
-            fill(host)
-        except BaseException:
-            (CHECKOUT / ".cache/demo-agent.log").write_bytes(_log(host))
-            host.stop()
-            raise
+    if host is None or not (STATE / FINISHED).exists():
+        (host or LabHost(STATE, keep=True)).stop()  # what a crash may have left
+        with listen() as panel:
+            host = LabHost(STATE, name="demo", keep=True)
+            try:
+                make(host, panel)
+                show(host, began)
+                (STATE / FINISHED).write_text(str(CHECKOUT))
+            except BaseException:
+                undo(host)
+                raise
+        return 0
+    origin = (STATE / FINISHED).read_text()
+    if origin != str(CHECKOUT):
+        raise LabFault(f"a demo started from {origin} runs; make demo-down ends it, from either checkout")
+    show(host, began)
+    return 0
+
+
+def make(host: LabHost, panel: socket.socket) -> None:
+    """The host and all that is in it; ``panel`` listens on this machine already."""
+    say("starting a host in namespaces of its own")
+    host.start()
+    fill(host, panel)
+
+
+def show(host: LabHost, began: float) -> None:
+    """Wait until the guest answers across the bridge, then say where everything is."""
     product = Product(host)
     product.wait()
     row = product.wait_state("hello", "running")
@@ -47,16 +68,27 @@ def up() -> int:
     page = host.fetch(address)
     say(f"the guest answered ping and HTTP from another network namespace across the bridge: {page!r}")
     tell(host, address, time.monotonic() - began)
-    return 0
 
 
-def fill(host: LabHost) -> None:
+def undo(host: LabHost) -> None:
+    """End a demo that failed or was interrupted, and keep its log. A second Ctrl-C does not stop it halfway."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    log = _log(host)
+    host.stop()
+    if log:
+        kept = CHECKOUT / ".cache/demo-agent.log"
+        kept.write_bytes(log)
+        say(f"ended; the log of girginosvm is kept in {kept}")
+
+
+def fill(host: LabHost, panel: socket.socket) -> None:
     """Product, panel, image, networks and the machine ``hello``."""
     say("building the tiny guest (cached)")
     image = guest.tiny()
     product = Product(host)
     product.prepare({"tiny": image})
-    publish(host)
+    publish(host, panel)
     say("starting girginosvm agent --dev inside")
     product.start()
     say("pulling the image from a signed mirror")
@@ -66,16 +98,22 @@ def fill(host: LabHost) -> None:
     product("vm", "create", "--name", "hello", "--image", "tiny", "--network", "lab", "--memory", "256")
 
 
-def publish(host: LabHost) -> None:
-    """Listen on this machine, connect inside the host; the carrier dies with the host."""
+def listen() -> socket.socket:
+    """The panel's port on this machine, taken before anything is started."""
     try:
-        listening = socket.create_server(PANEL)
+        return socket.create_server(PANEL)
     except OSError as fault:
-        raise LabFault(f"cannot listen on {PANEL[0]}:{PANEL[1]}: {fault}") from fault
-    with listening:
-        forward = str(Path(__file__).with_name("forward.py"))
-        argv = (sys.executable, forward, str(listening.fileno()), "127.0.0.1", "1996")
-        host.spawn(*argv, log="forward.log", pass_fds=(listening.fileno(),))
+        raise LabFault(
+            f"cannot listen on {PANEL[0]}:{PANEL[1]}: {os.strerror(fault.errno or 0)}; "
+            f"end what listens there (ss -ltnp 'sport = :{PANEL[1]}' names it) and try again"
+        ) from fault
+
+
+def publish(host: LabHost, panel: socket.socket) -> None:
+    """What comes to ``panel`` is carried into the host; the carrier dies with the host."""
+    forward = str(Path(__file__).with_name("forward.py"))
+    argv = (sys.executable, forward, str(panel.fileno()), "127.0.0.1", "1996")
+    host.spawn(*argv, log="forward.log", pass_fds=(panel.fileno(),))
 
 
 def tell(host: LabHost, address: str, seconds: float) -> None:
@@ -86,7 +124,8 @@ def tell(host: LabHost, address: str, seconds: float) -> None:
   sign in   {password(host)}
   machine   hello at {address}, ready after {seconds:.1f} s
 
-  try, from {CHECKOUT}, with  export GIRGINOSVM_ROOT={host.root}
+  try
+    cd {CHECKOUT} && export GIRGINOSVM_ROOT={host.root}
     {command} vm list
     {command} vm create --name second --image tiny --network lab --memory 256
     {command} vm stop hello
@@ -119,12 +158,29 @@ def down() -> int:
     return 0
 
 
-def main() -> int:
+def take_turn() -> socket.socket:
+    """One command works on the demo at a time; LabFault when another does."""
+    turn = socket.socket(socket.AF_UNIX)
     try:
-        return {"up": up, "down": down}[sys.argv[1]]()
+        turn.bind(TURN)
+    except OSError as fault:
+        turn.close()
+        raise LabFault("another make demo or make demo-down is at work; try again when it has ended") from fault
+    return turn
+
+
+def main() -> int:
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)  # ends as Ctrl-C does
+    try:
+        with take_turn():
+            return {"up": up, "down": down}[sys.argv[1]]()
     except LabFault as fault:
         print(f"demo: {fault}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("demo: interrupted; make demo-down deletes what may be left", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":

@@ -219,11 +219,19 @@ def test_waiting_ends_at_its_timeout_by_the_clock(agent: Any) -> None:
     assert clock[0] == 5.0
 
 
+# What a shell starts in the background ignores SIGINT, and so would all that a test run there starts.
+HEEDS_CTRL_C = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.executable, [sys.executable, "-m", "girginosvm", *sys.argv[1:]])
+"""
+
+
 def spoken(agent: Any, *words: str) -> "subprocess.Popen[bytes]":
     """A process of its own."""
     environment = {**os.environ, "GIRGINOSVM_SOCKET": agent.socket_path}
     return subprocess.Popen(
-        [sys.executable, "-m", "girginosvm", *words],
+        [sys.executable, "-c", HEEDS_CTRL_C, *words],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, cwd=Path(__file__).parents[3],
     )  # fmt: skip
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 
@@ -9,14 +11,27 @@ class Halt(Exception):
     """This node must not apply further; the sentence says why. Nothing of the entry stays."""
 
 
-class Entry(msgspec.Struct, frozen=True):
-    """One log entry: a batch of commands with the leader's stamp and the proposing node."""
+class Change(msgspec.Struct, frozen=True):
+    """A change of who belongs to the cluster, as the log carries it."""
+
+    kind: Literal["add-voter", "remove-voter"]
+    member: str
+
+
+class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One log entry: a batch of commands with the leader's stamp and the proposing node.
+
+    ``number`` is the proposing node's own for the batch, by which it knows it again when it is applied. An entry
+    without commands (a new leader's first, a ``change``) only advances the index.
+    """
 
     index: int
     term: int
     at_ms: int
     node: str
     commands: tuple[bytes, ...]
+    number: int = 0
+    change: Change | None = None
 
 
 class Applied(msgspec.Struct, frozen=True):

@@ -54,7 +54,7 @@ from girginosvm.http.events import Hub
 from girginosvm.http.server import Door, application
 from girginosvm.http.tls import Identity
 from girginosvm.hypervisor import owners
-from girginosvm.raft.alone import Change
+from girginosvm.raft.changes import Change
 from girginosvm.raft.propose import Client
 from girginosvm.state.reader import Reader, Readers
 

@@ -21,6 +21,7 @@ from girginosvm.core.entries import Applied, Entry, Halt
 from girginosvm.core.errors import Busy, HostFault, Invalid, Unknown
 from girginosvm.core.log import Log
 from girginosvm.core.points import reach
+from girginosvm.raft.changes import Change, Listeners
 from girginosvm.raft.journal import Journal, Vote
 
 T = TypeVar("T")
@@ -43,14 +44,6 @@ class StateMachine(Protocol):
     def checkpoint(self) -> int: ...
 
 
-class Change(msgspec.Struct, frozen=True):
-    """An entry was applied; these tables changed."""
-
-    index: int
-    at_ms: int
-    tables: tuple[str, ...]
-
-
 class Status(msgspec.Struct, frozen=True):
     """How agreement stands on this node."""
 
@@ -63,18 +56,23 @@ class Status(msgspec.Struct, frozen=True):
     halted: str
     last_stamp_ms: int
     trouble: str = ""  # why the last proposal was refused by the disk; empty again after one that was not
+    role: str = "leader"  # or follower, observer, stopped
+    leader: str = ""
+    voters: tuple[str, ...] = ()
+    reached: tuple[str, ...] = ()  # members whose line is up
 
 
 class Stamps:
     """The leader's time: the previous stamp plus elapsed monotonic time, steered to the wall clock by at most 10 %."""
 
-    def __init__(self, clock: Clock, last_ms: int) -> None:
+    def __init__(self, clock: Clock, last_ms: int, *, seen_ms: int | None = None) -> None:
+        """``seen_ms``: when (monotonic) the previous stamp was seen, if this process has seen it come."""
         self._clock = clock
         # At start the wall clock is all there is; it may not lead backwards.
         self._stamp = max(last_ms, clock.wall_ms()) if last_ms == 0 else last_ms
-        self._mono = clock.monotonic_ms()
+        self._mono = clock.monotonic_ms() if seen_ms is None else seen_ms
         self._spare = 0  # elapsed ms that have not yet made up a whole ms of steering
-        self._restarted = last_ms != 0
+        self._restarted = last_ms != 0 and seen_ms is None
 
     def next(self) -> int:
         """The next entry's stamp; never before the one before."""
@@ -105,7 +103,7 @@ class Alone:
         self._waiting: list[tuple[bytes, asyncio.Future[bytes]]] = []
         self._wake = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="apply")
-        self._listeners: set[asyncio.Queue[Change | None]] = set()
+        self._listeners = Listeners()
         self._cost_ms = 0.5
         self._compact_entries = compact_entries
         self._compacted_at = machine.applied_index()
@@ -121,15 +119,7 @@ class Alone:
 
     def _replay(self) -> None:
         journal, applied = self._journal, self._machine.applied_index()
-        if applied > journal.last_index:
-            raise HostFault(
-                "journal-behind",
-                f"the database has applied entry {applied}, the journal ends at {journal.last_index}: acknowledged "
-                "entries are missing from the journal",
-            )
-        if applied + 1 < journal.first_index:
-            detail = f"the database stands at entry {applied}, the journal begins at {journal.first_index}"
-            raise HostFault("database-behind", detail)
+        journal.check_reaches(applied)
         for entry in journal.entries:
             if entry.index > applied:
                 self._machine.apply(entry)
@@ -158,10 +148,7 @@ class Alone:
         self._refuse(Busy("stopping", "this node is stopping", retry_after_s=1))
         self._thread.shutdown(wait=True)
         self._journal.close()
-        for queue in self._listeners:
-            if queue.full():
-                queue.get_nowait()
-            queue.put_nowait(None)
+        self._listeners.end()
 
     async def propose(self, command: bytes) -> bytes:
         """The command's outcome. Invalid, Busy: surely not done; Unknown: this node halted on the way."""
@@ -182,13 +169,8 @@ class Alone:
 
     async def changes(self) -> AsyncIterator[Change]:
         """Applied entries as they come. Ends when this stops, or when the listener is 10,000 behind."""
-        queue: asyncio.Queue[Change | None] = asyncio.Queue(10_000)
-        self._listeners.add(queue)
-        try:
-            while (change := await queue.get()) is not None:
-                yield change
-        finally:
-            self._listeners.discard(queue)
+        async for change in self._listeners.changes():
+            yield change
 
     def status(self) -> Status:
         """A look from the side."""
@@ -298,14 +280,7 @@ class Alone:
         for (_, future), outcome in zip(batch, applied.outcomes, strict=True):
             if not future.done():
                 future.set_result(outcome)
-        change = Change(entry.index, entry.at_ms, applied.tables)
-        for queue in list(self._listeners):
-            if queue.full():  # it reads everything anew after its stream ended
-                self._listeners.discard(queue)
-                queue.get_nowait()
-                queue.put_nowait(None)
-            else:
-                queue.put_nowait(change)
+        self._listeners.tell(Change(entry.index, entry.at_ms, applied.tables))
 
     def _disk_fault(self, batch: list[tuple[bytes, asyncio.Future[bytes]]], fault: OSError) -> None:
         code = "journal-full" if fault.errno in (errno.ENOSPC, errno.EDQUOT) else "journal-faulty"

@@ -4,7 +4,9 @@ A segment is named by its first index. A record is
 
     magic 2 | kind 1 | length 4 | sequence 8 | first sequence of its batch 8 | chain of the record before 4 | crc 4
 
-and its payload; ``crc`` (CRC-32 over header and payload) is the next record's chain. Opening reads everything. A
+and its payload; ``crc`` (CRC-32 over header and payload) is the next record's chain. The kinds are an entry, a vote,
+a cut (what follows an index is void: another leader's log won), and a base (the entry that the log continues after);
+each segment begins with the vote and the base, so that those before it may go. Opening reads everything. A
 record that does not fit ends the log. If that is the torn end of a write that was never flushed, it is cut (the
 records were never acknowledged). If a whole record behind it belongs to a later batch, then a flush had succeeded in
 between and the disk has lost acknowledged data: ``JournalDamaged``, and this node must not go on by itself.
@@ -31,6 +33,8 @@ _CRC: Final = struct.Struct("<I")
 _OVERHEAD: Final = _HEAD.size + _CRC.size
 _ENTRY: Final = 1
 _VOTE: Final = 2
+_CUT: Final = 3
+_BASE: Final = 4
 _SUFFIX: Final = ".seg"
 
 
@@ -39,6 +43,13 @@ class Vote(msgspec.Struct, frozen=True):
 
     term: int
     voted_for: str
+
+
+class Base(msgspec.Struct, frozen=True):
+    """The entry that a log, or a part of it, continues after."""
+
+    index: int
+    term: int
 
 
 class _Segment(msgspec.Struct):
@@ -58,8 +69,9 @@ def _damaged(detail: str) -> HostFault:
 class Journal:
     """One writer. Not thread-safe: the caller gives it one thread."""
 
-    def __init__(self, disk: Disk, *, segment_bytes: int = SEGMENT_BYTES) -> None:
+    def __init__(self, disk: Disk, *, segment_bytes: int = SEGMENT_BYTES, keep_payloads: bool = False) -> None:
         self._disk = disk
+        self._keep = keep_payloads
         self._segment_bytes = segment_bytes
         self._segments: list[_Segment] = []
         self._chain = 0
@@ -69,7 +81,9 @@ class Journal:
         self.vote = Vote(0, "")
         self.cut_bytes = 0  # what opening cut off as a torn end
         self.entries: list[Entry] = []  # what opening found; the caller takes and clears it
-        self._last = 0
+        self.payloads: list[bytes] = []  # the same as they were written, if asked for: a newer release may say more
+        self.base = Base(0, 0)  # what the oldest entry here follows
+        self._last = self._last_term = 0
         self._open()
 
     @property
@@ -82,12 +96,44 @@ class Journal:
         """The oldest entry that is still here."""
         return self._segments[0].first if self._segments else 1
 
+    def check_reaches(self, applied: int) -> None:
+        """HostFault when a database that stands at ``applied`` and this log do not meet."""
+        if applied > self._last:
+            raise HostFault(
+                "journal-behind",
+                f"the database has applied entry {applied}, the journal ends at {self._last}: acknowledged "
+                "entries are missing from the journal",
+            )
+        if applied + 1 < self.first_index:
+            detail = f"the database stands at entry {applied}, the journal begins at {self.first_index}"
+            raise HostFault("database-behind", detail)
+
     def append(self, entry: Entry) -> None:
         """Write an entry; durable after ``flush`` only. OSError (disk full) leaves the log as it was."""
-        if entry.index != self._last + 1:
-            raise ValueError(f"entry {entry.index} does not follow {self._last}")
-        self._put(_ENTRY, msgspec.msgpack.encode(entry), entry.index)
-        self._last = entry.index
+        self.append_payload(entry.index, entry.term, msgspec.msgpack.encode(entry))
+
+    def append_payload(self, index: int, term: int, payload: bytes) -> None:
+        """Write an entry as another node encoded it, byte for byte."""
+        if index != self._last + 1:
+            raise ValueError(f"entry {index} does not follow {self._last}")
+        self._put(_ENTRY, payload, index)
+        self._last, self._last_term = index, term
+
+    def cut(self, base: Base) -> None:
+        """The entries after ``base`` are void: the leader's log has others in their place."""
+        if base.index > self._last:
+            raise ValueError(f"a cut after {base.index} of a log that ends at {self._last}")
+        self._put(_CUT, msgspec.msgpack.encode(base), base.index + 1)
+        self._last, self._last_term = base.index, base.term
+
+    def restart(self, base: Base) -> None:
+        """The log continues after ``base``, which a snapshot holds; what it had before is void."""
+        self._last, self._last_term = base.index, base.term
+        if not self._segments or self._segments[-1].end:
+            self._roll(base.index + 1, 0)
+        self._segments[-1].first = base.index + 1
+        self._put(_BASE, msgspec.msgpack.encode(base), base.index + 1)
+        self.base = base
 
     def set_vote(self, vote: Vote) -> None:
         """Write term and vote; durable after ``flush`` only."""
@@ -128,8 +174,10 @@ class Journal:
         if not self._segments or 0 < self._segments[-1].end > self._segment_bytes - size:
             self._roll(index, size)
         if not self._segments[-1].end and self.vote.term:
-            # The vote lives in the log: each segment begins with it, so that those before may go.
+            # Vote and base live in the log: each segment begins with them, so that those before may go.
             self._write(_VOTE, msgspec.msgpack.encode(self.vote))
+        if not self._segments[-1].end and self._last and kind != _BASE:
+            self._write(_BASE, msgspec.msgpack.encode(Base(self._last, self._last_term)))
         self._write(kind, payload)
 
     def _write(self, kind: int, payload: bytes) -> None:
@@ -165,12 +213,16 @@ class Journal:
         self._batch_first = self._sequence + 1
 
     def _read(self) -> None:
-        names = [name for name in self._disk.names() if name.endswith(_SUFFIX)]
+        # In the order they were made: after a cut a later segment may begin with an earlier index.
+        names = sorted(
+            (name for name in self._disk.names() if name.endswith(_SUFFIX)), key=lambda one: _numbers(one)[1]
+        )
         for number, name in enumerate(names):
             first, sequence = _numbers(name)
             data = self._disk.read(name)
             if number == 0:
                 self._sequence, self._last = sequence - 1, first - 1
+                self.base = Base(first - 1, 0)
             elif sequence != self._sequence + 1:
                 raise _damaged(f"segment {name} does not follow record {self._sequence}")
             segment = _Segment(name, first)
@@ -194,6 +246,9 @@ class Journal:
             if kind == _VOTE:
                 self.vote = msgspec.msgpack.decode(payload, type=Vote)
                 return
+            if kind in (_CUT, _BASE):
+                self._take_base(kind, msgspec.msgpack.decode(payload, type=Base))
+                return
             entry = msgspec.msgpack.decode(payload, type=Entry)
         except msgspec.MsgspecError as fault:
             # Whole by its checksum: another release wrote it.
@@ -202,7 +257,23 @@ class Journal:
         if entry.index != self._last + 1:
             raise _damaged(f"entry {entry.index} follows entry {self._last}")
         self.entries.append(entry)
-        self._last = entry.index
+        if self._keep:
+            self.payloads.append(payload)
+        self._last, self._last_term = entry.index, entry.term
+
+    def _take_base(self, kind: int, base: Base) -> None:
+        """A cut voids what follows its base. A base that is not the log's present end begins the log anew."""
+        if kind == _BASE and base == Base(self._last, self._last_term):
+            return
+        if kind == _CUT and base.index > self._last:
+            raise _damaged(f"a cut after entry {base.index} in a log that ends at {self._last}")
+        kept = max(0, base.index - self.base.index) if kind == _CUT else 0
+        if not kept:
+            self.base = base
+        del self.entries[kept:], self.payloads[kept:]
+        if kind == _BASE:
+            self._segments[-1].first = base.index + 1
+        self._last, self._last_term = base.index, base.term
 
     def _check_rest(self, name: str, data: bytes, end: int, *, last: bool) -> None:
         """What lies behind the last good record: nothing, a torn end (cut), or proof of damage (refused)."""
@@ -237,7 +308,7 @@ def _record(data: bytes, at: int) -> tuple[int, bytes, int, int, int, int] | Non
         return None
     magic, kind, length, sequence, batch_first, chain = _HEAD.unpack_from(data, at)
     start = at + _OVERHEAD
-    if magic != _MAGIC or kind not in (_ENTRY, _VOTE) or length > MAX_PAYLOAD or start + length > len(data):
+    if magic != _MAGIC or not _ENTRY <= kind <= _BASE or length > MAX_PAYLOAD or start + length > len(data):
         return None
     payload = data[start : start + length]
     (crc,) = _CRC.unpack_from(data, at + _HEAD.size)

@@ -19,7 +19,8 @@ import msgspec
 from girginosvm.core.errors import Busy, Conflict, Invalid, Problem, ProblemBody, Unknown, problem_of
 from girginosvm.core.log import Log
 from girginosvm.core.points import reach
-from girginosvm.raft.alone import Change, Status
+from girginosvm.raft.alone import Status
+from girginosvm.raft.changes import Change
 
 MAX_FRAME: Final = 1024 * 1024
 _HELLO_S: Final = 5.0

@@ -11,7 +11,8 @@ from floors.raft.power import PowerLossDisk
 
 from girginosvm.core.entries import Entry
 from girginosvm.core.errors import Busy, Conflict, HostFault, Unknown
-from girginosvm.raft.alone import Alone, Change, Stamps
+from girginosvm.raft.alone import Alone, Stamps
+from girginosvm.raft.changes import Change
 from girginosvm.raft.journal import Journal
 from girginosvm.raft.propose import Client, serve
 

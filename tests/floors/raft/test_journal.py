@@ -3,13 +3,14 @@
 import random
 from pathlib import Path
 
+import msgspec
 import pytest
 from floors.raft.power import PowerLossDisk
 
 from girginosvm.core.entries import Entry
 from girginosvm.core.errors import HostFault
 from girginosvm.raft.disk import RealDisk
-from girginosvm.raft.journal import Journal, Vote
+from girginosvm.raft.journal import Base, Journal, Vote
 
 SMALL = 8192
 
@@ -123,3 +124,83 @@ def test_two_processes_cannot_open_one_journal(tmp_path: Path) -> None:
         RealDisk(tmp_path)
     first.close()
     RealDisk(tmp_path).close()
+
+
+def cut_at_random(seed: int, *, honest: bool = True) -> None:
+    """Generations of entries, cuts and votes; after each power loss the log is one that was flushed, or goes on
+    from it by what was being written, in order."""
+    chance = random.Random(seed)
+    disk = PowerLossDisk(honest=honest)
+    flushed: list[tuple[int, int]] = []
+    term = 0
+    for _ in range(4):
+        journal = Journal(disk, segment_bytes=SMALL)
+        found = [(one.index, one.term) for one in journal.entries]
+        assert found[: len(flushed)] == flushed or len(flushed) == 0
+        assert journal.vote.term >= max((one[1] for one in flushed), default=0)
+        log = list(found)
+        for _ in range(chance.randrange(1, 12)):
+            term += 1
+            journal.set_vote(Vote(term, "n2"))
+            if log and chance.random() < 0.5:
+                kept = chance.randrange(0, len(log) + 1)
+                journal.cut(Base(kept, log[kept - 1][1] if kept else 0))
+                del log[kept:]
+            for _ in range(chance.randrange(0, 6)):
+                index = len(log) + 1
+                journal.append(Entry(index, term, 1, "n1", (bytes(chance.randrange(1, 2000)),)))
+                log.append((index, term))
+            journal.flush()
+            flushed = list(log)
+        disk = disk.lose_power(chance)
+    again = Journal(disk, segment_bytes=SMALL)
+    assert [(one.index, one.term) for one in again.entries] == flushed
+    assert again.vote == Vote(term, "n2")
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_what_was_cut_stays_cut_and_what_was_flushed_stays(seed: int) -> None:
+    cut_at_random(seed)
+
+
+def test_old_segments_go_after_cuts_as_well(tmp_path: Path) -> None:
+    journal = Journal(RealDisk(tmp_path), segment_bytes=SMALL)
+    for index in range(1, 41):
+        journal.append(entry(index, 700))
+    journal.cut(Base(20, 1))
+    journal.flush()
+    for index in range(21, 61):
+        journal.append(Entry(index, 2, 1, "n1", (bytes(700),)))
+    journal.flush()
+    assert journal.drop_through(45) > 0
+    journal.close()
+    again = Journal(RealDisk(tmp_path), segment_bytes=SMALL)
+    assert again.first_index <= 46
+    assert again.entries[0].index == again.base.index + 1
+    assert [one.term for one in again.entries[-16:]] == [2] * 16
+    assert again.base.term == (1 if again.base.index <= 20 else 2)
+
+
+def test_a_log_that_continues_after_a_snapshot_forgets_what_was_before(tmp_path: Path) -> None:
+    journal = filled(tmp_path)
+    journal.set_vote(Vote(4, "n2"))
+    journal.restart(Base(500, 3))
+    journal.append(Entry(501, 4, 1, "n1", (b"x",)))
+    journal.flush()
+    assert journal.drop_through(500) > 0
+    journal.close()
+    again = Journal(RealDisk(tmp_path), segment_bytes=SMALL)
+    assert ([one.index for one in again.entries], again.base, again.last_index) == ([501], Base(500, 3), 501)
+    assert again.vote == Vote(4, "n2")
+    with pytest.raises(HostFault, match="begins at 501"):
+        again.check_reaches(20)
+
+
+def test_payloads_are_kept_byte_for_byte(tmp_path: Path) -> None:
+    """A newer release may have put a field into an entry that this one does not know."""
+    payload = msgspec.msgpack.encode({**msgspec.to_builtins(entry(1), builtin_types=(bytes,)), "later": 7})
+    journal = Journal(RealDisk(tmp_path), segment_bytes=SMALL)
+    journal.append_payload(1, 1, payload)
+    journal.flush()
+    journal.close()
+    assert Journal(RealDisk(tmp_path), segment_bytes=SMALL, keep_payloads=True).payloads == [payload]

@@ -52,10 +52,10 @@ golden: setup ## write the golden files anew; look at the difference before you 
 exe: setup ## the executable, compiled into dist/girginosvm.dist, and its self-test (5 minutes and more)
 	@PY=$(PY) nice build/compile.sh
 
-bench: setup ## the figures, beside what they are compared with; ONLY=start,commits,lists,crowd,boot
+bench: setup ## the figures, beside what they are compared with; ONLY=start,commits,cluster,lists,crowd,boot
 	@ONLY=$(ONLY) $(PY) -m tests.bench
 
-sim: setup ## random walks: commands, faults of the host, deaths, the world; SEEDS=100 FIRST=1
+sim: setup ## random walks of a node, storms over a cluster, both in virtual time; SEEDS=100 FIRST=1
 	@SEEDS=$(or $(SEEDS),100) FIRST=$(or $(FIRST),1) $(PY) -m pytest tests/sim
 
 soak: setup ## long tests

@@ -1,0 +1,206 @@
+"""The library's Raft, reduced to what it is right about: counting votes and acknowledgements, and saying what is
+committed. Everything reaches it through ``deliver`` and ``tick`` and leaves it through ``say``; it owns no socket, no
+file, no clock of ours and no state machine. Its own election timers never fire (``elections`` decides).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+import msgspec
+from pysyncobj import FAIL_REASON, SyncObjConf
+from pysyncobj.transport import Transport
+
+from girginosvm.core.entries import Entry
+from girginosvm.raft.log import Log
+from girginosvm.raft.messages import APPEND_BYTES, Ack, Append, AskVote, Body, Item, TimeoutNow, Vote
+from girginosvm.raft.seams import Peer, Raft
+
+_NEVER_S: Final = 1e6
+_encoder: Final = msgspec.msgpack.Encoder()
+
+
+class Timing(msgspec.Struct, frozen=True):
+    """Milliseconds. ``fallback``: a leader that a majority has not answered for so long steps down."""
+
+    election_ms: int = 400
+    election_spread_ms: int = 400
+    heartbeat_ms: int = 100
+    fallback_ms: int = 250
+    flush_limit_ms: int = 3000
+    proposal_ms: int = 10_000
+
+
+class _Link(Transport):  # type: ignore[misc]
+    """The core's network: what it says goes to ``say``, in bodies of ours."""
+
+    def __init__(self, say: Callable[[str, Body], None], log: Log) -> None:
+        super().__init__(None, None, None)
+        self._say = say
+        self._log = log
+
+    ready: Final = True
+
+    def addNode(self, node: Peer) -> None:
+        """Connections follow the members, not the core."""
+
+    def dropNode(self, node: Peer) -> None:
+        """Connections follow the members, not the core."""
+
+    def destroy(self) -> None:
+        """Nothing to let go of."""
+
+    def send(self, node: Peer, message: dict[str, Any]) -> bool:
+        body = self._body(message)
+        if body is not None:
+            self._say(node.id, body)
+        return True
+
+    def _body(self, message: dict[str, Any]) -> Body | None:
+        shift = self._log.shift
+        match message["type"]:
+            case "append_entries":
+                if "prevLogIdx" not in message or message["prevLogIdx"] is None or "transmission" in message:
+                    return None  # the peer needs a snapshot, which is none of the core's business
+                items = tuple(Item(term, command) for command, _, term in message["entries"])
+                prev, commit = message["prevLogIdx"] + shift, message["commit_index"] + shift
+                return Append(message["term"], prev, message["prevLogTerm"], commit, items)
+            case "next_node_idx":
+                return Ack(max(0, message["next_node_idx"] + shift), message["success"], message["reset"])
+            case "request_vote":
+                return AskVote(message["term"], message["last_log_index"] + shift, message["last_log_term"])
+            case "response_vote":
+                return Vote(message["term"])
+            case "timeout_now":
+                return TimeoutNow(message["term"])
+            case "apply_command":
+                return None  # queued while this node led, which it no longer does: whoever waits for it learns that
+            case _:
+                raise RuntimeError(f"the core says {message['type']!r}, which is not of ours")
+
+
+class Core:
+    """One life of the library's object; made anew when this node's own place among the members changes."""
+
+    def __init__(
+        self, member: str, voters: Iterable[str], log: Log, *, applied: int, timing: Timing,
+        say: Callable[[str, Body], None],
+    ) -> None:  # fmt: skip
+        self._log = log
+        log.rebase(applied)
+        self._link = _Link(say, log)
+        voters = sorted(voters)
+        self._voters = (log.changes, frozenset(voters))
+        conf = SyncObjConf(
+            autoTick=False, journalFile=log, dynamicMembershipChange=True, commandsWaitLeader=False,
+            appendEntriesUseBatch=False, appendEntriesPeriod=timing.heartbeat_ms / 1000,
+            appendEntriesBatchSizeBytes=APPEND_BYTES, leaderFallbackTimeout=timing.fallback_ms / 1000,
+            raftMinTimeout=_NEVER_S, raftMaxTimeout=2 * _NEVER_S, connectionTimeout=2 * _NEVER_S,
+            logCompactionMinEntries=2**62, logCompactionMinTime=2**62,
+        )  # fmt: skip
+        self._raft = Raft(
+            Peer(member) if member in voters else None, [Peer(one) for one in voters if one != member],
+            conf, nodeClass=Peer, transport=self._link,
+        )  # fmt: skip
+
+    @property
+    def term(self) -> int:
+        """The current term."""
+        return int(self._raft.raftCurrentTerm)
+
+    @property
+    def leading(self) -> bool:
+        """This node believes that it leads; a majority has answered within the fallback time."""
+        return bool(self._raft._isLeader())
+
+    @property
+    def leader(self) -> str:
+        """The leader of the current term, as far as it is known here; otherwise empty."""
+        leader = self._raft._getLeader()
+        return "" if leader is None else str(leader.id)
+
+    @property
+    def committed(self) -> int:
+        """Entries up to here are committed, and handed over in this order."""
+        return int(self._raft.raftLastApplied) + self._log.shift
+
+    @property
+    def voters(self) -> frozenset[str]:
+        """Who votes, this node included if it does."""
+        if self._voters[0] != self._log.changes:
+            own = [] if self._raft.selfNode is None else [self._raft.selfNode.id]
+            self._voters = (self._log.changes, frozenset([*own, *(peer.id for peer in self._raft.otherNodes)]))
+        return self._voters[1]
+
+    def connected(self, peer: str, *, voter: bool) -> None:
+        """The line to a peer is up, and has room."""
+        if voter:
+            self._link._onNodeConnected(Peer(peer))
+        else:
+            self._link._onReadonlyNodeConnected(Peer(peer))
+
+    def lost(self, peer: str, *, voter: bool) -> None:
+        """The line to a peer is gone."""
+        if voter:
+            self._link._onNodeDisconnected(Peer(peer))
+        else:
+            self._link._onReadonlyNodeDisconnected(Peer(peer))
+
+    def append(self, entry: Entry) -> None:
+        """Queue an entry of this leader's; it gets index, term and stamp when the core takes it up."""
+        self._raft.append(_encoder.encode(entry))
+
+    def tick(self) -> None:
+        """Campaign, commit, send."""
+        self._raft.doTick(0)
+
+    def campaign(self) -> None:
+        """Stand for election at the next tick: the leader that is known here (perhaps nobody) tells us to."""
+        message = {"type": "timeout_now", "term": self.term}
+        self._link._onMessageReceived(self._raft._getLeader(), message)
+
+    def hand_over(self, peer: str) -> bool:
+        """Tell a voter to stand for election; False, and nothing happens, while its log is not equal to ours."""
+        said: list[int] = []
+        self._raft.transferLeadership(Peer(peer), lambda _, reason: said.append(reason))
+        return said == [FAIL_REASON.SUCCESS]
+
+    def step_down(self, term: int) -> bool:
+        """Enter a higher term as follower, without a vote for anybody. What ``deliver`` answers."""
+        message = {"type": "request_vote", "term": term, "last_log_index": -(2**62), "last_log_term": -1}
+        return self._receive("", message)
+
+    def deliver(self, peer: str, body: Append | Ack | AskVote | Vote | TimeoutNow) -> bool:
+        """One message that passed the filter. True: the core has to be made anew (``Log.settle``)."""
+        return self._receive(peer, self._message(body))
+
+    def _receive(self, peer: str, message: dict[str, Any]) -> bool:
+        try:
+            self._link._onMessageReceived(Peer(peer), message)
+        finally:
+            anew = self._log.settle()
+        return anew
+
+    def _message(self, body: Append | Ack | AskVote | Vote | TimeoutNow) -> dict[str, Any]:
+        shift = self._log.shift
+        match body:
+            case Append(term, prev, prev_term, commit, items):
+                first = prev - shift + 1
+                entries = [(item.command, first + at, item.term) for at, item in enumerate(items)]
+                return {
+                    "type": "append_entries", "term": term, "commit_index": commit - shift, "entries": entries,
+                    "prevLogIdx": prev - shift, "prevLogTerm": prev_term,
+                }  # fmt: skip
+            case Ack(following, success, reset):
+                return {
+                    "type": "next_node_idx", "next_node_idx": following - shift, "success": success, "reset": reset,
+                }  # fmt: skip
+            case AskVote(term, index, last_term):
+                return {
+                    "type": "request_vote", "term": term, "last_log_index": index - shift, "last_log_term": last_term,
+                }  # fmt: skip
+            case Vote(term):
+                return {"type": "response_vote", "term": term}
+            case TimeoutNow(term):
+                return {"type": "timeout_now", "term": term}

@@ -1,0 +1,72 @@
+"""What a leader takes into its log, and when it takes nothing: batches of peers, and leaderships on their way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from girginosvm.core.entries import Entry
+from girginosvm.raft.core import Core
+from girginosvm.raft.messages import ENTRY_BYTES, Body, Forward, NotTaken
+
+_ROOM: Final = ENTRY_BYTES - 64 * 1024  # the rest of an entry is less than this
+
+
+class Handing(msgspec.Struct):
+    """A leadership on its way to ``peer``; batches of other nodes wait in ``parked``."""
+
+    peer: str
+    until_ms: int
+    told: bool = False
+    parked: list[tuple[str, Forward]] = msgspec.field(default_factory=list)
+
+
+class Intake:
+    """One node's. ``drop`` closes the line of a peer that sends what no member of ours would."""
+
+    def __init__(self, say: Callable[[str, Body], None], drop: Callable[[str, str], None]) -> None:
+        self._say = say
+        self._drop = drop
+        self._taken: dict[str, tuple[int, int, int]] = {}  # peer -> term, life and number of the last batch taken
+        self._handing: Handing | None = None
+
+    def hand_over(self, peer: str, until_ms: int) -> None:
+        """Let a voter lead. Until it does, or until then, nothing is taken in: its log has to become equal to ours
+        (Raft thesis, section 3.10)."""
+        self._handing = Handing(peer, until_ms)
+
+    def closed(self, core: Core, now_ms: int) -> bool:
+        """A leadership is on its way. Ends with it, or when its time is over."""
+        handing = self._handing
+        if handing is None:
+            return False
+        if core.leading and now_ms < handing.until_ms:
+            handing.told = handing.told or core.hand_over(handing.peer)
+            return True
+        self._handing = None
+        for peer, body in handing.parked:
+            self.forwarded(core, peer, body)
+        return False
+
+    def take(self, core: Core, node: str, number: int, commands: tuple[bytes, ...]) -> None:
+        """Into the log of this leader, in this term or not at all."""
+        core.append(Entry(0, core.term, 0, node, commands, number))
+
+    def forwarded(self, core: Core, peer: str, body: Forward) -> None:
+        """A peer's batch: taken once, in the term that it names, under the peer's own name."""
+        if self._handing is not None:
+            self._handing.parked.append((peer, body))
+            return
+        term, life, number = self._taken.get(peer, (0, 0, 0))
+        if not core.leading or body.term != core.term:
+            if not body.again:  # a first copy may be in this or another log; the next term's entries will tell
+                self._say(peer, NotTaken(body.number))
+        elif (term, life) == (body.term, body.life) and body.number <= number:
+            return  # said again after a lost line; it is in the log
+        elif sum(len(one) for one in body.commands) > _ROOM:
+            self._drop(peer, "a batch larger than any of ours")
+        else:
+            self._taken[peer] = (body.term, body.life, body.number)
+            self.take(core, peer, body.number, body.commands)

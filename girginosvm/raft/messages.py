@@ -1,0 +1,168 @@
+"""What raft processes say to each other: closed types with bounds, nothing that could be executed.
+
+A frame is 4 bytes of length and one msgpack ``Frame``: the sender's term, and one body. Sizes and numbers are bounded
+before anything is built from them; whatever does not fit is ``Malformed``, and its connection is closed.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+FRAME_BYTES: Final = 4 * 1024 * 1024
+ENTRY_BYTES: Final = 3 * 512 * 1024  # a batch's 1 MiB and what surrounds it
+APPEND_BYTES: Final = 2 * 1024 * 1024  # one append_entries ends with the entry that passes this
+_MOST: Final = 2**53
+
+Number = Annotated[int, Meta(ge=0, le=_MOST)]
+Name = Annotated[str, Meta(min_length=1, max_length=64)]
+Nonce = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+
+
+class Malformed(Exception):
+    """A frame that no member of ours would send."""
+
+
+class Shape(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Arrays of known length: no field can be slipped in."""
+
+
+class Item(Shape, frozen=True):
+    """An entry on its way: its term, and the core's command (one byte of kind, then the entry)."""
+
+    term: Number
+    command: Annotated[bytes, Meta(min_length=1, max_length=ENTRY_BYTES)]
+
+
+class Append(Shape, frozen=True, tag=1):
+    """Entries that follow (``prev_index``, ``prev_term``); without entries a heartbeat."""
+
+    term: Number
+    prev_index: Number
+    prev_term: Number
+    commit_index: Number
+    items: Annotated[tuple[Item, ...], Meta(max_length=100_000)]
+
+
+class Ack(Shape, frozen=True, tag=2):
+    """How far a log reaches. ``reset``: send from ``next_index`` on."""
+
+    next_index: Number
+    success: bool
+    reset: bool
+
+
+class AskVote(Shape, frozen=True, tag=3):
+    """Vote for me in ``term``. ``transfer``: the leader itself told me to ask."""
+
+    term: Number
+    last_index: Number
+    last_term: Number
+    transfer: bool = False
+
+
+class Vote(Shape, frozen=True, tag=4):
+    """You have my vote in ``term``."""
+
+    term: Number
+
+
+class AskPreVote(Shape, frozen=True, tag=5):
+    """Would you vote for me in ``term``? Changes nothing anywhere."""
+
+    nonce: Nonce
+    term: Number
+    last_index: Number
+    last_term: Number
+
+
+class PreVote(Shape, frozen=True, tag=6):
+    """I would."""
+
+    nonce: Nonce
+
+
+class Newer(Shape, frozen=True, tag=7):
+    """The frame's term is newer than what you said."""
+
+
+class TimeoutNow(Shape, frozen=True, tag=8):
+    """Stand for election at once: the leader hands over."""
+
+    term: Number
+
+
+class Confirm(Shape, frozen=True, tag=9):
+    """Am I still your leader?"""
+
+    nonce: Nonce
+
+
+class Confirmed(Shape, frozen=True, tag=10):
+    """You are."""
+
+    nonce: Nonce
+
+
+class Forward(Shape, frozen=True, tag=11):
+    """Put this batch into the log, if you lead in ``term``. ``number`` grows within one ``life`` of a process.
+    ``again``: it may be there already, said over a line that was lost."""
+
+    term: Number
+    life: Nonce
+    number: Nonce
+    commands: Annotated[tuple[bytes, ...], Meta(min_length=1, max_length=10_000)]
+    again: bool = False
+
+
+class NotTaken(Shape, frozen=True, tag=12):
+    """The batch is not in the log and will not be."""
+
+    number: Nonce
+
+
+class AskRead(Shape, frozen=True, tag=13):
+    """From which index on is a read up to date?"""
+
+    nonce: Nonce
+
+
+class ReadAt(Shape, frozen=True, tag=14):
+    """From this one on."""
+
+    nonce: Nonce
+    index: Number
+
+
+Body = (
+    Append | Ack | AskVote | Vote | AskPreVote | PreVote | Newer | TimeoutNow | Confirm | Confirmed | Forward
+    | NotTaken | AskRead | ReadAt
+)  # fmt: skip
+
+
+class Frame(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The sender's term, and what it says."""
+
+    term: Number
+    body: Body
+
+
+_encoder: Final = msgspec.msgpack.Encoder()
+_decoder: Final = msgspec.msgpack.Decoder(Frame)
+
+
+def encode(term: int, body: Body) -> bytes:
+    """A frame without its length."""
+    return _encoder.encode(Frame(term, body))
+
+
+def decode(data: bytes) -> Frame:
+    """A frame; Malformed when it is none."""
+    if len(data) > FRAME_BYTES:
+        raise Malformed(f"a frame of {len(data)} bytes")
+    try:
+        return _decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as fault:
+        raise Malformed(str(fault)) from fault

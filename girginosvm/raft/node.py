@@ -1,0 +1,366 @@
+"""One member, one turn at a time: what came in, what is due, what may leave.
+
+``turn`` is all there is: no thread, no socket, no clock of its own. The production loop calls it when something
+happened; the simulator calls it in virtual time, with the same code.
+
+What leaves when:
+
+* entries and heartbeats: at once (the leader's own flush runs meanwhile), once the term itself is durable;
+* votes, requests for votes, acknowledgements: when the generation that they depend on is durable;
+* an entry is applied, and answered for, when it is committed and on this node's own disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, Protocol
+
+import msgspec
+
+from girginosvm.core.clock import Chance, Clock
+from girginosvm.core.entries import Applied, Entry, Halt
+from girginosvm.core.errors import Busy, Problem
+from girginosvm.core.log import Log as Lines
+from girginosvm.raft import messages
+from girginosvm.raft.core import Core, Timing
+from girginosvm.raft.elections import Decision, Elections
+from girginosvm.raft.filter import Alarm, Deliver, Drop, Reply, StepDown, View, Wait, judge
+from girginosvm.raft.flush import Flusher
+from girginosvm.raft.intake import Intake
+from girginosvm.raft.journal import Base, Journal
+from girginosvm.raft.lines import Down, Event, Heard, Network, Up
+from girginosvm.raft.log import Log, Torn
+from girginosvm.raft.logtime import LogTime
+from girginosvm.raft.messages import Ack, Append, AskVote, Body, Forward, Frame, Malformed, NotTaken, TimeoutNow, Vote
+from girginosvm.raft.outbox import Outbox
+from girginosvm.raft.proposals import Answer, Command, Proposals
+from girginosvm.raft.reads import Done, Reads
+from girginosvm.raft.seams import entry_of
+
+APPLY_ENTRIES: Final = 64  # handed over in one turn, so that sockets are read in between
+TRANSFER_MS: Final = 1000
+READ_MS: Final = 2000
+
+
+class Applier(Protocol):
+    """Applies entries in order, perhaps in a thread of its own."""
+
+    def submit(self, entries: Sequence[Entry]) -> None: ...
+
+    def collect(self) -> list[tuple[Entry, Applied]]:
+        """What has been applied since. Halt when this node can apply no further."""
+        ...
+
+
+class Start(msgspec.Struct, frozen=True):
+    """What a member begins with."""
+
+    member: str
+    voters: frozenset[str]
+    applied_index: int
+    last_stamp_ms: int
+
+
+class Node:
+    """A voter, or an observer. ``stopped`` says why it takes no further part; nothing un-stops it."""
+
+    def __init__(
+        self, start: Start, journal: Journal, flusher: Flusher, applier: Applier, network: Network, clock: Clock,
+        chance: Chance, lines: Lines, *, timing: Timing | None = None,
+        applied: Callable[[Entry, Applied], None] = lambda entry, applied: None,
+    ) -> None:  # fmt: skip
+        journal.check_reaches(start.applied_index)
+        self.member = start.member
+        self.timing = timing or Timing()
+        self.stopped = ""
+        self.halted = ""
+        self.applied_index = self._handed = start.applied_index
+        self._flusher, self._applier, self._network = flusher, applier, network
+        self._clock, self._lines, self._tell = clock, lines, applied
+        self._up: set[str] = set()
+        self._time = LogTime(clock, start.last_stamp_ms)
+        self.log = Log.found(journal, node=start.member, stamp=lambda: self._time.next(self.log.vote.term))
+        if self.log.last.index >= self.log.first_index:
+            self._time.found(self.log.entry(self.log.last.index).at_ms)
+        self._outbox = Outbox(self.log, network, clock, self._up)
+        self.reads = Reads(start.member, self._say)
+        self.intake = Intake(self._say, network.drop)
+        self.core = Core(
+            start.member, start.voters, self.log, applied=start.applied_index, timing=self.timing, say=self._say
+        )
+        now = clock.monotonic_ms()
+        self.elections = Elections(self.timing, chance, now)
+        self.proposals = Proposals(start.member, int.from_bytes(chance.take(4)) >> 1)
+        self._waiting: dict[str, tuple[int, Ack]] = {}  # acknowledgements of what our own disk does not hold yet
+        self._voted: tuple[int, set[str]] = (0, set())
+        self._flushing: tuple[int, int] | None = None  # generation, since when
+        self._led_term = 0
+
+    # What callers want.
+
+    def propose(self, command: bytes, answer: Answer) -> None:
+        """``answer`` gets the outcome once it is applied here, or a problem: NoQuorum and Busy are surely not done."""
+        if self.stopped or self.halted:
+            answer(Busy("halted", f"this node has stopped: {self.stopped or self.halted}"))
+        else:
+            until_ms = self._clock.monotonic_ms() + self.timing.proposal_ms
+            self.proposals.add(Command(command, answer, until_ms))
+
+    def read(self, done: Done) -> None:
+        """``done`` is called once a local read sees every write acknowledged before this call."""
+        if self.stopped:
+            done(Busy("halted", f"this node has stopped: {self.stopped}"))
+        else:
+            self.reads.add(done, self._clock.monotonic_ms() + READ_MS)
+
+    @property
+    def role(self) -> str:
+        """What this member is, in one word."""
+        if self.stopped:
+            return "stopped"
+        if self.member not in self.core.voters:
+            return "observer"
+        return "leader" if self.core.leading else "follower"
+
+    @property
+    def reached(self) -> tuple[str, ...]:
+        """Members whose line is up."""
+        return tuple(sorted(self._up))
+
+    def hand_over(self, peer: str) -> None:
+        """Let a voter lead; nothing happens unless this member leads."""
+        if self.core.leading and peer in self.core.voters - {self.member}:
+            self.intake.hand_over(peer, self._clock.monotonic_ms() + self.timing.election_ms)
+
+    def turn(self, events: Iterable[Event]) -> int:
+        """One turn; answers when (monotonic ms) the next is due at the latest."""
+        now = self._clock.monotonic_ms()
+        if self.stopped:
+            return now + self.timing.heartbeat_ms
+        try:
+            self._flushed()
+            for event in events:  # all that has come is heard before any patience is judged
+                self._on(event, now)
+            self._count()
+            self._elect(now)
+            self._pump(now)
+            self.core.tick()
+            self._noticed(now)
+            self._apply()
+            self.reads.turn(self.core, self.log, self._up, now, applied=self.applied_index)
+            self.proposals.expire(now)
+            self._flush(now)
+        except Torn as fault:
+            self.stop(str(fault))
+        except OSError as fault:
+            self.stop(f"the journal's disk does not take more: {fault}")
+        else:
+            self._outbox.release()
+        return self._next(now)
+
+    def _next(self, now: int) -> int:
+        if self.core.leading:
+            return now + self.timing.heartbeat_ms // 2
+        return max(now + 1, min(self.elections.deadline_ms, now + self.timing.heartbeat_ms))
+
+    # What came in.
+
+    def _on(self, event: Event, now: int) -> None:
+        match event:
+            case Up(peer):
+                self._up.add(peer)
+                self.core.connected(peer, voter=peer in self.core.voters)
+                if peer == self.core.leader:
+                    for batch in self.proposals.sent_in(self.core.term):
+                        self._say(peer, batch.forward(again=True))
+            case Down(peer, reset):
+                self._up.discard(peer)
+                self._waiting.pop(peer, None)
+                self.core.lost(peer, voter=peer in self.core.voters)
+                self.reads.lost(peer)
+                if reset and peer == self.core.leader and not self.core.leading:
+                    self.elections.gone(now)
+            case Heard(peer, data):
+                try:
+                    frame = messages.decode(data)
+                except Malformed as fault:
+                    self._network.drop(peer, str(fault))
+                else:
+                    self._hear(peer, frame, now)
+
+    def _hear(self, peer: str, frame: Frame, now: int) -> None:
+        match frame.body:
+            case messages.AskPreVote(nonce, term, index, last_term):
+                last = Base(index, last_term)
+                if term <= self.core.term:
+                    self._say(peer, messages.Newer())
+                elif peer in self.core.voters and not self.core.leading and not self.elections.would_vote(
+                    now, term=self.core.term, asked_term=term, last=self.log.last, theirs=last
+                ):  # fmt: skip
+                    self._say(peer, messages.PreVote(nonce))
+            case messages.PreVote(nonce) if peer in self.core.voters and not self.core.leading:
+                self._decide(self.elections.granted(now, peer, nonce, voters=len(self.core.voters)))
+            case messages.Confirm(nonce) if frame.term == self.core.term and peer == self.core.leader:
+                self._say(peer, messages.Confirmed(nonce))
+            case messages.Confirmed(nonce) if frame.term == self.core.term and peer in self.core.voters:
+                self.reads.confirmed(self.core, peer, nonce)
+            case Forward():
+                self.intake.forwarded(self.core, peer, frame.body)
+            case NotTaken(number):
+                self.proposals.not_taken(number)
+            case messages.AskRead(nonce):
+                self.reads.begin(self.core, self.log, peer, nonce)
+            case messages.ReadAt(nonce, index):
+                self.reads.known(nonce, index)
+            case _:
+                self._judge(peer, frame, now)
+
+    def _view(self, now: int) -> View:
+        core = self.core
+        term = core.term
+        if self._voted[0] != term:
+            self._voted = (term, set())
+        return View(
+            term, core.leading, core.leader, core.leading or self.elections.leader_alive(now), self.log.last,
+            core.committed, self.log.flushed, self.log.term_at, core.voters, frozenset(self._voted[1]),
+        )  # fmt: skip
+
+    def _judge(self, peer: str, frame: Frame, now: int) -> None:
+        match judge(self._view(now), peer, frame):
+            case Deliver(body):
+                self._deliver(peer, body, now)
+            case Wait(ack):
+                self._waiting[peer] = (frame.term, ack)
+                self.core.deliver(peer, Ack(ack.next_index, False, False))
+            case StepDown(term):
+                self._lines.info("raft.stepped-down", term=term, told_by=peer)
+                self.core.step_down(term)
+            case Reply(body):
+                self._say(peer, body)
+            case Alarm(reason):
+                self.stop(reason)
+            case Drop(reason):
+                self._lines.debug("raft.dropped", peer=peer, message=type(frame.body).__name__, reason=reason)
+
+    def _deliver(self, peer: str, body: Append | Ack | AskVote | Vote | TimeoutNow, now: int) -> None:
+        match body:
+            case Vote():
+                self._voted[1].add(peer)
+            case Append(items=items):
+                self.elections.heard(now)
+                if items:
+                    self._time.seen(entry_of(items[-1].command[1:]).at_ms)
+            case TimeoutNow():
+                self._outbox.transfer_until_ms = now + TRANSFER_MS
+                self.elections.stand(now)
+        self.core.deliver(peer, body)
+
+    def _count(self) -> None:
+        """Acknowledgements that waited for our own disk."""
+        for peer, (term, ack) in list(self._waiting.items()):
+            if term != self.core.term or not self.core.leading:
+                del self._waiting[peer]
+            elif ack.next_index - 1 <= self.log.flushed:
+                del self._waiting[peer]
+                self.core.deliver(peer, ack)
+
+    # What is due.
+
+    def _elect(self, now: int) -> None:
+        if self._hangs(now, self.timing.flush_limit_ms) and self.core.leading:
+            self._lines.error("raft.flush-hangs", limit_ms=self.timing.flush_limit_ms)
+            self.core.step_down(self.core.term + 1)
+        if self.core.leading or self.member not in self.core.voters:
+            return
+        if self.halted or self._hangs(now, self.timing.election_ms):
+            return  # whoever cannot write, or cannot apply, does not want to lead
+        others = len(self.core.voters) > 1
+        self._decide(self.elections.tick(now, alone=not others))
+
+    def _decide(self, decision: Decision) -> None:
+        if decision.kind == "campaign":
+            self._lines.info("raft.campaign", term=self.core.term + 1, reason=decision.reason)
+            self.core.campaign()
+        elif decision.kind == "ask":
+            last = self.log.last
+            for peer in sorted(self.core.voters - {self.member}):
+                self._say(peer, messages.AskPreVote(decision.nonce, self.core.term + 1, last.index, last.term))
+
+    def _hangs(self, now: int, limit_ms: int) -> bool:
+        return self._flushing is not None and now - self._flushing[1] >= limit_ms
+
+    def _pump(self, now: int) -> None:
+        """Batches to the leader, whoever that is."""
+        if self.intake.closed(self.core, now):
+            return
+        leader = self.core.leader
+        if not leader or (leader != self.member and leader not in self._up):
+            return
+        while (batch := self.proposals.next(self.core.term)) is not None:
+            if leader == self.member:
+                self.intake.take(self.core, self.member, batch.number, batch.payload())
+            else:
+                self._say(leader, batch.forward())
+
+    # What is committed.
+
+    def _apply(self) -> None:
+        upto = min(self.core.committed, self.log.flushed, self._handed + APPLY_ENTRIES)
+        if upto > self._handed:
+            self._applier.submit([self.log.entry(index) for index in range(self._handed + 1, upto + 1)])
+            self._handed = upto
+        if self.halted:
+            return
+        try:
+            for entry, applied in self._applier.collect():
+                if len(applied.outcomes) != len(entry.commands):
+                    raise Halt(f"entry {entry.index}: {len(applied.outcomes)} outcomes, {len(entry.commands)} commands")
+                self.applied_index = entry.index
+                self.proposals.applied(entry, applied.outcomes)
+                self._tell(entry, applied)
+        except Halt as halt:
+            self.halted = str(halt)
+            self._lines.error("raft.halted", reason=self.halted)
+            self.proposals.end(Busy("halted", f"this node has stopped applying: {self.halted}"), self.halted)
+            if self.core.leading:
+                self.core.step_down(self.core.term + 1)
+
+    # What is owed to the disk.
+
+    def _flushed(self) -> None:
+        if self._flushing is not None and self._flusher.done() >= self._flushing[0]:
+            self.log.durable(self._flushing[0])
+            self._flushing = None
+
+    def _flush(self, now: int) -> None:
+        if self._flushing is None and self.log.dirty:
+            generation, records = self.log.take()
+            self._flushing = (generation, now)
+            self._flusher.begin(generation, records)
+
+    def _say(self, peer: str, body: Body) -> None:
+        self._outbox.say(self.core.term, self.core.committed, peer, body)
+
+    def _noticed(self, now: int) -> None:
+        leads = self.core.term if self.core.leading else 0
+        if leads == self._led_term:
+            return
+        if leads:
+            self._lines.info("raft.leads", term=leads)
+        else:
+            self._lines.info("raft.leads-no-more", term=self._led_term)
+            self.elections.stand(now)
+        self._led_term = leads
+
+    def stop(self, reason: str, *, fault: bool = True) -> None:
+        """Take no further part: lines closed, callers answered. The first reason stays."""
+        if self.stopped:
+            return
+        self.stopped = reason
+        if fault:
+            self._lines.error("raft.stopped", reason=reason)
+        for peer in sorted(self._up):
+            self._network.drop(peer, "this node has stopped")
+        problem: Problem = Busy("halted", f"this node has stopped: {reason}")
+        self.proposals.end(problem, reason)
+        self.reads.end(problem)

@@ -1,0 +1,119 @@
+"""pysyncobj 0.3.17, held to what we rely on; the only door to it (with ``core`` and ``log``).
+
+Three module attributes are set, once, after the release has been checked against the one that was read line by line:
+
+* ``syncobj.createJournal``: the journal is ours (``log.Log``), never the library's, which flushes nothing.
+* ``pickle.*`` and ``journal.dumps|loads``: what the library would pickle is an entry of ours (msgspec). A stream of
+  its own making (dump files, messages cut into pieces) is refused.
+* ``syncobj.PIPE_NOTIFIER_ENABLED``: no pipe per object; our loop wakes itself.
+
+``tests/floors/raft/test_core_attacks.py`` is the contract: it runs before the pin may change.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import zlib
+from typing import Any, Final
+
+import msgspec
+import pysyncobj.journal
+import pysyncobj.pickle
+import pysyncobj.syncobj
+import pysyncobj.version
+from pysyncobj.node import Node
+
+from girginosvm.core.entries import Entry
+
+PINNED: Final = "0.3.17"
+_APPEND: Final = 0  # the number of Raft's one replicated method
+_JOURNAL: Final = (
+    "add", "clear", "deleteEntriesFrom", "deleteEntriesTo", "setRaftCommitIndex", "getRaftCommitIndex",
+    "setCurrentTerm", "getCurrentTerm", "getVotedForNodeId", "onOneSecondTimer",
+)  # fmt: skip
+_INIT: Final = (
+    "createJournal(self.__conf.journalFile)", "self.__raftLog.getCurrentTerm()",
+    "self.__raftLog.getVotedForNodeId()", "self.__raftLog.getRaftCommitIndex()",
+)  # fmt: skip
+_entry: Final = msgspec.msgpack.Decoder(Entry)
+
+
+class Peer(Node):  # type: ignore[misc]
+    """A member as the core knows it. Equal ids are equal; the hash is the same in every process, so that the order in
+    which the core walks its peers does not hang on a hash seed and a simulated fault replays exactly."""
+
+    def __init__(self, member: str) -> None:
+        super().__init__(member, _place=zlib.crc32(member.encode()))
+
+    def __hash__(self) -> int:
+        return int(self._place)
+
+
+class Raft(pysyncobj.syncobj.SyncObj):  # type: ignore[misc]
+    """The library's object with one replicated method, which does nothing: we apply what it says is committed."""
+
+    @pysyncobj.syncobj.replicated  # type: ignore[untyped-decorator]
+    def append(self, payload: bytes = b"") -> None:
+        """Put an entry into the log."""
+
+
+def entry_of(payload: bytes) -> Entry:
+    """An entry, decoded strictly; msgspec.MsgspecError when it is none."""
+    return _entry.decode(payload)
+
+
+def _dumps(value: Any, protocol: object = None) -> bytes:
+    match value:
+        case (0, (bytes() as payload,)):
+            return payload
+        case _:
+            raise RuntimeError(f"the core wants to store {type(value).__name__}: that is not of our making")
+
+
+def _loads(payload: bytes) -> Any:
+    change = entry_of(payload).change
+    if change is None:
+        return (_APPEND, ())
+    return ["add" if change.kind == "add-voter" else "rem", change.member, Peer(change.member)]
+
+
+def _refuse(*_: object) -> Any:
+    raise RuntimeError("nothing is pickled here")
+
+
+def _journal(journal: object = None) -> Any:
+    if not isinstance(journal, pysyncobj.journal.Journal):
+        raise RuntimeError("the core wants a journal of ours")
+    return journal
+
+
+def check() -> None:
+    """RuntimeError when the library is not the one that was read."""
+    if pysyncobj.version.VERSION != PINNED:
+        raise RuntimeError(f"pysyncobj {pysyncobj.version.VERSION} is not {PINNED}, which is the one that was read")
+    missing = [name for name in _JOURNAL if not hasattr(pysyncobj.journal.Journal, name)]
+    if missing:
+        raise RuntimeError(f"pysyncobj's journals have no {', '.join(missing)}")
+    try:
+        source = inspect.getsource(pysyncobj.syncobj.SyncObj.__init__)
+    except OSError:  # compiled: there is no source, and the release was checked above
+        return
+    missing = [line for line in _INIT if line not in source]
+    if missing:
+        raise RuntimeError(f"pysyncobj's start has no {missing[0]}")
+
+
+def install() -> None:
+    """Set the seams; a second time changes nothing."""
+    check()
+    pysyncobj.syncobj.createJournal = _journal
+    pysyncobj.syncobj.PIPE_NOTIFIER_ENABLED = False
+    pysyncobj.pickle.dumps, pysyncobj.pickle.loads = _dumps, _loads
+    pysyncobj.pickle.dump = pysyncobj.pickle.load = _refuse
+    pysyncobj.journal.dumps, pysyncobj.journal.loads = _dumps, _loads
+    # What it would say we say ourselves, in events of ours.
+    logging.getLogger("pysyncobj").setLevel(logging.CRITICAL + 1)
+
+
+install()

@@ -1,0 +1,238 @@
+"""The pure parts, one rule at a time: filter, intake, proposals, the log's drafts and its time, elections."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import msgspec
+import pysyncobj.syncobj
+import pytest
+from floors.raft.book import Book, FakeClock
+from floors.raft.stand import Stand, item
+
+from girginosvm.core.clock import SystemChance
+from girginosvm.core.entries import Entry, Halt
+from girginosvm.core.errors import NoQuorum, Problem, Unknown
+from girginosvm.raft import messages
+from girginosvm.raft.apply import ThreadApplier
+from girginosvm.raft.core import Timing
+from girginosvm.raft.elections import PRIORITY_MS, Elections
+from girginosvm.raft.filter import Deliver, Drop, StepDown, View, Wait, judge
+from girginosvm.raft.journal import Base, Vote
+from girginosvm.raft.log import NOTHING, REGULAR, Log
+from girginosvm.raft.logtime import LogTime
+from girginosvm.raft.messages import Ack, Append, Forward, Frame, NotTaken
+from girginosvm.raft.proposals import UNDER_WAY, Command, Proposals
+
+VIEW = View(
+    term=5, leading=False, leader="n2", leader_alive=True, last=Base(10, 4), committed=6, flushed=8,
+    terms=lambda index: 4 if index <= 10 else None, voters=frozenset({"n1", "n2", "n3"}), voted=frozenset(),
+)  # fmt: skip
+LEADS = msgspec.structs.replace(VIEW, leading=True, leader="n1")
+
+
+def test_a_commit_index_is_cut_to_what_the_append_vouches_for() -> None:
+    verdict = judge(VIEW, "n2", Frame(5, Append(5, 3, 4, 1000, (item(4, 4, b"x"),))))
+    assert isinstance(verdict, Deliver)
+    assert verdict.body == Append(5, 3, 4, 4, (item(4, 4, b"x"),))
+
+
+@pytest.mark.parametrize(
+    ("term", "ack", "verdict"),
+    [
+        (5, Ack(9, True, False), Deliver(Ack(9, True, False))),
+        (5, Ack(10, True, False), Wait(Ack(10, True, False))),  # beyond what is flushed here
+        (5, Ack(12, True, False), Drop("an acknowledgement of entries that this leader does not have")),
+        (5, Ack(99, False, True), Deliver(Ack(11, False, True))),
+        (4, Ack(9, True, False), Drop("an acknowledgement of another term")),
+        (6, Ack(9, True, False), StepDown(6)),
+    ],
+)
+def test_what_an_acknowledgement_is_worth(term: int, ack: Ack, verdict: object) -> None:
+    assert judge(LEADS, "n3", Frame(term, ack)) == verdict
+
+
+def test_an_observer_in_a_higher_term_moves_nobody() -> None:
+    assert isinstance(judge(LEADS, "o1", Frame(6, Ack(9, True, False))), Drop)
+    assert isinstance(judge(LEADS, "o1", Frame(6, messages.Newer())), Drop)
+
+
+# Intake.
+
+
+@pytest.fixture
+def stand(monkeypatch: pytest.MonkeyPatch) -> Stand:
+    clock = FakeClock()
+    clock.mono = 10_000
+    monkeypatch.setattr(pysyncobj.syncobj, "monotonicTime", lambda: clock.mono / 1000)
+    return Stand(clock=clock)
+
+
+def forward(stand: Stand, term: int, number: int, *, again: bool = False, life: int = 7) -> None:
+    stand.hear("n2", term, Forward(term, life, number, (b"c%d" % number,), again))
+    stand.settle()
+
+
+def commands(stand: Stand) -> list[bytes]:
+    log = stand.node.log
+    return [one for index in range(1, log.last.index + 1) for one in log.entry(index).commands]
+
+
+def test_a_batch_that_is_said_again_is_taken_once(stand: Stand) -> None:
+    term = stand.lead()
+    forward(stand, term, 1)
+    forward(stand, term, 2)
+    forward(stand, term, 1, again=True)
+    forward(stand, term, 2, again=True)
+    forward(stand, term, 1, life=8)  # the peer's next process counts anew
+    assert commands(stand) == [b"c1", b"c2", b"c1"]
+    assert stand.node.log.entry(2).node == "n2"
+
+
+def test_a_batch_for_another_term_is_refused_but_not_one_that_may_be_here_already(stand: Stand) -> None:
+    term = stand.lead()
+    forward(stand, term - 1, 1)
+    forward(stand, term - 1, 2, again=True)
+    assert stand.said(NotTaken) == [("n2", NotTaken(1))]
+    assert commands(stand) == []
+
+
+# Proposals.
+
+
+class Asked:
+    """Proposals, and the answers that came."""
+
+    def __init__(self) -> None:
+        self.answers: list[bytes | Problem] = []
+        self.proposals = Proposals("n1", 3)
+
+    def add(self, *texts: bytes, until_ms: int = 1000) -> None:
+        for text in texts:
+            self.proposals.add(Command(text, self.answers.append, until_ms))
+
+    def sent(self, term: int) -> tuple[bytes, ...]:
+        batch = self.proposals.next(term)
+        return () if batch is None else batch.payload()
+
+
+def test_a_batch_that_a_later_term_has_passed_by_is_sent_again_in_its_order() -> None:
+    asked = Asked()
+    asked.add(b"a", b"b")
+    assert asked.sent(1) == (b"a", b"b")
+    asked.add(b"c")
+    assert asked.sent(1) == (b"c",)
+    asked.proposals.applied(Entry(5, 1, 0, "n2", ()), ())
+    assert asked.sent(1) == ()
+    asked.proposals.applied(Entry(6, 2, 0, "n2", ()), ())
+    assert asked.sent(2) == (b"a", b"b", b"c")
+    assert asked.answers == []
+
+
+def test_an_outcome_goes_to_the_batch_with_its_number_and_to_no_other() -> None:
+    asked = Asked()
+    asked.add(b"a")
+    batch = asked.proposals.next(1)
+    assert batch is not None
+    asked.proposals.applied(Entry(1, 1, 0, "n2", (b"x",), batch.number), (b"theirs",))
+    asked.proposals.applied(Entry(2, 1, 0, "n1", (b"a",), 99), (b"of an earlier life",))
+    assert asked.answers == []
+    asked.proposals.applied(Entry(3, 1, 0, "n1", (b"a",), batch.number), (b"ours",))
+    assert asked.answers == [b"ours"]
+
+
+def test_who_waits_too_long_learns_whether_it_may_have_happened() -> None:
+    asked = Asked()
+    asked.add(b"a")
+    asked.sent(1)
+    asked.add(b"b")
+    asked.proposals.expire(999)
+    assert asked.answers == []
+    asked.proposals.expire(1000)
+    assert [type(answer) for answer in asked.answers] == [NoQuorum, Unknown]
+
+
+def test_no_more_than_two_batches_are_under_way() -> None:
+    asked = Asked()
+    for _ in range(UNDER_WAY):
+        asked.add(b"x")
+        assert asked.sent(1) == (b"x",)
+    asked.add(b"y")
+    assert asked.sent(1) == ()
+
+
+# The log.
+
+
+def test_a_draft_of_another_term_becomes_an_empty_entry() -> None:
+    """Whoever proposed it was promised: in that term, or nowhere."""
+    log = Log(Base(0, 0), Vote(6, "n1"), node="n1", stamp=lambda: 77)
+    for term in (6, 5):
+        log.add(REGULAR + msgspec.msgpack.encode(Entry(0, term, 0, "n2", (b"x",))), log.last.index + 1, 6)
+    assert log.entry(1) == Entry(1, 6, 77, "n2", (b"x",))
+    assert log.entry(2) == Entry(2, 6, 77, "n1", ())
+    assert log[-1][0][:1] == NOTHING
+
+
+def test_the_logs_time_goes_on_from_another_leaders() -> None:
+    clock = FakeClock()
+    time = LogTime(clock, 500)
+    first = time.next(1)
+    clock.mono += 100
+    clock.wall += 100
+    time.seen(first + 5000)
+    clock.mono += 100
+    clock.wall += 100
+    assert first + 5090 <= time.next(3) <= first + 5110
+
+
+# Elections.
+
+
+@pytest.fixture
+def patience() -> Callable[[], Elections]:
+    return lambda: Elections(Timing(), SystemChance(), 0)
+
+
+def test_a_hint_delays_by_at_most_three_tenths_of_a_second_and_never_forbids(patience: Callable[[], Elections]) -> None:
+    one = patience()
+    one.delay_ms = 10**9
+    one.heard(0)
+    assert one.deadline_ms <= 800 + PRIORITY_MS
+    assert one.tick(800 + PRIORITY_MS, alone=False).kind == "ask"
+
+
+def test_a_campaign_wants_a_majority_of_this_rounds_pre_votes(patience: Callable[[], Elections]) -> None:
+    one = patience()
+    old = one.tick(900, alone=False).nonce
+    new = one.tick(1000, alone=False).nonce
+    assert [one.granted(1000, peer, old, voters=5).kind for peer in ("n2", "n3", "n4")] == ["wait"] * 3
+    assert [one.granted(1000, peer, new, voters=5).kind for peer in ("n2", "n2", "n3")] == ["wait", "wait", "campaign"]
+    assert one.granted(1000, "n4", new, voters=5).kind == "wait"
+
+
+def test_a_reset_line_brings_the_question_forward_but_no_election(patience: Callable[[], Elections]) -> None:
+    one = patience()
+    one.heard(1000)
+    assert one.leader_alive(1100)
+    one.gone(1100)
+    assert not one.leader_alive(1100)
+    assert one.tick(1150, alone=False).kind == "ask"
+
+
+# Applying, in its own thread.
+
+
+def test_an_applier_gives_what_it_applied_and_then_the_halt() -> None:
+    book = Book()
+    book.halt_at = 3
+    woken = threading.Semaphore(0)
+    applier = ThreadApplier(book, woken.release)
+    applier.submit([Entry(index, 1, index, "n1", (b"x",)) for index in range(1, 6)])
+    for _ in range(3):
+        assert woken.acquire(timeout=5)
+    assert [entry.index for entry, _ in applier.collect()] == [1, 2]
+    with pytest.raises(Halt, match="told to"):
+        applier.collect()
+    applier.close()

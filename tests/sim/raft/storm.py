@@ -1,0 +1,273 @@
+"""One seed: clients who write and read, faults that come at the worst time, and what has to hold at the end."""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+
+from sim.raft.linear import NEVER, Operation, linearizable
+from sim.raft.world import Broken, Host, Put, World
+
+from girginosvm.core.errors import Busy, NoQuorum, Problem
+
+CLIENTS = 4
+KEYS = 5
+STORM_MS = 7000
+CALM_MS = 8000  # at most; longer than any proposal waits
+
+
+class Client:
+    """Writes (again with the same id until the outcome is known) and reads, on whichever host is up."""
+
+    def __init__(self, storm: Storm, number: int) -> None:
+        self.storm = storm
+        self.number = number
+        self._count = itertools.count(1)
+
+    def go(self) -> None:
+        world = self.storm.world
+        if world.now >= STORM_MS:
+            self.storm.busy -= 1
+            return
+        key = f"k{world.chance.randrange(KEYS)}"
+        if world.chance.random() < 0.6:
+            name = f"c{self.number}.{next(self._count)}"
+            self._write(Put(name, key, name), world.now, [])
+        else:
+            self._read(key, world.now)
+
+    def _pause(self) -> None:
+        self.storm.world.later(self.storm.world.chance.randrange(1, 60), self.go)
+
+    def _write(self, put: Put, began: int, tried: list[bool]) -> None:
+        world = self.storm.world
+        host = self.storm.any_host()
+        if host is None or host.node is None:
+            world.later(50, lambda: self._write(put, began, tried))
+            return
+        life, answered = host.life, [False]
+
+        def again() -> None:
+            """The host died with the answer, or gave none that is definite."""
+            if not answered[0] and (host.life != life or world.now > began + 20_000):
+                answered[0] = True
+                tried.append(True)
+                self._write(put, began, tried)
+            elif not answered[0]:
+                world.later(100, again)
+
+        def answer(outcome: bytes | Problem) -> None:
+            if answered[0]:
+                return
+            answered[0] = True
+            if isinstance(outcome, bytes):
+                self.storm.acknowledged.append(put.id)
+                self.storm.history[put.key].append(Operation(began, world.now, "write", put.value))
+                self._pause()
+            elif isinstance(outcome, Busy | NoQuorum) and not tried and world.chance.random() < 0.5:
+                self.storm.refused.append(put.id)  # surely not done, and never said again
+                self._pause()
+            else:
+                if not isinstance(outcome, Busy | NoQuorum):
+                    tried.append(True)
+                world.later(world.chance.randrange(1, 40), lambda: self._write(put, began, tried))
+
+        host.propose(put, answer)
+        world.later(100, again)
+        self.storm.open_writes[put.id] = (put.key, began)
+
+    def _read(self, key: str, began: int) -> None:
+        world = self.storm.world
+        host = self.storm.any_host()
+        if host is None or host.node is None:
+            self._pause()
+            return
+        life, answered = host.life, [False]
+
+        def again() -> None:
+            if not answered[0] and host.life != life:
+                self._pause()
+            elif not answered[0]:
+                world.later(100, again)
+
+        def done(problem: Problem | None) -> None:
+            answered[0] = True
+            if problem is None:
+                self.storm.history[key].append(Operation(began, world.now, "read", host.store.registers.get(key)))
+            self._pause()
+
+        host.node.read(done)
+        host.wake()
+        world.later(100, again)
+
+
+class Storm:
+    """``run`` raises Broken when anything that must hold does not."""
+
+    def __init__(self, seed: int, *, dedup: bool = True) -> None:
+        self.world = World(seed, voters=5 if seed % 4 == 0 else 3, observers=seed % 3 == 0, dedup=dedup)
+        self.history: dict[str, list[Operation]] = defaultdict(list)
+        self.acknowledged: list[str] = []
+        self.refused: list[str] = []
+        self.open_writes: dict[str, tuple[str, int]] = {}
+        self.faults: list[str] = []
+        self.busy = CLIENTS
+
+    def any_host(self) -> Host | None:
+        up = [host for host in self.world.hosts.values() if host.up and not host.paused]
+        return self.world.chance.choice(up) if up else None
+
+    def run(self) -> None:
+        world = self.world
+        world.start()
+        for number in range(CLIENTS):
+            world.later(500 + number, Client(self, number).go)
+        world.later(1000, self._strike)
+        world.run(STORM_MS)
+        self._calm()
+        world.run(STORM_MS + CALM_MS, stop=lambda: not self.busy)
+        self._judge()
+
+    # Faults.
+
+    def _strike(self) -> None:
+        world = self.world
+        if world.now >= STORM_MS - 1000:
+            return
+        name = world.chance.choice(
+            ["kill", "kill_all", "power", "power", "power_all", "pause", "cut", "one_way", "bridge", "slow", "hang",
+             "full", "clock", "transfer", "heal"]
+        )  # fmt: skip
+        self.faults.append(f"{world.now} {name}")
+        getattr(self, f"_{name}")()
+        world.later(world.chance.randrange(50, 900), self._strike)
+
+    def _some(self) -> Host:
+        """A host, the leader more often than not."""
+        leader = self.world.leader()
+        if leader is not None and self.world.chance.random() < 0.5:
+            return leader
+        return self.world.chance.choice(list(self.world.hosts.values()))
+
+    def _down(self, host: Host, *, power: bool) -> None:
+        host.stop(power=power)
+        self.world.later(self.world.chance.randrange(10, 1200), lambda: None if host.up else host.start())
+
+    def _kill(self) -> None:
+        self._down(self._some(), power=False)
+
+    def _power(self) -> None:
+        self._down(self._some(), power=True)
+
+    def _kill_all(self) -> None:
+        for host in self.world.hosts.values():
+            self._down(host, power=False)
+
+    def _power_all(self) -> None:
+        for host in self.world.hosts.values():
+            self._down(host, power=True)
+
+    def _pause(self) -> None:
+        host = self._some()
+        host.paused = True
+        self.world.later(self.world.chance.randrange(100, 2000), host.go_on)
+
+    def _cut(self) -> None:
+        host = self._some()
+        for peer in self.world.hosts:
+            self.world.cut |= {(host.name, peer), (peer, host.name)}
+        self._heal_later()
+
+    def _one_way(self) -> None:
+        host = self._some()
+        inward = self.world.chance.random() < 0.5
+        for peer in self.world.hosts:
+            self.world.cut.add((peer, host.name) if inward else (host.name, peer))
+        self._heal_later()
+
+    def _bridge(self) -> None:
+        one, other = self.world.chance.sample(list(self.world.hosts), 2)
+        self.world.cut |= {(one, other), (other, one)}
+        self._heal_later()
+
+    def _heal_later(self) -> None:
+        self.world.later(self.world.chance.randrange(100, 2500), self.world.heal)
+
+    def _heal(self) -> None:
+        self.world.heal()
+
+    def _slow(self) -> None:
+        host = self._some()
+        host.slow_ms = self.world.chance.randrange(10, 600)
+        self.world.later(self.world.chance.randrange(200, 2000), lambda: setattr(host, "slow_ms", 0))
+
+    def _hang(self) -> None:
+        host = self._some()
+        host.slow_ms = -1
+        self.world.later(self.world.chance.randrange(500, 5000), lambda: setattr(host, "slow_ms", 0))
+
+    def _full(self) -> None:
+        host = self._some()
+        host.disk.room = 0
+
+        def room() -> None:
+            host.disk.room = 1 << 40
+            if host.node is not None and host.node.stopped:
+                host.stop(power=False)
+                host.start()
+
+        self.world.later(self.world.chance.randrange(200, 1500), room)
+
+    def _clock(self) -> None:
+        self._some().clock.wall_offset_ms += self.world.chance.choice([-(10**8), 10**8, -5000, 5000])
+
+    def _transfer(self) -> None:
+        leader = self.world.leader()
+        if leader is not None and leader.node is not None:
+            leader.node.hand_over(self.world.chance.choice(self.world.voters))
+            leader.wake()
+
+    # The end.
+
+    def _calm(self) -> None:
+        self.world.heal()
+        for host in self.world.hosts.values():
+            host.slow_ms, host.disk.room = 0, 1 << 40
+            if host.node is not None and host.node.stopped:
+                if not host.node.stopped.startswith("the journal's disk"):
+                    raise Broken(f"{host.name} stopped: {host.node.stopped}")
+                host.stop(power=False)
+            host.go_on()
+            if not host.up:
+                host.start()
+
+    def _judge(self) -> None:
+        world = self.world
+        last: list[bytes | Problem] = []
+        asked = world.hosts["n1"]
+        asked.propose(Put("last", "last", "last"), last.append)
+        world.run(world.now + 4000, stop=lambda: bool(last))
+        world.run(world.now + 400)
+        if not last or not isinstance(last[0], bytes):
+            raise Broken(f"no write is possible after the storm: {last}")
+        executed = asked.store.executed
+        if len(executed) != len(set(executed)):
+            raise Broken("a request was executed twice")
+        missing = set(self.acknowledged) - set(executed)
+        if missing:
+            raise Broken(f"acknowledged and lost: {sorted(missing)}")
+        undead = set(self.refused) & set(executed)
+        if undead:
+            raise Broken(f"refused as not done, and done: {sorted(undead)}")
+        for host in world.hosts.values():
+            if host.store.executed != executed:
+                raise Broken(f"{host.name} and {asked.name} differ")
+        self._linear(set(executed))
+
+    def _linear(self, executed: set[str]) -> None:
+        for name, (key, began) in self.open_writes.items():
+            if name in executed and name not in set(self.acknowledged):
+                self.history[key].append(Operation(began, NEVER, "write", name))
+        for key, history in sorted(self.history.items()):
+            if not linearizable(history):
+                raise Broken(f"the reads of {key} fit no order of its writes")

@@ -1,0 +1,494 @@
+"""A cluster in one process: the production node, journal and filter, in virtual time, on disks that lose power.
+
+Everything random comes from one seed, so a seed replays exactly. What is virtual: the clock, the network (lines that
+stall, break, and deliver late), the flush (it takes time, and a power loss in the middle of it tears), the database
+(it forgets what was not checkpointed when power goes).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import heapq
+import itertools
+import os
+import random
+import zlib
+from collections.abc import Callable, Sequence
+
+import msgspec
+import pysyncobj.syncobj
+from floors.raft.power import PowerLossDisk
+
+from girginosvm.core.entries import Applied, Entry, Halt
+from girginosvm.core.errors import Problem
+from girginosvm.core.log import Log as Lines
+from girginosvm.raft import messages
+from girginosvm.raft.core import Timing
+from girginosvm.raft.flush import Record, write
+from girginosvm.raft.journal import Journal
+from girginosvm.raft.lines import Down, Event, Heard, Up
+from girginosvm.raft.node import Node, Start
+
+QUIET = Lines(open(os.devnull, "w"))  # noqa: SIM115 - for the whole run
+
+
+class Broken(AssertionError):
+    """An invariant of Raft, or of ours, does not hold."""
+
+
+class Put(msgspec.Struct, frozen=True):
+    """The register ``key`` is ``value`` from now on. ``id`` is the request's."""
+
+    id: str
+    key: str
+    value: str
+
+
+class Store:
+    """A state machine of registers. ``loses_power`` takes it back to its last checkpoint."""
+
+    def __init__(self, *, dedup: bool = True) -> None:
+        self.entries: list[Entry] = []
+        self.registers: dict[str, str] = {}
+        self.outcomes: dict[str, bytes] = {}
+        self.executed: list[str] = []
+        self.durable = 0
+        self.dedup = dedup
+
+    @property
+    def applied_index(self) -> int:
+        return self.entries[-1].index if self.entries else 0
+
+    def apply(self, entry: Entry) -> Applied:
+        if entry.index != self.applied_index + 1:
+            raise Halt(f"entry {entry.index} after {self.applied_index}")
+        if self.entries and entry.at_ms < self.entries[-1].at_ms:
+            raise Broken(f"the log's time went back at entry {entry.index}")
+        outcomes = []
+        for data in entry.commands:
+            put = msgspec.msgpack.decode(data, type=Put)
+            if not self.dedup or put.id not in self.outcomes:
+                self.registers[put.key] = put.value
+                self.outcomes[put.id] = b"%d" % entry.index
+                self.executed.append(put.id)
+            outcomes.append(self.outcomes[put.id])
+        self.entries.append(entry)
+        return Applied(tuple(outcomes))
+
+    def after_power_loss(self) -> Store:
+        again = Store(dedup=self.dedup)
+        for entry in self.entries[: self.durable]:
+            again.apply(entry)
+        again.durable = self.durable
+        return again
+
+
+class Applier:
+    """Applies at once, in the turn that hands over."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._done: list[tuple[Entry, Applied]] = []
+
+    def submit(self, entries: Sequence[Entry]) -> None:
+        self._done += [(entry, self._store.apply(entry)) for entry in entries]
+
+    def collect(self) -> list[tuple[Entry, Applied]]:
+        done, self._done = self._done, []
+        return done
+
+
+class Clock:
+    """The world's time, as one host sees it: its wall clock may be anywhere."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.wall_offset_ms = 0
+
+    def wall_ms(self) -> int:
+        return 1_800_000_000_000 + self._world.now + self.wall_offset_ms
+
+    def monotonic_ms(self) -> int:
+        return self._world.now
+
+
+class Chance:
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def take(self, count: int) -> bytes:
+        return self._world.chance.randbytes(count)
+
+
+class Disk(PowerLossDisk):
+    """Fails for good after ``fuse`` more operations: where a death finds a generation half written."""
+
+    fuse = -1
+
+    def _burn(self) -> None:
+        if self.fuse == 0:
+            raise OSError(errno.EIO, "the power is gone")
+        self.fuse -= self.fuse > 0
+
+    def create(self, name: str, size: int) -> None:
+        self._burn()
+        super().create(name, size)
+
+    def write(self, name: str, offset: int, data: bytes) -> None:
+        self._burn()
+        super().write(name, offset, data)
+
+    def flush(self, name: str) -> None:
+        self._burn()
+        super().flush(name)
+
+    def remove(self, name: str) -> None:
+        self._burn()
+        super().remove(name)
+
+    def found(self, chance: random.Random) -> Disk:
+        """What is on it when power comes back."""
+        return Disk(self.lose_power(chance).durable, honest=self.honest)
+
+
+class Flusher:
+    """One generation at a time, a few ms each; ``slow_ms`` of the host comes on top, and -1 is for ever."""
+
+    def __init__(self, host: Host, journal: Journal) -> None:
+        self._host = host
+        self._journal = journal
+        self._done = 0
+        self._fault: OSError | None = None
+        self._records: Sequence[Record] = ()
+
+    def begin(self, generation: int, records: Sequence[Record]) -> None:
+        host, life = self._host, self._host.life
+        self._records = records
+
+        def finish() -> None:
+            if host.life != life:
+                return
+            if host.slow_ms < 0:
+                host.world.later(50, finish)
+                return
+            self._records = ()
+            try:
+                write(self._journal, records)
+            except OSError as fault:
+                self._fault = fault
+            else:
+                self._done = generation
+            host.wake()
+
+        host.world.later(host.world.chance.randrange(0, 3) + max(0, host.slow_ms), finish)
+
+    def die(self, chance: random.Random) -> None:
+        """The process ends while a generation is being written: any part of it may have been."""
+        if self._records:
+            self._host.disk.fuse = chance.randrange(0, 2 * len(self._records) + 3)
+            with contextlib.suppress(OSError):
+                write(self._journal, self._records)
+            self._host.disk.fuse = -1
+
+    def done(self) -> int:
+        if self._fault is not None:
+            raise self._fault
+        return self._done
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+class Host:
+    """A machine: what survives a process (disk, database) and the process."""
+
+    def __init__(self, world: World, name: str) -> None:
+        self.world = world
+        self.name = name
+        self.disk = Disk()
+        self.store = Store(dedup=world.dedup)
+        self.clock = Clock(world)
+        self.life = 0
+        self.up = False
+        self.paused = False
+        self.slow_ms = 0
+        self.inbox: list[Event] = []
+        self.node: Node | None = None
+        self._due = -1
+        self._led = 0
+
+    def start(self) -> None:
+        self.life += 1
+        self.up, self.paused, self.inbox, self._due = True, False, [], -1
+        journal = Journal(self.disk, segment_bytes=1 << 14, keep_payloads=True)
+        self.flusher = Flusher(self, journal)
+        stamp = self.store.entries[-1].at_ms if self.store.entries else 0
+        start = Start(self.name, frozenset(self.world.voters), self.store.applied_index, stamp)
+        if journal.vote.term < self.world.said_term.get(self.name, 0):
+            raise Broken(f"{self.name} has forgotten term {self.world.said_term[self.name]}")
+        self.node = Node(
+            start, journal, self.flusher, Applier(self.store), Wires(self), self.clock, Chance(self.world),
+            self.world.lines, timing=Timing(proposal_ms=3000), applied=self._applied,
+        )  # fmt: skip
+        self.world.watch(self)
+        for peer in self.world.hosts.values():
+            if peer is not self and peer.up:
+                self.world.connect(self, peer)
+        self.wake()
+
+    def stop(self, *, power: bool) -> None:
+        """Kill the process; with ``power`` whatever was not flushed may be lost, in pieces."""
+        self.life += 1
+        if not self.up:
+            return
+        self.up, self.node = False, None
+        self.flusher.die(self.world.chance)
+        if power:
+            self.disk = self.disk.found(self.world.chance)
+            self.store = self.store.after_power_loss()
+        for peer in self.world.hosts.values():
+            if peer is not self:
+                self.world.disconnect(self, peer, reset=not power)
+
+    @property
+    def member(self) -> Node:
+        """The process that runs."""
+        assert self.node is not None
+        return self.node
+
+    def propose(self, put: Put, answer: Callable[[bytes | Problem], None]) -> None:
+        """As its agent would."""
+        self.member.propose(msgspec.msgpack.encode(put), answer)
+        self.wake()
+
+    def hear(self, event: Event) -> None:
+        if self.up:
+            self.inbox.append(event)
+            self.wake()
+
+    def wake(self) -> None:
+        self.at(self.world.now)
+
+    def at(self, when: int) -> None:
+        """A turn is due then, unless one is due before."""
+        if self.up and not self.paused and (self._due < 0 or when < self._due):
+            self._due = when
+            life = self.life
+            self.world.at(when, lambda: self._turn(life, when))
+
+    def go_on(self) -> None:
+        """After a pause."""
+        if self.paused:
+            self.paused, self._due = False, -1
+            self.wake()
+
+    def _turn(self, life: int, when: int) -> None:
+        if life != self.life or self.paused or self._due != when or self.node is None:
+            return
+        self._due = -1
+        events, self.inbox = self.inbox, []
+        following = self.node.turn(events)
+        self.world.look(self)
+        if self.node is not None and not self.node.stopped:
+            self.at(max(following, self.world.now + 1))
+
+    def _applied(self, entry: Entry, applied: Applied) -> None:
+        self.world.applied(self, entry)
+        if self.world.chance.random() < 0.02:
+            self.store.durable = self.store.applied_index
+
+
+class Wires:
+    """A host's end of the network."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    def send(self, peer: str, frame: bytes) -> None:
+        self._host.world.send(self._host.name, peer, frame)
+
+    def drop(self, peer: str, reason: str) -> None:
+        self._host.world.disconnect(self._host, self._host.world.hosts[peer], reset=False)
+
+
+class World:
+    """Hosts, lines, time; and the invariants, looked at after every turn."""
+
+    def __init__(self, seed: int, *, voters: int = 3, observers: int = 0, dedup: bool = True) -> None:
+        self.chance = random.Random(seed)
+        self.now = 1
+        self.dedup = dedup
+        self._queue: list[tuple[int, int, Callable[[], None]]] = []
+        self._order = itertools.count()
+        self.voters = [f"n{number}" for number in range(1, voters + 1)]
+        self.hosts = {name: Host(self, name) for name in self.voters}
+        for number in range(1, observers + 1):
+            self.hosts[f"o{number}"] = Host(self, f"o{number}")
+        self._lines: dict[tuple[str, str], int] = {}  # the life of each line that is up
+        self._line_count = itertools.count(1)
+        self._arrives: dict[tuple[str, str], int] = {}
+        self.cut: set[tuple[str, str]] = set()
+        self._stalled: dict[tuple[str, str], list[tuple[int, bytes]]] = {}
+        self.leaders: dict[int, str] = {}
+        self.contents: dict[tuple[int, int], int] = {}
+        self.committed: dict[int, tuple[int, int]] = {}
+        self.said_term: dict[str, int] = {}
+        self.votes: dict[tuple[str, int], str] = {}
+        self.highest: dict[str, int] = {}
+        self.turns = 0
+        self.slow_lines = 0.02
+        self.lines = QUIET
+
+    # Time.
+
+    def at(self, when: int, what: Callable[[], None]) -> None:
+        heapq.heappush(self._queue, (when, next(self._order), what))
+
+    def later(self, in_ms: int, what: Callable[[], None]) -> None:
+        self.at(self.now + in_ms, what)
+
+    def run(self, until: int, *, stop: Callable[[], bool] = lambda: False) -> None:
+        """Let time pass; the core's own clock is the world's meanwhile (the third seam, in tests only)."""
+        real = pysyncobj.syncobj.monotonicTime
+        pysyncobj.syncobj.monotonicTime = lambda: self.now / 1000
+        try:
+            while self._queue and self._queue[0][0] <= until and not stop():
+                when, _, what = heapq.heappop(self._queue)
+                self.now = max(self.now, when)
+                what()
+        finally:
+            pysyncobj.syncobj.monotonicTime = real
+        if not stop():
+            self.now = max(self.now, until)
+
+    def start(self, *, until: int = 0) -> None:
+        """All hosts up, and time passes."""
+        for host in self.hosts.values():
+            host.start()
+        self.run(until)
+
+    def led(self, *, until: int = 3000) -> Host:
+        """All hosts up, and one that leads."""
+        self.start(until=until)
+        leader = self.leader()
+        assert leader is not None
+        return leader
+
+    def lead_passed_from(self, leader: Host) -> Callable[[], bool]:
+        """Somebody else leads."""
+        return lambda: self.leader() not in (None, leader)
+
+    def trace(self) -> str:
+        """What happened, in few bytes: equal for equal runs."""
+        seen = (self.turns, self.now, sorted(self.committed.items()), sorted(self.leaders.items()))
+        return f"{zlib.crc32(repr(seen).encode()):08x}"
+
+    # Lines.
+
+    def connect(self, one: Host, other: Host) -> None:
+        pair = (one.name, other.name)
+        if (not one.up or not other.up) or pair in self._lines:
+            return
+        if pair in self.cut or pair[::-1] in self.cut:
+            self.later(100, lambda: self.connect(one, other))
+            return
+        for side, far in (pair, pair[::-1]):
+            self._lines[side, far] = next(self._line_count)
+            self._stalled.pop((side, far), None)
+            self.hosts[side].hear(Up(far))
+
+    def disconnect(self, one: Host, other: Host, *, reset: bool) -> None:
+        if self._lines.pop((one.name, other.name), None) is None:
+            return
+        self._lines.pop((other.name, one.name))
+        other.hear(Down(one.name, reset))
+        one.hear(Down(other.name))
+        self.later(100, lambda: self.connect(one, other))
+
+    def send(self, sender: str, receiver: str, frame: bytes) -> None:
+        pair = (sender, receiver)
+        line = self._lines.get(pair)
+        if line is None:
+            return
+        self._said(sender, receiver, messages.decode(frame))
+        if pair in self.cut:
+            self._stalled.setdefault(pair, []).append((line, frame))
+            return
+        self._carry(pair, line, frame)
+
+    def _carry(self, pair: tuple[str, str], line: int, frame: bytes) -> None:
+        slow = self.chance.random() < self.slow_lines
+        when = self.now + (self.chance.randrange(20, 120) if slow else self.chance.randrange(0, 3))
+        when = max(when, self._arrives.get(pair, 0))  # a line keeps its order
+        self._arrives[pair] = when
+
+        def arrive() -> None:
+            if self._lines.get(pair) == line:
+                self.hosts[pair[1]].hear(Heard(pair[0], frame))
+
+        self.at(when, arrive)
+
+    def heal(self) -> None:
+        """All cuts end: what was stalled on a line comes now, late; half of the lines break instead."""
+        self.cut.clear()
+        stalled, self._stalled = self._stalled, {}
+        for pair, frames in stalled.items():
+            if self.chance.random() < 0.5:
+                self.disconnect(self.hosts[pair[0]], self.hosts[pair[1]], reset=False)
+                continue
+            for line, frame in frames:
+                self._carry(pair, line, frame)
+
+    # Invariants.
+
+    def watch(self, host: Host) -> None:
+        """Every entry that a log takes in is looked at: (index, term) fixes it."""
+        assert host.node is not None
+        log = host.node.log
+        add = log.add
+
+        def looked(command: bytes, idx: int, term: int) -> None:
+            add(command, idx, term)
+            stored, index, term = log[-1]
+            digest, place = zlib.crc32(stored), (index + log.shift, term)
+            if self.contents.setdefault(place, digest) != digest:
+                raise Broken(f"{host.name}: entry {place} has two contents")
+
+        log.add = looked  # type: ignore[method-assign]
+
+    def _said(self, sender: str, receiver: str, frame: messages.Frame) -> None:
+        if isinstance(frame.body, messages.Append | messages.Ack | messages.AskVote | messages.Vote):
+            self.said_term[sender] = max(self.said_term.get(sender, 0), frame.term)
+        if isinstance(frame.body, messages.Vote):
+            place = (sender, frame.body.term)
+            if self.votes.setdefault(place, receiver) != receiver:
+                raise Broken(f"{sender} has voted twice in term {frame.body.term}")
+        if isinstance(frame.body, messages.AskVote):
+            place = (sender, frame.body.term)
+            if self.votes.setdefault(place, sender) != sender:
+                raise Broken(f"{sender} stands in term {frame.body.term}, in which it has voted for another")
+
+    def look(self, host: Host) -> None:
+        self.turns += 1
+        node = host.node
+        assert node is not None
+        if node.halted:
+            raise Broken(f"{host.name} halted: {node.halted}")
+        if node.core.leading:
+            leader = self.leaders.setdefault(node.core.term, host.name)
+            if leader != host.name:
+                raise Broken(f"{leader} and {host.name} lead term {node.core.term}")
+        if node.core.term < self.highest.get(f"{host.name}/{host.life}", 0):
+            raise Broken(f"{host.name}'s term fell")
+        self.highest[f"{host.name}/{host.life}"] = node.core.term
+
+    def applied(self, host: Host, entry: Entry) -> None:
+        found = (entry.term, zlib.crc32(msgspec.msgpack.encode(entry)))
+        if self.committed.setdefault(entry.index, found) != found:
+            raise Broken(f"{host.name} applied another entry {entry.index}")
+
+    def leader(self) -> Host | None:
+        """The host that leads the newest term, if one does."""
+        leading = [host for host in self.hosts.values() if host.node is not None and host.node.core.leading]
+        return max(leading, key=lambda host: host.node.core.term if host.node else 0, default=None)

@@ -8,10 +8,10 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from tests.bench import boot, commits, crowd, lists, start, table
+from tests.bench import boot, cluster, commits, crowd, lists, start, table
 from tests.scenarios.node import Node, qcow2
 
-PARTS = ("start", "commits", "lists", "crowd", "boot")
+PARTS = ("start", "commits", "cluster", "lists", "crowd", "boot")
 
 
 def main() -> int:
@@ -25,6 +25,8 @@ def main() -> int:
         table.machine(folder)
         if "commits" in wanted:
             commits.measure(folder)
+        if "cluster" in wanted:
+            cluster.measure(folder / "cluster")
         if {"start", "lists", "crowd"} & set(wanted):
             on_a_node(folder / "node", wanted)
         if "boot" in wanted:

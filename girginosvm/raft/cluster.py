@@ -1,0 +1,157 @@
+"""A member among others: the same face as ``Alone``, with the node in a thread of its own.
+
+That thread owns node, core and lines. What asyncio wants of it goes through ``_ask``; what it answers comes back in
+one call per turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping
+
+import msgspec
+
+from girginosvm.core.clock import Chance, Clock
+from girginosvm.core.entries import Applied, Entry
+from girginosvm.core.errors import Busy, Invalid, Problem
+from girginosvm.core.log import Log
+from girginosvm.raft.alone import BATCH_BYTES, StateMachine, Status
+from girginosvm.raft.apply import ThreadApplier
+from girginosvm.raft.changes import Change, Listeners
+from girginosvm.raft.core import Timing
+from girginosvm.raft.flush import ThreadFlusher
+from girginosvm.raft.journal import Journal
+from girginosvm.raft.node import Node, Start
+from girginosvm.raft.transport import Address, Transport
+
+
+class Members(msgspec.Struct, frozen=True):
+    """Who belongs to the cluster, this member included; ``voters`` is a part of them."""
+
+    addresses: Mapping[str, Address]
+    voters: frozenset[str]
+
+
+class Cluster:
+    """``journal`` is opened with ``keep_payloads``; it and ``transport`` are closed by ``stop``."""
+
+    def __init__(
+        self, journal: Journal, machine: StateMachine, clock: Clock, chance: Chance, log: Log, transport: Transport,
+        *, member: str, members: Members, timing: Timing | None = None,
+    ) -> None:  # fmt: skip
+        self._journal, self._machine, self._log, self._clock = journal, machine, log, clock
+        self._transport = transport
+        transport.set_members(members.addresses)
+        self._flusher = ThreadFlusher(journal, transport.wake)
+        self._applier = ThreadApplier(machine, transport.wake)
+        start = Start(member, members.voters, machine.applied_index(), machine.last_stamp_ms())
+        self.node = Node(
+            start, journal, self._flusher, self._applier, transport, clock, chance, log, timing=timing,
+            applied=self._applied,
+        )  # fmt: skip
+        self._listeners = Listeners()
+        self._asked: deque[Callable[[], None]] = deque()
+        self._told: list[Callable[[], None]] = []
+        self._stopping = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = threading.Thread(target=self._run, name="raft", daemon=True)
+
+    async def start(self) -> None:
+        """Take part."""
+        self._loop = asyncio.get_running_loop()
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """Take no further part; what waits is refused, what is under way is unknown."""
+        self._stopping = True
+        self._transport.wake()
+        await asyncio.to_thread(self._thread.join)
+        self._listeners.end()
+
+    async def propose(self, command: bytes) -> bytes:
+        """The command's outcome, applied here. Invalid, Busy, NoQuorum: surely not done; Unknown: perhaps."""
+        if len(command) > BATCH_BYTES:
+            raise Invalid("command-too-large", f"the command has {len(command):,} bytes; {BATCH_BYTES:,} fit")
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+        def answer(outcome: bytes | Problem) -> None:
+            self._told.append(lambda: _settle(future, outcome))
+
+        self._ask(lambda: self.node.propose(command, answer))
+        return await future
+
+    async def read_barrier(self) -> None:
+        """Returns when a local read sees every write acknowledged before the call. Busy: no leader confirmed it."""
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+        def done(problem: Problem | None) -> None:
+            self._told.append(lambda: _settle(future, problem or b""))
+
+        self._ask(lambda: self.node.read(done))
+        await future
+
+    def transfer(self, peer: str) -> None:
+        """If this member leads: let ``peer`` lead. ``status`` tells whether it does."""
+        self._ask(lambda: self.node.hand_over(peer))
+
+    async def changes(self) -> AsyncIterator[Change]:
+        """Applied entries as they come. Ends when this stops, or when the listener is 10,000 behind."""
+        async for change in self._listeners.changes():
+            yield change
+
+    def status(self) -> Status:
+        """A look from the side, perhaps one turn old."""
+        node = self.node
+        return Status(
+            member=node.member, term=node.core.term, applied_index=node.applied_index,
+            last_index=node.log.last.index, first_index=node.log.first_index, waiting=len(node.proposals),
+            halted=node.stopped or node.halted, last_stamp_ms=self._machine.last_stamp_ms(), role=node.role,
+            leader=node.core.leader, voters=tuple(sorted(node.core.voters)), reached=node.reached,
+        )  # fmt: skip
+
+    def _ask(self, what: Callable[[], None]) -> None:
+        if self._stopping:
+            raise Busy("stopping", "this node is stopping", retry_after_s=1)
+        self._asked.append(what)
+        self._transport.wake()
+
+    def _applied(self, entry: Entry, applied: Applied) -> None:
+        change = Change(entry.index, entry.at_ms, applied.tables)
+        self._told.append(lambda: self._listeners.tell(change))
+
+    def _run(self) -> None:
+        node, clock = self.node, self._clock
+        due_ms = 0
+        while not self._stopping:
+            events = self._transport.poll((due_ms - clock.monotonic_ms()) / 1000)
+            try:
+                while self._asked:
+                    self._asked.popleft()()
+                due_ms = node.turn(events)
+            except Exception as fault:  # a fault of ours: better no member than one whose state nobody knows
+                self._log.error("raft.bug", fault=f"{type(fault).__name__}: {fault}")
+                node.stop(f"a fault of ours: {type(fault).__name__}: {fault}")
+            self._tell()
+        node.stop("this node is stopping", fault=False)
+        while self._asked:
+            self._asked.popleft()()
+        self._tell()
+        self._applier.close()
+        self._flusher.close()
+        self._transport.close()
+
+    def _tell(self) -> None:
+        told, self._told = self._told, []
+        if told and self._loop is not None:
+            self._loop.call_soon_threadsafe(lambda: [one() for one in told])
+
+
+def _settle(future: asyncio.Future[bytes], outcome: bytes | Problem) -> None:
+    if future.done():
+        return
+    if isinstance(outcome, Problem):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)

@@ -1,0 +1,323 @@
+"""Lines between members over mutual TLS 1.3, on one thread's selector.
+
+Who a peer is says the URI in its certificate, which the cluster's own CA has signed. Not before that is a member's is
+one byte of a frame looked at: plaintext, another CA, a member that was removed end in the handshake. A frame's length
+is judged before room is made for it. Of two members the one with the greater id dials.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import socket
+import ssl
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from girginosvm.core.log import Log
+from girginosvm.raft.lines import Down, Event, Heard, Up
+from girginosvm.raft.messages import FRAME_BYTES
+
+URI: Final = "urn:girginosvm:member:"
+_READ_BYTES: Final = 256 * 1024
+_TURN_BYTES: Final = 2 * FRAME_BYTES  # read from one line before the others have their turn
+_BACKLOG_BYTES: Final = 64 * 1024 * 1024
+_HANDSHAKE_S: Final = 3.0
+_STRANGERS: Final = 64  # connections that have not yet proved who they are
+_REDIAL_S: Final = 0.1
+_WANTS: Final = (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError)
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """``ca``: the cluster's CA certificate. ``own``: this member's certificate and key, in one PEM file."""
+
+    ca: Path
+    own: Path
+
+    def context(self, *, server: bool) -> ssl.SSLContext:
+        """TLS 1.3, both sides prove who they are; ssl.SSLError or OSError when a file does not fit."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server else ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False  # the URI is looked at instead
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.load_verify_locations(self.ca)
+        context.load_cert_chain(self.own)
+        if server:
+            context.num_tickets = 0
+        return context
+
+
+class Address(msgspec.Struct, frozen=True):
+    """Where a member listens. An IP address: a name could take seconds to resolve, in the thread that elects."""
+
+    host: str
+    port: int
+
+
+class _Line:
+    """One connection, from TCP's first packet on. ``peer`` is whom it was dialled for, or who it proved to be."""
+
+    def __init__(self, sock: socket.socket, peer: str, until_s: float, *, dialled: bool) -> None:
+        self.sock = sock
+        self.peer = peer
+        self.until_s = until_s
+        self.dialled = dialled
+        self.proved = False
+        self.inward = bytearray()
+        self.outward = bytearray()
+
+
+def member_of(certificate: Mapping[str, object] | None) -> str:
+    """The member id in a verified certificate (``SSLSocket.getpeercert``); empty when it is none of ours."""
+    names = (certificate or {}).get("subjectAltName", ())
+    uris = [value for kind, value in names if kind == "URI"] if isinstance(names, tuple) else []
+    return uris[0].removeprefix(URI) if len(uris) == 1 and uris[0].startswith(URI) else ""
+
+
+class Transport:
+    """The network of one member. All but ``wake`` belong to the thread that polls."""
+
+    def __init__(
+        self, member: str, listen: Address, credentials: Credentials, log: Log, *, handshake_s: float = _HANDSHAKE_S
+    ) -> None:
+        self._member = member
+        self._handshake_s = handshake_s
+        self._log = log
+        self._members: dict[str, Address] = {}
+        self._lines: dict[str, _Line] = {}  # proved, one per member
+        self._dialling: dict[str, _Line] = {}
+        self._strangers: set[_Line] = set()
+        self._redial: dict[str, float] = {}
+        self._eager: set[_Line] = set()  # there may be more in what TLS has decrypted already
+        self._events: list[Event] = []
+        self._selector = selectors.DefaultSelector()
+        self.renew(credentials)
+        family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
+        self._listener = socket.create_server((listen.host, listen.port), family=family, backlog=64)
+        self._listener.setblocking(False)
+        self._selector.register(self._listener, selectors.EVENT_READ, "listener")
+        self._waking, self._waker = os.pipe()
+        self._woken = False
+        for end in (self._waking, self._waker):
+            os.set_blocking(end, False)
+        self._selector.register(self._waking, selectors.EVENT_READ, "waker")
+
+    @property
+    def port(self) -> int:
+        """Where this member listens."""
+        return int(self._listener.getsockname()[1])
+
+    def renew(self, credentials: Credentials) -> None:
+        """New certificates, for the connections from now on."""
+        self._server, self._client = credentials.context(server=True), credentials.context(server=False)
+
+    def set_members(self, members: Mapping[str, Address]) -> None:
+        """Who belongs to the cluster. A line to anybody else is closed now, and refused from now on."""
+        self._members = {name: address for name, address in members.items() if name != self._member}
+        for peer in [peer for peer in self._lines if peer not in self._members]:
+            self.drop(peer, "no member any more")
+
+    def wake(self) -> None:
+        """End a poll, or the next one; from any thread."""
+        if not self._woken:
+            self._woken = True
+            with contextlib.suppress(OSError):
+                os.write(self._waker, b"x")
+
+    def send(self, peer: str, frame: bytes) -> None:
+        line = self._lines.get(peer)
+        if line is None:
+            return
+        line.outward += len(frame).to_bytes(4) + frame
+        if len(line.outward) > _BACKLOG_BYTES:
+            self._end(line, f"{len(line.outward)} bytes wait to be sent")
+        else:
+            self._write(line)
+
+    def drop(self, peer: str, reason: str) -> None:
+        line = self._lines.get(peer)
+        if line is not None:
+            self._end(line, reason)
+
+    def poll(self, timeout_s: float) -> list[Event]:
+        """What has happened; waits for it no longer than this."""
+        self._dial()
+        if self._events or self._eager:
+            timeout_s = 0.0
+        eager, self._eager = self._eager, set()
+        for key, mask in self._selector.select(max(0.0, timeout_s)):
+            match key.data:
+                case "listener":
+                    self._accept()
+                case "waker":
+                    with contextlib.suppress(BlockingIOError):
+                        os.read(self._waking, 4096)
+                    self._woken = False  # before the caller looks at what it was woken for
+                case _Line() as line:
+                    eager.discard(line)
+                    self._ready(line, mask)
+        for line in eager:
+            self._read(line)
+        self._forget_slow()
+        events, self._events = self._events, []
+        return events
+
+    def close(self) -> None:
+        """Let go of everything."""
+        for line in [*self._lines.values(), *self._dialling.values(), *self._strangers]:
+            self._end(line, "this member stops")
+        self._listener.close()
+        self._selector.close()
+        os.close(self._waking)
+        os.close(self._waker)
+
+    # Connections.
+
+    def _dial(self) -> None:
+        now = time.monotonic()
+        for peer, address in self._members.items():
+            if peer > self._member or peer in self._lines or peer in self._dialling:
+                continue
+            if now < self._redial.get(peer, 0.0):
+                continue
+            self._redial[peer] = now + _REDIAL_S
+            sock = socket.socket(socket.AF_INET6 if ":" in address.host else socket.AF_INET)
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            line = _Line(sock, peer, now + self._handshake_s, dialled=True)
+            sock.connect_ex((address.host, address.port))
+            self._dialling[peer] = line
+            self._selector.register(sock, selectors.EVENT_WRITE, line)
+
+    def _accept(self) -> None:
+        try:
+            sock, _ = self._listener.accept()
+        except OSError:  # gone again, or no file handles left: the others go on
+            return
+        if len(self._strangers) >= _STRANGERS:
+            sock.close()
+            return
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        wrapped = self._server.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+        line = _Line(wrapped, "", time.monotonic() + self._handshake_s, dialled=False)
+        self._strangers.add(line)
+        self._selector.register(wrapped, selectors.EVENT_READ, line)
+
+    def _ready(self, line: _Line, mask: int) -> None:
+        if not line.proved:
+            self._shake(line)
+            return
+        if mask & selectors.EVENT_WRITE:
+            self._write(line)
+        if mask & selectors.EVENT_READ and line.proved:
+            self._read(line)
+
+    def _shake(self, line: _Line) -> None:
+        try:
+            if not isinstance(line.sock, ssl.SSLSocket):  # TCP has connected, or not
+                fault = line.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                if fault:
+                    raise OSError(fault, os.strerror(fault))
+                self._selector.unregister(line.sock)
+                line.sock = self._client.wrap_socket(line.sock, do_handshake_on_connect=False)
+                self._selector.register(line.sock, selectors.EVENT_READ, line)
+            line.sock.do_handshake()
+        except ssl.SSLWantReadError:
+            self._selector.modify(line.sock, selectors.EVENT_READ, line)
+        except ssl.SSLWantWriteError:
+            self._selector.modify(line.sock, selectors.EVENT_WRITE, line)
+        except (OSError, ValueError) as fault:
+            self._end(line, f"no handshake: {fault}")
+        else:
+            self._admit(line, member_of(line.sock.getpeercert()))
+
+    def _admit(self, line: _Line, name: str) -> None:
+        if name not in self._members or (line.dialled and name != line.peer):
+            self._log.warning("raft.refused-peer", member=name or "?", dialled=line.peer)
+            self._end(line, "no member")
+            return
+        old = self._lines.get(name)
+        if old is not None:
+            self._end(old, "a newer connection took its place")
+        self._strangers.discard(line)
+        self._dialling.pop(name, None)
+        line.peer, line.proved = name, True
+        self._lines[name] = line
+        self._selector.modify(line.sock, selectors.EVENT_READ, line)
+        self._events.append(Up(name))
+        self._eager.add(line)
+
+    def _forget_slow(self) -> None:
+        now = time.monotonic()
+        for line in [*self._strangers, *self._dialling.values()]:
+            if now >= line.until_s:
+                self._end(line, "no handshake in time")
+
+    def _end(self, line: _Line, reason: str, *, reset: bool = False) -> None:
+        with contextlib.suppress(KeyError, ValueError):
+            self._selector.unregister(line.sock)
+        line.sock.close()
+        self._eager.discard(line)
+        self._strangers.discard(line)
+        if self._dialling.get(line.peer) is line:
+            del self._dialling[line.peer]
+        if line.proved and self._lines.get(line.peer) is line:
+            del self._lines[line.peer]
+            self._log.info("raft.line-ended", member=line.peer, reason=reason)
+            self._events.append(Down(line.peer, reset))
+        line.proved = False
+
+    # Bytes.
+
+    def _write(self, line: _Line) -> None:
+        try:
+            while line.outward:
+                sent = line.sock.send(memoryview(line.outward)[:_READ_BYTES])
+                del line.outward[:sent]
+        except _WANTS:
+            pass
+        except OSError as fault:
+            self._end(line, f"cannot send: {fault}", reset=isinstance(fault, ConnectionError))
+            return
+        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if line.outward else 0)
+        if self._selector.get_key(line.sock).events != wanted:
+            self._selector.modify(line.sock, wanted, line)
+
+    def _read(self, line: _Line) -> None:
+        taken = 0
+        try:
+            while taken < _TURN_BYTES:
+                data = line.sock.recv(_READ_BYTES)
+                if not data:
+                    self._end(line, "the other side has closed it", reset=True)
+                    return
+                taken += len(data)
+                line.inward += data
+                if not self._frames(line):
+                    return
+            self._eager.add(line)
+        except _WANTS:
+            pass
+        except OSError as fault:
+            self._end(line, f"cannot receive: {fault}", reset=isinstance(fault, ConnectionError))
+
+    def _frames(self, line: _Line) -> bool:
+        """Whole frames become events. False: the line was closed for a length that no frame of ours has."""
+        at, inward = 0, line.inward
+        while len(inward) - at >= 4:
+            length = int.from_bytes(inward[at : at + 4])
+            if length > FRAME_BYTES:
+                self._end(line, f"a frame of {length} bytes")
+                return False
+            if len(inward) - at - 4 < length:
+                break
+            self._events.append(Heard(line.peer, bytes(inward[at + 4 : at + 4 + length])))
+            at += 4 + length
+        del inward[:at]
+        return True

@@ -1,0 +1,271 @@
+"""Members reach each other; nobody else gets as far as one byte of a frame."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from floors.raft.book import LOG
+
+from girginosvm.raft.lines import Down, Event, Heard, Up
+from girginosvm.raft.messages import FRAME_BYTES
+from girginosvm.raft.transport import Address, Credentials, Transport
+from tests.floors.raft.pki import Authority
+from tests.floors.raft.trio import free_port
+
+PATIENCE_S = 5.0
+
+
+class Ring:
+    """Members on the loopback, polled by turns."""
+
+    def __init__(self, authority: Authority, *members: str) -> None:
+        self.ends = {
+            name: Transport(name, Address("127.0.0.1", 0), authority.credentials(name), LOG, handshake_s=0.5)
+            for name in members
+        }
+        self.events: dict[str, list[Event]] = {name: [] for name in members}
+        addresses = {name: Address("127.0.0.1", end.port) for name, end in self.ends.items()}
+        for end in self.ends.values():
+            end.set_members(addresses)
+
+    def until(self, done: Callable[[], bool]) -> None:
+        """Poll until ``done``, or fail."""
+        end_s = time.monotonic() + PATIENCE_S
+        while not done():
+            assert time.monotonic() < end_s, self.events
+            for name, end in self.ends.items():
+                self.events[name] += end.poll(0.002)
+
+    def up(self) -> None:
+        """All lines up."""
+        want = len(self.ends) - 1
+        self.until(
+            lambda: all(len([1 for one in seen if isinstance(one, Up)]) >= want for seen in self.events.values())
+        )
+
+    def close(self) -> None:
+        for end in self.ends.values():
+            end.close()
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("pki"))
+
+
+@pytest.fixture
+def ring(authority: Authority) -> Iterator[Ring]:
+    one = Ring(authority, "n1", "n2", "n3")
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def pair(authority: Authority) -> Iterator[Ring]:
+    """n1 listens for n2, which the test plays."""
+    one = Ring(authority, "n1")
+    one.ends["n1"].set_members({"n1": Address("127.0.0.1", 1), "n2": Address("127.0.0.1", 1)})
+    yield one
+    one.close()
+
+
+def test_every_member_hears_every_other_in_order(ring: Ring) -> None:
+    ring.up()
+    for number in range(100):
+        for name, end in ring.ends.items():
+            for peer in ring.ends:
+                end.send(peer, f"{name} {number}".encode() * 100)
+    ring.until(lambda: all(len(seen) == 202 for seen in ring.events.values()))
+    for name, seen in ring.events.items():
+        for peer in {"n1", "n2", "n3"} - {name}:
+            heard = [one.data for one in seen if isinstance(one, Heard) and one.peer == peer]
+            assert heard == [f"{peer} {number}".encode() * 100 for number in range(100)]
+
+
+def test_the_largest_frame_passes_and_many_of_them(ring: Ring) -> None:
+    ring.up()
+    for _ in range(4):
+        ring.ends["n1"].send("n2", bytes(FRAME_BYTES))
+    ring.until(lambda: sum(isinstance(one, Heard) for one in ring.events["n2"]) == 4)
+
+
+def test_a_member_that_dies_is_known_to_be_gone_and_comes_back(ring: Ring, authority: Authority) -> None:
+    ring.up()
+    port = ring.ends["n1"].port
+    ring.ends.pop("n1").close()
+    ring.until(lambda: all(Down("n1", True) in ring.events[name] for name in ("n2", "n3")))
+    again = Transport("n1", Address("127.0.0.1", port), authority.credentials("n1"), LOG)
+    ring.ends["n1"], ring.events = again, {name: [] for name in ("n1", "n2", "n3")}
+    again.set_members({name: Address("127.0.0.1", end.port) for name, end in ring.ends.items()})
+    ring.until(lambda: all(Up("n1") in ring.events[name] for name in ("n2", "n3")))
+
+
+def test_a_removed_member_loses_its_line_and_gets_no_other(ring: Ring) -> None:
+    ring.up()
+    first = ring.ends["n1"]
+    first.set_members({"n2": Address("127.0.0.1", ring.ends["n2"].port)})
+    ring.until(lambda: Down("n3") in ring.events["n1"])
+    ring.events["n1"] = []
+    end_s = time.monotonic() + 0.5
+    ring.until(lambda: time.monotonic() > end_s)
+    ring.ends["n3"].send("n1", b"still here")
+    assert ring.events["n1"] == []
+
+
+def dial(ring: Ring, credentials: Credentials | None = None, **limits: ssl.TLSVersion) -> ssl.SSLSocket:
+    """A connection to n1, as far as TLS lets it come."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if credentials is not None:
+        context.load_cert_chain(credentials.own)
+    for name, version in limits.items():
+        setattr(context, name, version)
+    sock = context.wrap_socket(
+        socket.create_connection(("127.0.0.1", ring.ends["n1"].port)), do_handshake_on_connect=False
+    )
+    sock.setblocking(False)
+    end_s = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end_s:
+        try:
+            sock.do_handshake()
+            break
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            ring.events["n1"] += ring.ends["n1"].poll(0.01)
+    return sock
+
+
+def closed(ring: Ring, sock: socket.socket) -> bool:
+    """The other side has ended this connection."""
+    sock.setblocking(False)
+    end_s = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end_s:
+        ring.events["n1"] += ring.ends["n1"].poll(0.01)
+        try:
+            if sock.recv(65536) == b"":
+                return True
+        except (ssl.SSLWantReadError, BlockingIOError):
+            continue
+        except OSError:
+            return True
+    return False
+
+
+PICKLED = pickle.dumps(print)
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"GET / HTTP/1.1\r\n\r\n",
+        len(PICKLED).to_bytes(4) + PICKLED,
+        bytes(4096),
+        b"\xff" * 4096,
+        b"\x16\x03\x01\xff\xff",
+    ],
+)
+def test_plaintext_ends_in_the_handshake(pair: Ring, garbage: bytes) -> None:
+    sock = socket.create_connection(("127.0.0.1", pair.ends["n1"].port))
+    sock.sendall(garbage + bytes(70_000))
+    assert closed(pair, sock)
+    assert pair.events["n1"] == []
+
+
+STRANGERS: dict[str, Callable[[Authority, Path], Credentials | None]] = {
+    "nobody": lambda ours, folder: None,
+    "a foreign CA": lambda ours, folder: Authority(folder, "foreign").credentials("n2"),
+    "an unknown member": lambda ours, folder: ours.credentials("n9"),
+    "this member itself": lambda ours, folder: ours.credentials("n1"),
+    "no member's name": lambda ours, folder: ours.credentials(),
+    "two members at once": lambda ours, folder: ours.credentials("n2", "n3"),
+    "another kind of name": lambda ours, folder: ours.credentials("n2", uri="urn:girginosvm:panel:"),
+    "a bare name": lambda ours, folder: ours.credentials("n2", uri=""),
+    "a name with more in it": lambda ours, folder: ours.credentials("n2.n3"),
+}
+
+
+@pytest.mark.parametrize("who", sorted(STRANGERS))
+def test_a_stranger_is_closed_before_a_byte_is_parsed(
+    pair: Ring, authority: Authority, tmp_path: Path, who: str
+) -> None:
+    try:
+        sock: socket.socket = dial(pair, STRANGERS[who](authority, tmp_path))
+        sock.sendall((5).to_bytes(4) + b"hello")
+    except OSError:
+        return  # TLS itself has said no
+    assert closed(pair, sock)
+    assert pair.events["n1"] == []
+
+
+def test_tls_older_than_1_3_is_refused(pair: Ring, authority: Authority) -> None:
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        dial(pair, authority.credentials("n2"), maximum_version=ssl.TLSVersion.TLSv1_2).getpeercert()
+    assert pair.events["n1"] == []
+
+
+def test_a_member_is_let_in_by_the_same_way(pair: Ring, authority: Authority) -> None:
+    sock = dial(pair, authority.credentials("n2"))
+    sock.sendall((5).to_bytes(4) + b"hello")
+    pair.until(lambda: pair.events["n1"] == [Up("n2"), Heard("n2", b"hello")])
+    sock.close()
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+@pytest.mark.parametrize("length", [0xFFFFFFFF, FRAME_BYTES + 1])
+def test_a_length_beyond_any_frame_costs_the_line_and_no_memory(pair: Ring, authority: Authority, length: int) -> None:
+    sock = dial(pair, authority.credentials("n2"))
+    before = resident_bytes()
+    sock.sendall(length.to_bytes(4))
+    assert closed(pair, sock)
+    assert resident_bytes() - before < 8 * 1024 * 1024
+    assert pair.events["n1"] == [Up("n2"), Down("n2")]
+
+
+def test_a_dialled_member_that_is_somebody_else_is_refused(authority: Authority) -> None:
+    ring = Ring(authority, "n1", "n3")
+    nowhere = Address("127.0.0.1", free_port())
+    ring.ends["n3"].set_members({"n1": nowhere, "n2": Address("127.0.0.1", ring.ends["n1"].port)})
+    end_s = time.monotonic() + 0.5
+    ring.until(lambda: time.monotonic() > end_s)
+    assert not any(isinstance(one, Up) for one in ring.events["n3"])
+    ring.close()
+
+
+def test_silent_connections_keep_no_member_out_and_are_ended(pair: Ring, authority: Authority) -> None:
+    port = pair.ends["n1"].port
+    silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(60)]
+    pair.events["n1"] += pair.ends["n1"].poll(0.01)
+    sock = dial(pair, authority.credentials("n2"))
+    pair.until(lambda: Up("n2") in pair.events["n1"])
+    assert closed(pair, silent[0])
+    for one in silent:
+        one.close()
+    sock.close()
+
+
+def test_a_peer_that_reads_nothing_costs_a_bounded_backlog(pair: Ring, authority: Authority) -> None:
+    sock = dial(pair, authority.credentials("n2"))
+    pair.until(lambda: Up("n2") in pair.events["n1"])
+    for _ in range(40):
+        pair.ends["n1"].send("n2", bytes(FRAME_BYTES))
+    pair.until(lambda: Down("n2") in pair.events["n1"])
+    sock.close()
+
+
+def test_new_certificates_count_from_the_next_connection_on(pair: Ring, authority: Authority) -> None:
+    first = dial(pair, authority.credentials("n2"))
+    pair.until(lambda: Up("n2") in pair.events["n1"])
+    pair.ends["n1"].renew(authority.credentials("n1"))
+    second = dial(pair, authority.credentials("n2"))
+    pair.until(lambda: pair.events["n1"] == [Up("n2"), Down("n2"), Up("n2")])
+    assert closed(pair, first)
+    second.close()

@@ -1,0 +1,110 @@
+"""Members as real processes on the loopback, over mutual TLS, each asked over its own socket."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from girginosvm.core.errors import Problem
+from girginosvm.core.log import Log
+from girginosvm.raft.alone import Status
+from girginosvm.raft.changes import Change
+from girginosvm.raft.propose import Client
+from tests.floors.raft.pki import Authority
+
+REPOSITORY = Path(__file__).parents[3]
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        return int(one.getsockname()[1])
+
+
+class Trio:
+    """``start`` and ``kill`` processes; ``clients`` are their agents."""
+
+    def __init__(self, authority: Authority, folder: Path, count: int = 3) -> None:
+        self.folder = authority.ca.parent
+        self.names = [f"n{number}" for number in range(1, count + 1)]
+        self._ports = {name: free_port() for name in self.names}
+        for name in self.names:
+            authority.credentials(name)
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.clients = {
+            name: Client(self.folder / f"{name}.sock", release="test", changed=self._changed, log=Log(level="error"))
+            for name in self.names
+        }
+
+    async def _changed(self, change: Change | None) -> None:
+        """Nobody listens here."""
+
+    def start(self, name: str) -> None:
+        self.processes[name] = subprocess.Popen(
+            [sys.executable, "-m", "tests.floors.raft.member", str(self.folder), name, json.dumps(self._ports)],
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        )
+
+    def kill(self, name: str) -> None:
+        """SIGKILL, and wait until it is gone."""
+        process = self.processes.pop(name)
+        process.kill()
+        process.wait()
+
+    async def status(self, name: str) -> Status | None:
+        try:
+            return await self.clients[name].status()
+        except Problem:
+            return None
+
+    async def leader(self) -> str:
+        """Who leads the newest term; TimeoutError when nobody does within 10 s."""
+        async with asyncio.timeout(10):
+            while True:
+                found = [one for name in self.processes if (one := await self.status(name)) is not None]
+                leading = [one for one in found if one.role == "leader"]
+                if leading:
+                    return max(leading, key=lambda one: one.term).member
+                await asyncio.sleep(0.005)
+
+    async def rejoined(self, name: str) -> None:
+        """A member that was started hears the leader and reaches all others; TimeoutError after 10 s."""
+        async with asyncio.timeout(10):
+            while True:
+                status = await self.status(name)
+                if status is not None and status.leader and len(status.reached) == len(self.names) - 1:
+                    return
+                await asyncio.sleep(0.01)
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[Trio]:
+        """All up and led, until the block ends."""
+        tasks = [asyncio.create_task(client.run()) for client in self.clients.values()]
+        try:
+            for name in self.names:
+                self.start(name)
+            await self.leader()
+            yield self
+        finally:
+            for task in tasks:
+                task.cancel()
+            for name in list(self.processes):
+                self.kill(name)
+
+    async def tally(self) -> dict[str, int]:
+        """How often each command was executed, by whoever answers first."""
+        end_s = time.monotonic() + 10
+        while True:
+            for name in self.processes:
+                with contextlib.suppress(Problem):
+                    return dict(json.loads(await self.clients[name].propose(b"tally")))
+            if time.monotonic() > end_s:
+                raise TimeoutError("nobody answers")
+            await asyncio.sleep(0.02)

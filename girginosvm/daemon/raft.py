@@ -53,7 +53,7 @@ async def run(config: Settings, log: Log) -> int:
     disk = _open_disk(config)
     member = identity.ensure(config.path("raft", "member.json"), clock, chance)
     machine = Machine(config.path("db", "state.db"), REGISTRY, log, incarnation=member.cluster)
-    journal = Journal(disk, segment_bytes=config.journal_segment_bytes)
+    journal = Journal(disk, segment_bytes=config.journal_segment_bytes, applied=machine.applied_index())
     if journal.cut_bytes:
         log.warning("journal.torn-end-cut", bytes=journal.cut_bytes)
     alone = Alone(journal, machine, clock, log, node=member.member, compact_entries=config.journal_compact_entries)

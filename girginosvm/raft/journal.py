@@ -69,8 +69,12 @@ def _damaged(detail: str) -> HostFault:
 class Journal:
     """One writer. Not thread-safe: the caller gives it one thread."""
 
-    def __init__(self, disk: Disk, *, segment_bytes: int = SEGMENT_BYTES, keep_payloads: bool = False) -> None:
+    def __init__(
+        self, disk: Disk, *, segment_bytes: int = SEGMENT_BYTES, keep_payloads: bool = False, applied: int = 0
+    ) -> None:
+        """``applied``: where the database stands. An end that was applied is no torn one, and is left as it is."""
         self._disk = disk
+        self._applied = applied
         self._keep = keep_payloads
         self._segment_bytes = segment_bytes
         self._segments: list[_Segment] = []
@@ -289,6 +293,7 @@ class Journal:
             found = rest.find(_MAGIC, found + 1)
         if not last:
             raise _damaged(f"{name}: record {bad} is broken and a later segment exists")
+        self.check_reaches(self._applied)  # what lies there may be all that is left of it
         self.cut_bytes = len(rest.rstrip(b"\0"))
         self._disk.write(name, end, bytes(len(rest)))
         self._disk.flush(name)

@@ -38,7 +38,14 @@ class Files:
         disk = RealDisk(self.journal)
         machine = Machine(self.db, REGISTRY, LOG, incarnation="one")
         try:
-            node = Alone(Journal(disk, segment_bytes=4096), machine, SystemClock(), LOG, node="n1", **words)
+            node = Alone(
+                Journal(disk, segment_bytes=4096, applied=machine.applied_index()),
+                machine,
+                SystemClock(),
+                LOG,
+                node="n1",
+                **words,
+            )
         except BaseException:
             machine.close()
             disk.close()
@@ -115,3 +122,4 @@ async def test_the_last_record_going_bad_on_disk_is_seen_because_the_database_ha
         async with files.up():
             pass
     assert caught.value.code == "journal-behind"
+    assert segment.read_bytes() == bytes(data), "what is left of it is kept for whoever mends it"

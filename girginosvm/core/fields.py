@@ -8,6 +8,7 @@ msgspec does not know lies in ``extra``:
 * ``ref``: the noun it names; the executor replaces a name by its id before the log sees it.
 * ``secret``: ``hash`` (argon2id) or ``seal`` (encrypted with the cluster key) before the log sees it.
 * ``file``: the CLI reads it from a file too (``--user-data FILE``).
+* ``wants``: what its ``pattern`` means, for whoever missed it: "has to be ...".
 * ``form``: ``{"group": ..., "consequence": ...}`` for the panel.
 """
 
@@ -29,12 +30,13 @@ def field(
     ref: str = "",
     secret: str = "",
     file: str = "",
+    wants: str = "",
     form: dict[str, str] | None = None,
     examples: list[Any] | None = None,
     **bounds: Any,
 ) -> msgspec.Meta:
     """A msgspec.Meta with our own words in ``extra``; ``bounds`` are msgspec's (ge, le, pattern, max_length...)."""
-    words = {"flag": flag, "unit": unit, "ref": ref, "secret": secret, "file": file, "form": form}
+    words = {"flag": flag, "unit": unit, "ref": ref, "secret": secret, "file": file, "form": form, "wants": wants}
     extra = {name: value for name, value in words.items() if value}
     schema: dict[str, Any] = {
         f"x-{name}": value for name, value in extra.items() if name in ("unit", "ref", "form", "flag", "file")
@@ -42,7 +44,7 @@ def field(
     if secret:
         schema["writeOnly"] = True
     return msgspec.Meta(
-        description=description,
+        description=description or None,
         extra=extra or None,
         extra_json_schema=schema or None,
         examples=examples,
@@ -55,6 +57,7 @@ Name = Annotated[
     field(
         "Lower-case letters, digits and dashes; up to 63 characters (RFC 1123 2.1).",
         pattern=NAME_PATTERN,
+        wants="lower-case letters, digits and dashes, no dash first or last, 63 characters at most",
         max_length=63,
     ),
 ]

@@ -12,6 +12,8 @@ from multidict import MultiMapping
 
 from girginosvm.core.action import Request
 from girginosvm.core.errors import Fault, Invalid
+from girginosvm.core.fields import extra_of
+from girginosvm.http.wording import sentence
 
 MAX_BODY_BYTES: Final = 1024 * 1024
 MAX_DEPTH: Final = 32
@@ -87,13 +89,14 @@ def struct(kind: type[R], path: Mapping[str, str], fields: dict[str, Any], *, la
         try:
             return msgspec.convert({**fields, **path}, kind, strict=not lax)
         except msgspec.ValidationError as fault:
-            twice = _faults(kind, {**fields, **path}, lax=lax) or [_from(fault)]
+            twice = _faults(kind, {**fields, **path}, lax=lax) or [_from(fault, fields, {})]
     detail = "; ".join(f"{fault.pointer[1:] or 'body'}: {fault.detail}" for fault in twice[:5])
     raise Invalid("query-invalid" if lax else "body-invalid", detail, faults=tuple(twice[:50]))
 
 
 def _faults(kind: type[Request], values: dict[str, Any], *, lax: bool) -> list[Fault]:
     hints = typing.get_type_hints(kind, include_extras=True)
+    words = extra_of(kind)
     found = [_fault(name, "unknown field") for name in values if name not in kind.__struct_fields__]
     for shape in msgspec.structs.fields(kind):
         if shape.name not in values:
@@ -103,16 +106,37 @@ def _faults(kind: type[Request], values: dict[str, Any], *, lax: bool) -> list[F
         try:
             msgspec.convert(values[shape.name], hints[shape.name], strict=not lax)
         except msgspec.ValidationError as fault:
-            found.append(_from(fault, f"/{_escaped(shape.name)}"))
+            known = {**words[shape.name], "choices": _choices(hints[shape.name])}
+            found.append(_from(fault, values[shape.name], known, f"/{_escaped(shape.name)}"))
     return found
 
 
-def _from(fault: msgspec.ValidationError, under: str = "") -> Fault:
+def _choices(hint: Any) -> tuple[str, ...]:
+    """The words that a Literal takes, seen through Annotated, unions and lists."""
+    if typing.get_origin(hint) is typing.Literal:
+        return tuple(map(str, typing.get_args(hint)))
+    return next((found for part in typing.get_args(hint) if (found := _choices(part))), ())
+
+
+def _from(fault: msgspec.ValidationError, value: Any, words: Mapping[str, Any], under: str = "") -> Fault:
     text = str(fault)
     at = _AT.search(text)
     steps = _STEP.findall(at[1]) if at else []
     pointer = under + "".join("/" + _escaped(name or place) for name, place in steps)
-    return Fault(pointer, text[: at.start()] if at else text)
+    raw = text[: at.start()] if at else text
+    return Fault(pointer, sentence(raw, _inside(value, steps), words))
+
+
+def _inside(value: Any, steps: list[tuple[str, str]]) -> Any:
+    """The value that the steps lead to; the nearest one around it where msgspec does not say which (``...``)."""
+    for name, place in steps:
+        if name and isinstance(value, Mapping) and name in value:
+            value = value[name]
+        elif place.isdigit() and isinstance(value, list) and int(place) < len(value):
+            value = value[int(place)]
+        else:
+            break
+    return value
 
 
 def _fault(name: str, detail: str) -> Fault:

@@ -171,7 +171,7 @@ OTHERS = [
     Case("a report by a person", "POST", "/v1/vms/foreign", {"node": "n", "domains": []}, 403, "permission-missing"),
     Case("a bridge of the machines", "POST", "/v1/networks", {"name": "n", "bridge": "gvm0"}, 422, "network-invalid",
          ("/bridge",)),
-    Case("a pool by two dots", "POST", "/v1/pools", {"name": "p", "path": "/srv/../etc"}, 409, "path-odd"),
+    Case("a pool by two dots", "POST", "/v1/pools", {"name": "p", "path": "/srv/../etc"}, 422, "path-odd"),
     Case("an image in use", "DELETE", "/v1/images/tiny", {}, 409, "image-in-use"),
     Case("a user twice over", "POST", "/v1/users", {"email": "admin@local", "password": "x" * 12}, 409, "user-exists"),
     Case("a short password", "POST", "/v1/users", {"email": "a@b", "password": "short"}, 422, "body-invalid",

@@ -16,11 +16,17 @@ from girginosvm.features.auth import api, model
 from girginosvm.state.tx import Tx
 
 Email = Annotated[
-    str, field("E-mail address.", pattern=r"^[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,189}$", max_length=254)
+    str,
+    field(
+        "E-mail address.",
+        pattern=r"^[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,189}$",
+        wants="an e-mail address, as ada@example.org",
+        max_length=254,
+    ),
 ]
 RoleName = Annotated[Literal["admin", "operator", "viewer"], field("What it may do.")]
 Password = Annotated[str, field("Password, 12 characters or more.", min_length=12, max_length=256, secret="hash")]
-Hash = Annotated[str, field("SHA-256, hex.", pattern=r"^[0-9a-f]{64}$")]
+Hash = Annotated[str, field("SHA-256, hex.", pattern=r"^[0-9a-f]{64}$", wants="64 hex digits")]
 Address = Annotated[str, field("Where from.", max_length=64)]
 Days = Annotated[int, field("Days until it expires; 0: never.", ge=0, le=3650)]
 UserRef = Annotated[str, field("User: e-mail or id.", ref="user", min_length=1, max_length=254)]

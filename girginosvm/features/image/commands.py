@@ -46,7 +46,7 @@ class RecordImage(Command, frozen=True, kw_only=True):
     name: Annotated[Name, field("Name.")]
     node: Annotated[str, field("Member id of the node that has or fetches it.", max_length=64)]
     source: Annotated[str, field("Where its bytes come from.", max_length=600)]
-    sha256: Annotated[str, field("SHA-256 of its file, hex.", pattern=r"^[0-9a-f]{64}$")]
+    sha256: Annotated[str, field("SHA-256 of its file, hex.", pattern=r"^[0-9a-f]{64}$", wants="64 hex digits")]
     size_bytes: Annotated[int, field("Size of its file.", ge=1)]
     virtual_bytes: Annotated[int, field("Size of the disk in it.", ge=0)]
     format: Annotated[Literal["qcow2", "raw"], field("Format of the file.")]

@@ -11,6 +11,9 @@ from girginosvm.core.fields import Name, Ref, field
 from girginosvm.state.tx import Tx
 
 _ADDRESS = r"^$|^[0-9]{1,3}(\.[0-9]{1,3}){3}$"
+_ADDRESS_WANTS = "an IPv4 address, as 192.0.2.1"
+_DEVICE = r"^[A-Za-z][A-Za-z0-9_.-]{0,14}$"
+_DEVICE_WANTS = "a letter, then letters, digits and _ . -, 15 characters at most"
 
 
 def _invalid(pointer: str, detail: str) -> Invalid:
@@ -31,13 +34,15 @@ class AddNetwork(Command, frozen=True, kw_only=True):
     """A bridge and the addresses that machines on it get."""
 
     name: Annotated[Name, field("Name of the network.")]
-    bridge: Annotated[str, field("Linux bridge on each node.", pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,14}$")]
+    bridge: Annotated[str, field("Linux bridge on each node.", pattern=_DEVICE, wants=_DEVICE_WANTS)]
     cidr: Annotated[
         str, field("IPv4 network, as 192.0.2.0/24; empty: addresses come from elsewhere.", max_length=18)
     ] = ""
-    gateway: Annotated[str, field("The guests' router; inside the network.", pattern=_ADDRESS)] = ""
-    range_start: Annotated[str, field("First address to hand out.", pattern=_ADDRESS)] = ""
-    range_end: Annotated[str, field("Last address to hand out.", pattern=_ADDRESS)] = ""
+    gateway: Annotated[
+        str, field("The guests' router; inside the network.", pattern=_ADDRESS, wants=_ADDRESS_WANTS)
+    ] = ""
+    range_start: Annotated[str, field("First address to hand out.", pattern=_ADDRESS, wants=_ADDRESS_WANTS)] = ""
+    range_end: Annotated[str, field("Last address to hand out.", pattern=_ADDRESS, wants=_ADDRESS_WANTS)] = ""
     kind: Annotated[
         Literal["bridge", "nat"], field("`nat`: the node routes and masquerades; `bridge`: somebody else does.")
     ] = "bridge"

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from girginosvm.core.action import Command, action
-from girginosvm.core.errors import Conflict, InUse, Missing
+from girginosvm.core.errors import Conflict, Fault, InUse, Invalid, Missing
 from girginosvm.core.fields import Name, Ref, Sequence, field
 from girginosvm.features.node import api as nodes
 from girginosvm.state.tx import Tx
@@ -23,12 +23,21 @@ class AddPool(Command, frozen=True, kw_only=True):
     """Describe a pool; each node makes the directory and reports its room."""
 
     name: Annotated[Name, field("Name of the pool.")]
-    path: Annotated[str, field("Absolute path of the directory.", pattern=r"^(/[A-Za-z0-9._-]+)+$", max_length=255)]
+    path: Annotated[
+        str,
+        field(
+            "Absolute path of the directory.",
+            pattern=r"^(/[A-Za-z0-9._-]+)+$",
+            wants="an absolute path of letters, digits and . _ -, without / at its end",
+            max_length=255,
+        ),
+    ]
     reserve_percent: Annotated[int, field("Share that is never filled, percent.", ge=0, le=90, flag="reserve")] = 5
 
     def apply(self, tx: Tx) -> dict[str, str]:
-        if "/.." in self.path or "/./" in self.path:
-            raise Conflict("path-odd", f"the path {self.path} has . or .. in it")
+        if {".", ".."} & set(self.path.split("/")):
+            detail = f"the path {self.path} has . or .. in it"
+            raise Invalid("path-odd", detail, faults=(Fault("/path", detail),))
         same = tx.one("SELECT * FROM pool WHERE name = ? OR path = ? ORDER BY id", (self.name, self.path))
         if same is not None:
             raise Conflict("pool-exists", f"pool {same['name']} is at {same['path']}")

@@ -19,10 +19,19 @@ from girginosvm.features.vm.model import tap_name
 from girginosvm.state.db import Row
 from girginosvm.state.tx import Tx
 
-Tag = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,39}$")]
+Tag = Annotated[
+    str,
+    field(
+        "",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,39}$",
+        wants="letters, digits and _ . : -, a letter or digit first, 40 characters at most",
+    ),
+]
 SshKey = Annotated[
     str,
-    msgspec.Meta(
+    field(
+        "",
+        wants="the line of a public key, as `ssh-ed25519 AAAA... ada@desk`",
         pattern=r"^(ssh-(ed25519|rsa)|ecdsa-sha2-nistp(256|384|521)|sk-[a-z0-9@.-]+) "
         r"[A-Za-z0-9+/=]+( [^\x00-\x1f\x7f]{0,200})?$",
         max_length=3000,

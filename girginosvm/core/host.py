@@ -174,7 +174,8 @@ class BridgeSpec(msgspec.Struct, frozen=True):
 
 
 class FoundBridge(msgspec.Struct, frozen=True):
-    """A bridge as found, with the addresses it holds (``192.0.2.1/24``) and its ports."""
+    """A bridge as found, with the addresses it holds (``192.0.2.1/24``) and its ports. ``learns_unseen``: it also
+    learns who is where from frames that no filter sees (IEEE 802.1Q 8.6.3)."""
 
     name: str
     up: bool
@@ -182,6 +183,7 @@ class FoundBridge(msgspec.Struct, frozen=True):
     ports: tuple[str, ...] = ()
     mtu: int = 1500
     ours: bool = False
+    learns_unseen: bool = False
 
 
 class Guard(msgspec.Struct, frozen=True):

@@ -51,6 +51,16 @@ async def test_removing_leaves_nothing_and_may_be_repeated(bridges: Bridges) -> 
 
 
 @pytest.mark.host
+async def test_a_bridge_that_learns_from_frames_no_guard_sees_is_mended_whoever_made_it(namespace: str) -> None:
+    said("ip", "link", "add", "br-old", "up", "type", "bridge")
+    bridges, old = NetlinkBridges(), BridgeSpec("br-old")
+    found = await bridges.observe()
+    assert plan((old,), (), found, ()) == (EnsureBridge(old, "the bridge learns from frames that no guard sees"),)
+    await bridges.ensure(old)
+    assert plan((old,), (), await bridges.observe(), ()) == ()
+
+
+@pytest.mark.host
 async def test_a_bridge_in_use_stays_with_its_nat_and_a_foreign_one_is_not_ours(namespace: str) -> None:
     bridges = NetlinkBridges()
     await bridges.ensure(NAT)

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from girginosvm.core.host import Guard
+from girginosvm.core.host import BridgeSpec, Guard
 from girginosvm.hypervisor.fake.rest import FakeFilter
 from girginosvm.hypervisor.fake.state import State
+from girginosvm.hypervisor.net.bridges import NetlinkBridges
 from girginosvm.hypervisor.net.filter import NftFilter
 from girginosvm.hypervisor.ports import PacketFilter
 from girginosvm.hypervisor.run import demand
@@ -65,19 +66,28 @@ def arp(sender_mac: str, sender_ip: str, target_ip: str = "192.0.2.1") -> bytes:
     return head + IPv4Address(sender_ip).packed + bytes(6) + IPv4Address(target_ip).packed
 
 
-def udp(source: str, target: str, sport: int, dport: int) -> bytes:
-    body = struct.pack(">HHHH", sport, dport, 8, 0)
-    head = struct.pack(">BBHHHBBH", 0x45, 0, 28, 0, 0, 64, 17, 0) + IPv4Address(source).packed
+def udp(source: str, target: str, sport: int, dport: int, said: bytes = b"") -> bytes:
+    body = struct.pack(">HHHH", sport, dport, 8 + len(said), 0) + said
+    head = struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(body), 0, 0, 64, 17, 0) + IPv4Address(source).packed
     head += IPv4Address(target).packed
     total = sum(struct.unpack(">10H", head))
     total = (total & 0xFFFF) + (total >> 16)
     return head[:10] + struct.pack(">H", ~(total + (total >> 16)) & 0xFFFF) + head[12:] + body
 
 
-RA = struct.pack(">IHBB", 0x60000000, 16, 58, 255) + bytes.fromhex(
-    "fe80" + "00" * 13 + "01" + "ff02" + "00" * 13 + "01"
-)
-RA += bytes.fromhex("8600000040000708") + bytes(8)
+def dhcp(client: str) -> bytes:
+    """The fixed part of a message, RFC 2131 2."""
+    return bytes([1, 1, 6, 0]) + bytes(24) + bytes.fromhex(client.replace(":", "")) + bytes(202)
+
+
+def ip6(header: int, body: bytes) -> bytes:
+    """To all nodes, from a link-local address."""
+    ends = bytes.fromhex("fe80" + "00" * 13 + "01" + "ff02" + "00" * 13 + "01")
+    return struct.pack(">IHBB", 0x60000000, len(body), header, 255) + ends + body
+
+
+ADVERTISED = bytes.fromhex("8600000040000708") + bytes(8)
+RA = ip6(58, ADVERTISED)
 FORBIDDEN = {
     "a spoofed MAC": ether(OTHER_MAC, 0x800, udp(IP, OTHER_IP, 9, 9)),
     "a spoofed address": ether(MAC, 0x800, udp(OTHER_IP, IP, 9, 9)),
@@ -86,6 +96,9 @@ FORBIDDEN = {
     "a gratuitous ARP for another": ether(MAC, 0x806, arp(MAC, OTHER_IP, OTHER_IP)),
     "a router advertisement": ether(MAC, 0x86DD, RA),
     "a DHCP server's answer": ether(MAC, 0x800, udp(IP, "255.255.255.255", 67, 68)),
+    "a DHCP answer from another port": ether(MAC, 0x800, udp(IP, "255.255.255.255", 1067, 68)),
+    "a lease for another": ether(MAC, 0x800, udp("0.0.0.0", "255.255.255.255", 68, 67, dhcp(OTHER_MAC))),
+    "a lease for another, from an address": ether(MAC, 0x800, udp(IP, "192.0.2.1", 68, 67, dhcp(OTHER_MAC))),
     "a VLAN tag": ether(MAC, 0x8100, struct.pack(">HH", 5, 0x800) + udp(OTHER_IP, IP, 9, 9)),
     "an unknown protocol": ether(MAC, 0x88B5, b"x" * 46),
 }
@@ -95,7 +108,28 @@ ALLOWED = {
     "an ARP probe": ether(MAC, 0x806, arp(MAC, "0.0.0.0", IP)),
     "its own gratuitous ARP": ether(MAC, 0x806, arp(MAC, IP, IP)),
     "a DHCP discover": ether(MAC, 0x800, udp("0.0.0.0", "255.255.255.255", 68, 67)),
+    "a lease for itself": ether(MAC, 0x800, udp("0.0.0.0", "255.255.255.255", 68, 67, dhcp(MAC))),
 }
+# Where addresses come from elsewhere, IPv6 passes: these do not. The fragments are pieces of router advertisements.
+FORBIDDEN_UNMANAGED = {
+    "a router advertisement": ether(MAC, 0x86DD, RA),
+    "one behind an option": ether(MAC, 0x86DD, ip6(60, bytes([58, 0, 1, 4, 0, 0, 0, 0]) + ADVERTISED)),
+    "its first piece": ether(MAC, 0x86DD, ip6(44, bytes([58, 0, 0, 1, 0, 0, 0, 1]) + ADVERTISED)),
+    "its second piece": ether(MAC, 0x86DD, ip6(44, bytes([58, 0, 0, 8, 0, 0, 0, 1]) + ADVERTISED)),
+    "a first piece that ends before it": ether(
+        MAC, 0x86DD, ip6(44, bytes([60, 0, 0, 1, 0, 0, 0, 1, 58, 1, 1, 12, 0, 0, 0, 0]))
+    ),
+    "a DHCPv6 server's answer": ether(MAC, 0x86DD, ip6(17, struct.pack(">HHHH", 547, 546, 8, 0))),
+    "one from another port": ether(MAC, 0x86DD, ip6(17, struct.pack(">HHHH", 1547, 546, 8, 0))),
+    "a DHCP answer from another port": FORBIDDEN["a DHCP answer from another port"],
+    "a lease for another": FORBIDDEN["a lease for another"],
+}
+ALLOWED_UNMANAGED = {
+    "a piece of a datagram": ether(MAC, 0x86DD, ip6(44, bytes([17, 0, 0, 8, 0, 0, 0, 1]) + bytes(16))),
+    "a neighbour's question": ether(MAC, 0x86DD, ip6(58, bytes([135]) + bytes(23))),
+}
+# Reserved by IEEE 802.1Q 8.6.3: spanning tree, slow protocols, port authentication, LLDP.
+KEPT_BY_BRIDGES = ("0180c2000000", "0180c2000002", "0180c2000003", "0180c200000e")
 SENTINEL = ether(MAC, 0x800, udp(IP, OTHER_IP, 7, 7))
 
 
@@ -174,6 +208,35 @@ async def test_a_guest_speaks_as_itself_only_also_after_the_rules_are_put_anew(w
 
 
 @pytest.mark.host
+async def test_a_guest_whose_addresses_are_not_managed_is_no_router_and_no_server(wire: Wire) -> None:
+    assert [name for name, frame in FORBIDDEN_UNMANAGED.items() if not wire.passes(frame)] == []  # the wire shows it
+    await NftFilter().apply((Guard("gvm1", MAC, ()),))
+    assert [name for name, frame in FORBIDDEN_UNMANAGED.items() if wire.passes(frame)] == []
+    assert [name for name, frame in ALLOWED_UNMANAGED.items() if not wire.passes(frame)] == []
+
+
+def places_of(mac: str) -> str:
+    """Where the bridge believes ``mac`` to be."""
+    listed = subprocess.run(["bridge", "fdb", "show", "br", "br0"], check=True, capture_output=True, text=True).stdout
+    return "\n".join(line for line in listed.splitlines() if line.startswith(mac))
+
+
+@pytest.mark.host
+async def test_a_guest_takes_nobodys_place_on_the_bridge_by_frames_that_pass_no_filter(wire: Wire) -> None:
+    lie = [ether(OTHER_MAC, 0x88CC, bytes(46), target) for target in KEPT_BY_BRIDGES]
+    for frame in lie:
+        wire.guest.send(frame)
+    assert places_of(OTHER_MAC) != ""  # the bridge can be lied to
+    await demand("bridge", "fdb", "del", OTHER_MAC, "dev", "gvm1", "master")
+    await NetlinkBridges().ensure(BridgeSpec("br0"))
+    await NftFilter().apply((ONE, TWO))
+    for frame in lie:
+        wire.guest.send(frame)
+    assert wire.passes(ALLOWED["its own address"])
+    assert places_of(OTHER_MAC) == ""
+
+
+@pytest.mark.host
 async def test_a_tap_without_a_guard_says_nothing(wire: Wire) -> None:
     await NftFilter().apply((TWO,))
     wire.guest.send(SENTINEL)
@@ -187,6 +250,7 @@ async def test_a_tap_without_a_guard_says_nothing(wire: Wire) -> None:
     [
         "flush chain bridge girginosvm tap_gvm1", "delete table inet girginosvm", "flush chain inet girginosvm input",
         "flush map bridge girginosvm taps", "flush chain bridge girginosvm prerouting",
+        "flush chain bridge girginosvm input",
         "insert rule bridge girginosvm guests accept", 'add element bridge girginosvm taps { "gvm7" : accept }',
         "add chain bridge girginosvm tap_gvm9",
     ],

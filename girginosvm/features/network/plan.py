@@ -62,6 +62,8 @@ def _lack(spec: BridgeSpec, found: FoundBridge | None) -> str:
         return "the bridge is not there"
     if not found.up:
         return "the bridge is down"
+    if found.learns_unseen:
+        return "the bridge learns from frames that no guard sees"
     prefix = spec.cidr.partition("/")[2]
     if spec.nat and f"{spec.gateway}/{prefix}" not in found.addresses:
         return f"the gateway {spec.gateway}/{prefix} is not on the bridge"

@@ -6,15 +6,20 @@ import asyncio
 import contextlib
 import hashlib
 import ipaddress
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
+
+import msgspec
 
 from girginosvm.core.errors import HostFault
 from girginosvm.core.host import BridgeSpec, FoundBridge
 from girginosvm.hypervisor.run import demand, run
 
 _OURS: Final = "girginosvm"  # written as the link's alias: what we made, and may take away
+_DEAF: Final = "no_linklocal_learn"
+_LISTING_BYTES: Final = 16 << 20
 T = TypeVar("T")
 
 
@@ -23,14 +28,18 @@ class NetlinkBridges:
 
     async def observe(self) -> tuple[FoundBridge, ...]:
         """Every bridge, by name."""
-        return await asyncio.to_thread(_netlink, _observe)
+        found = await asyncio.to_thread(_netlink, _observe)
+        learning = await _learning() if found else frozenset()
+        return tuple(msgspec.structs.replace(one, learns_unseen=one.name in learning) for one in found)
 
     async def ensure(self, spec: BridgeSpec) -> None:
-        """Up, and with ``nat`` its gateway, forwarding and masquerading."""
+        """Up, and with ``nat`` its gateway, forwarding and masquerading. It learns nothing from the frames that bridges
+        keep to themselves (ip-link(8)): they pass no filter, so a guest could take another's place."""
         if spec.nat:  # before the address: whoever sees the gateway on the bridge takes the bridge for done
             _forward()
             await demand("nft", "-f", "-", stdin=nat_rules(spec).encode())
         await asyncio.to_thread(_netlink, lambda link: _ensure(link, spec))
+        await demand("ip", "link", "set", "dev", spec.name, "type", "bridge", _DEAF, "1")
 
     async def remove(self, name: str) -> None:
         """Gone when it is ours and nothing is plugged in. Its NAT goes first: as long as the bridge is there, whoever
@@ -57,6 +66,13 @@ def nat_rules(spec: BridgeSpec) -> str:
         f'    oifname "{spec.name}" iifname != "{spec.name}" ct state != {{ established, related }} drop\n'
         "  }\n}\n"
     )
+
+
+async def _learning() -> frozenset[str]:
+    """The bridges that are not deaf. By ip(8): pyroute2 does not know the option."""
+    listed = await demand("ip", "-j", "-d", "link", "show", "type", "bridge", most_bytes=_LISTING_BYTES)
+    links = json.loads(listed or "[]")
+    return frozenset(one["ifname"] for one in links if not one["linkinfo"]["info_data"].get(_DEAF))
 
 
 def _netlink(work: Callable[[Any], T]) -> T:

@@ -27,6 +27,8 @@ CLOSED_UDP: Final = "{ 1995-1998, 7789-7988, 16509, 16514 }"
 
 # Frames of guests carry this bit, so that the host's own input can tell them by the time they are packets.
 MARK: Final = "0x04000000"
+# The group addresses that bridges keep to themselves.
+LINK_LOCAL: Final = "01:80:c2:00:00:00-01:80:c2:00:00:0f"
 # A guard is listed in about 3 KB.
 _LISTING_BYTES: Final = 64 << 20
 _TAP: Final = re.compile(r"gvm[A-Za-z0-9_]{1,12}")
@@ -50,7 +52,10 @@ def ruleset(guards: tuple[Guard, ...]) -> str:
         f"table bridge {TABLE}\ndelete table bridge {TABLE}\ntable bridge {TABLE} {{\n{_chains(guards)}{_map(guards)}"
         "  chain guests {\n    iifname vmap @taps\n    drop\n  }\n"
         "  chain prerouting {\n    type filter hook prerouting priority -300; policy accept;\n"
-        f'    iifname "gvm*" meta mark set meta mark or {MARK}\n    iifname "gvm*" jump guests\n  }}\n}}\n'
+        f'    iifname "gvm*" meta mark set meta mark or {MARK}\n    iifname "gvm*" jump guests\n  }}\n'
+        # Frames to the bridge itself (IEEE 802.1Q 8.6.3) come past prerouting: a guest takes no part in spanning trees.
+        "  chain input {\n    type filter hook input priority -300; policy accept;\n"
+        f'    iifname "gvm*" ether daddr {LINK_LOCAL} drop\n  }}\n}}\n'
         # For the host itself, not what it routes; new connections only, since its own ones use such ports too.
         f"table inet {TABLE}\ndelete table inet {TABLE}\ntable inet {TABLE} {{\n"
         "  chain input {\n    type filter hook input priority -10; policy accept;\n"
@@ -88,28 +93,40 @@ def _map(guards: tuple[Guard, ...]) -> str:
 
 def _chain(guard: Guard) -> str:
     note = f"{guard.mac} {','.join(guard.addresses)}"
-    lines = [f'ether saddr != {guard.mac} drop comment "{note}"', f"ether type arp arp saddr ether != {guard.mac} drop"]
+    lines = [f'ether saddr != {guard.mac} drop comment "{note}"', *_no_server(guard.mac)]
     if guard.addresses:
         own = "{ " + ", ".join(guard.addresses) + " }"
         probing = "{ " + ", ".join(("0.0.0.0", *guard.addresses)) + " }"
         lines += [
-            f"ether type arp arp saddr ip != {probing} drop",  # 0.0.0.0: address probes (RFC 5227 2.1.1)
-            "ether type arp accept",
-            "ether type ip udp sport 67 drop",  # no DHCP server behind a tap
+            # 0.0.0.0: address probes (RFC 5227 2.1.1)
+            f"ether type arp arp saddr ether {guard.mac} arp saddr ip {probing} accept",
             "ether type ip ip saddr 0.0.0.0 ip daddr 255.255.255.255 udp sport 68 udp dport 67 accept",
             f"ether type ip ip saddr {own} accept",
         ]
     else:  # addresses come from elsewhere: the MAC is all we know
         lines += [
-            "ether type arp accept",
-            "ether type ip udp sport 67 drop",
+            f"ether type arp arp saddr ether {guard.mac} accept",
             "ether type ip accept",
             "ether type ip6 icmpv6 type { nd-router-advert, nd-redirect } drop",
+            # The same in pieces, where no rule sees what it is: neighbour discovery has none (RFC 6980), and a chain of
+            # headers is whole in the first piece (RFC 7112). 0, 43, 60: options and routing, 44: pieces of pieces.
+            "ether type ip6 frag nexthdr { 0, 43, 44, 58, 60 } drop",
             "ether type ip6 udp sport 547 drop",
+            "ether type ip6 udp dport 546 drop",
             "ether type ip6 accept",
         ]
     lines.append("drop")
     return f"  chain tap_{guard.tap} {{\n" + "".join(f"    {line}\n" for line in lines) + "  }\n"
+
+
+def _no_server(mac: str) -> list[str]:
+    """No DHCP server behind a tap, whatever port it speaks from: clients look at their own port only. And no leases in
+    other names: the client's hardware address is 28 bytes into the message (RFC 2131 2)."""
+    return [
+        "ether type ip udp sport 67 drop",
+        "ether type ip udp dport 68 drop",
+        f"ether type ip udp dport 67 @th,288,48 != 0x{mac.replace(':', '')} drop",
+    ]
 
 
 def parsed(taps: dict[str, Any], closed: dict[str, Any]) -> tuple[Guard, ...] | None:
@@ -117,7 +134,7 @@ def parsed(taps: dict[str, Any], closed: dict[str, Any]) -> tuple[Guard, ...] | 
     or less than what belongs to them: a rule that is missing, a tap that jumps elsewhere, a table that is gone."""
     rules = _rules(taps)
     around = {name: len(found) for name, found in rules.items() if not name.startswith("tap_")}
-    if around != {"guests": 2, "prerouting": 2} or len(_rules(closed).get("input", ())) != 2:
+    if around != {"guests": 2, "prerouting": 2, "input": 1} or len(_rules(closed).get("input", ())) != 2:
         return None
     jumps = {
         tap: verdict.get("jump", {}).get("target")
@@ -133,7 +150,7 @@ def parsed(taps: dict[str, Any], closed: dict[str, Any]) -> tuple[Guard, ...] | 
             return None
         guards.append(guard)
     chains = {item["chain"]["name"] for item in taps["nftables"] if "chain" in item}
-    if chains != {"guests", "prerouting", *(f"tap_{tap}" for tap in jumps)}:
+    if chains != {"guests", "prerouting", "input", *(f"tap_{tap}" for tap in jumps)}:
         return None
     return tuple(sorted(guards, key=lambda guard: guard.tap))
 

@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import os
 import re
+import resource
 import signal
 import socket
 from collections.abc import Awaitable, Callable
@@ -49,9 +50,10 @@ from girginosvm.features.vm.commands import CreateVm
 from girginosvm.features.vm.reconciler import VmReconciler
 from girginosvm.http.desk import Answer as Shown
 from girginosvm.http.desk import Caller
+from girginosvm.http.door import Door
 from girginosvm.http.events import Change as Published
 from girginosvm.http.events import Hub
-from girginosvm.http.server import Door, application
+from girginosvm.http.server import application
 from girginosvm.http.tls import Identity
 from girginosvm.hypervisor import owners
 from girginosvm.raft.changes import Change
@@ -59,7 +61,7 @@ from girginosvm.raft.propose import Client
 from girginosvm.state.reader import Reader, Readers
 
 FIRST_ADMIN = "admin@local"
-_FOUND_S = 60.0
+_FILES = 16_384
 
 
 class Desk(LocalDesk):
@@ -294,6 +296,15 @@ def _node_name(config: Settings) -> str:
     return re.sub(r"[^a-z0-9-]+", "-", raw.lower()).strip("-")[:63] or "node"
 
 
+def room_for_files() -> None:
+    """As many open files as the host allows, and no more than anybody needs: what a service begins with (1,024,
+    systemd.exec(5)) is fewer than the connections that the port takes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def main(argv: list[str]) -> int:
     """Parse, load the settings, run or supervise; problems end the process with their own exit code."""
     parser = argparse.ArgumentParser(prog="girginosvm agent", description="The agent of this node.")
@@ -315,6 +326,7 @@ def main(argv: list[str]) -> int:
         if known.parent:
             dev.die_with(known.parent)
         points.name_process("agent")
+        room_for_files()
         return asyncio.run(Agent(config, Log(level=config.log_level).bind(process="agent")).run())
     except (Problem, ExceptionGroup) as fault:
         problem = first_problem(fault)

@@ -115,8 +115,34 @@ async def test_more_connections_than_allowed_are_closed_and_counted_back(tmp_pat
     await small.start(most=1)
     try:
         _, writer = await asyncio.open_connection("localhost", small.port, ssl=small.trust)
-        assert await small.raw(b"GET /v1/toys HTTP/1.1\r\nHost: a\r\n\r\n") == b""
+        with pytest.raises(ConnectionError):
+            await asyncio.open_connection("localhost", small.port, ssl=small.trust)
         writer.close()
+        await until(lambda: small.door.open == 0)
+        assert (await small.ask("GET", "/v1/toys"))[0] == 200
+    finally:
+        await small.stop()
+
+
+async def test_whoever_fills_the_port_without_a_handshake_leaves_root_and_other_addresses_alone(tmp_path):
+    small = House(tmp_path)
+    await small.start(most=3, most_each=2)
+    silent = []
+    try:
+        for _ in range(2):
+            silent.append((await asyncio.open_connection("127.0.0.1", small.port))[1])
+            await until(lambda: small.door.open == len(silent))
+        reader, writer = await asyncio.open_connection("127.0.0.1", small.port)
+        assert await reader.read() == b""  # one too many of this address
+        writer.close()
+        other = await asyncio.open_connection("127.0.0.1", small.port, local_addr=("127.0.0.2", 0))
+        await until(lambda: small.door.open == 3)
+        reader, writer = await asyncio.open_connection("127.0.0.1", small.port, local_addr=("127.0.0.3", 0))
+        assert await reader.read() == b""  # one too many of all
+        async with small.local.get("http://local/v1/toys") as answer:
+            assert answer.status == 200
+        for end in (*silent, other[1], writer):
+            end.close()
         await until(lambda: small.door.open == 0)
         assert (await small.ask("GET", "/v1/toys"))[0] == 200
     finally:

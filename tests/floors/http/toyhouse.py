@@ -21,8 +21,9 @@ from girginosvm.core.fields import Name, Ref, field
 from girginosvm.core.log import Log
 from girginosvm.core.manifest import Manifest, Registry
 from girginosvm.http.desk import Answer, Caller, Upload
+from girginosvm.http.door import Door
 from girginosvm.http.events import Hub
-from girginosvm.http.server import Door, application
+from girginosvm.http.server import application
 from girginosvm.http.tls import Identity
 
 

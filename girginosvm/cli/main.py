@@ -56,7 +56,10 @@ class Counter:
             return int(end.code or 0)
         if verb["way"] == "local":
             return self._local(request)
-        return self._remote(request, self._client(request.options))
+        try:
+            return self._remote(request, self._client(request.options))
+        except Trouble as trouble:
+            raise verbs.in_words_of(verb, trouble, VERBS, self._prog) from None
 
     def _overview(self, words: list[str], helped: bool) -> int:
         if words in (["help"], []):
@@ -158,9 +161,19 @@ class Counter:
         if operation and reply.status == 202 and not options._no_wait:
             ended = self._wait(client, operation, options._timeout)
             value = {**_named(value, ended), "state": ended["state"]}
+        elif operation and options._no_wait:
+            value = self._begun(client, operation, value)
         if value is not None:
             self._write(value, request)
         return 0
+
+    def _begun(self, client: Client, operation: str, value: dict[str, Any]) -> dict[str, Any]:
+        """The answer with names; as it came where the node has no time to give them, for the order is accepted."""
+        try:
+            now = client.get(f"/v1/operations/{operation}").value
+        except Trouble:
+            return value
+        return {**_named(value, now), "state": now["state"]}
 
     def _wait(self, client: Client, operation: str, timeout_s: float | None) -> dict[str, Any]:
         try:
@@ -185,10 +198,10 @@ class Counter:
         shown = any(verb["path"] == request.verb["path"] and verb["method"] == "GET" for verb in VERBS)
         if shown and last.startswith("{") and base in PLACES.values():
             self._write(client.get(request.path).value, request)
-        more = " ".join(f"{name}={value}" for name, value in request.rest.items())
-        self._say(
-            f"dry run: would send {request.verb['method']} {request.path} {more}".rstrip() + "; nothing was changed"
-        )
+        more = [f"--{field['flag']}" for field in request.verb["fields"] if request.rest.get(field["name"]) is True]
+        named = [str(request.values[name]) for name in request.verb["positionals"] if name in request.values]
+        asked = " ".join([self._prog, str(request.verb["cli"]), *named, *more])
+        self._say(f"dry run: {asked}: {str(request.verb['summary']).lower()}; nothing was changed")
         return 0
 
     def _stream(self, request: verbs.Request, client: Client) -> int:

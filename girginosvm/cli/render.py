@@ -30,6 +30,8 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "operation list": ("id", "kind", "subject_name", "node", "state", "step", "created_at"),
     "event list": ("at", "kind", "text", "actor", "why"),
     "ipam leases": ("address", "mac", "network", "vm", "since", "vm_id"),
+    "storage disk list": ("path", "vm", "pool", "size_gb", "image", "since", "id"),
+    "token list": ("name", "role", "state", "created_by", "created_at", "expires_at", "id"),
     "user list": ("email", "role", "disabled", "must_change_password", "sessions", "created_at", "id"),
 }
 # The columns of a list inside a sheet.

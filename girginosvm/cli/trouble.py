@@ -50,7 +50,7 @@ class Trouble(Exception):
     def lines(self) -> list[str]:
         """What to print: the sentence, each fault, the next step."""
         out = [f"{self.detail} ({self.code})" if self.code else self.detail]
-        out += [f"  {pointer}: {detail}" for pointer, detail in self.faults]
+        out += [f"  {pointer}: {detail}" for pointer, detail in self.faults if detail not in self.detail]
         if self.hint:
             out.append(f"  next: {self.hint}")
         return out

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 from urllib.parse import quote
 
+from girginosvm.cli.catalogue import PLACES
 from girginosvm.cli.trouble import Trouble, usage
 from girginosvm.core.units import GIB, MIB, size_in
 
@@ -179,6 +180,8 @@ def _add_field(group: argparse._ArgumentGroup, verb: Verb, field: dict[str, Any]
 
 def _help(field: dict[str, Any]) -> str:
     text = str(field["help"]) or field["name"]
+    if field.get("unit") in _UNITS:
+        text += f" A plain number is {field['unit']}; 2G, 512M say their own."
     if field["type"] == "list":
         text += " May be given several times."
     if field.get("default") not in (None, "", False):
@@ -201,7 +204,11 @@ def _reader(field: dict[str, Any]) -> Callable[[str], Any]:
     def read(text: str) -> Any:
         try:
             return _value(field, text)
-        except (ValueError, OSError) as fault:
+        except OSError as fault:
+            raise argparse.ArgumentTypeError(f"cannot read {text}: {fault.strerror}") from fault
+        except UnicodeDecodeError as fault:
+            raise argparse.ArgumentTypeError(f"{text} is no text in UTF-8") from fault
+        except ValueError as fault:
             raise argparse.ArgumentTypeError(str(fault)) from fault
 
     return read
@@ -229,7 +236,7 @@ def parse(verb: Verb, words: list[str], prog: str, formatter: type[argparse.Help
     """The request that the words make; Trouble (exit 2) when they make none. Only fields that were given travel."""
     made = parser(verb, prog, formatter)
     try:
-        options, strange = made.parse_known_args(words)
+        options, strange = made.parse_known_args(_joined(words, made))
     except argparse.ArgumentError as fault:
         raise usage(str(fault), f"{made.prog} --help") from fault
     if strange:
@@ -251,11 +258,53 @@ def _ask_secret(field: dict[str, Any]) -> str:
     return getpass.getpass(f"{field['flag']}: ")
 
 
+def in_words_of(verb: Verb, trouble: Trouble, everything: Sequence[Verb], prog: str) -> Trouble:
+    """A server's refusal in the words of the command line: options for fields, and where the right names are listed."""
+    fields = {f"/{field['name']}": field for field in verb["fields"]}
+    at = {pointer: fields.get("/" + pointer.split("/")[1] if "/" in pointer else "") for pointer, _ in trouble.faults}
+    if trouble.code in ("body-invalid", "query-invalid") and trouble.faults:
+        said = [f"{_spelt(verb, at[pointer], pointer)}: {detail}" for pointer, detail in trouble.faults]
+        trouble.detail, trouble.faults = "; ".join(said), ()
+        trouble.hint = f"{prog} {verb['cli']} --help"
+    elif trouble.family == "Missing":
+        nouns = [field["ref"] for field in at.values() if field and field.get("ref")]
+        lists = [one["cli"] for noun in nouns for one in everything if _lists(one, noun)]
+        trouble.hint = f"{prog} {lists[0]}" if lists else trouble.hint
+    return trouble
+
+
+def _spelt(verb: Verb, field: dict[str, Any] | None, pointer: str) -> str:
+    if field is None:
+        return pointer[1:] or "the request"
+    return str(field["name"]).upper() if field["name"] in verb["positionals"] else f"--{field['flag']}"
+
+
+def _lists(verb: Verb, noun: str) -> bool:
+    return bool(verb.get("paged")) and verb["path"] == PLACES.get(noun)
+
+
+def _joined(words: Sequence[str], made: argparse.ArgumentParser) -> list[str]:
+    """``--sort -name`` as ``--sort=-name``: argparse takes a value that begins with a dash for an option."""
+    flags = made._option_string_actions
+    out: list[str] = []
+    for word in words:
+        before = flags.get(out[-1]) if out and out[-1].startswith("--") else None
+        valued = before is not None and before.nargs is None and word not in flags
+        if valued and len(word) > 1 and word[0] == "-" and word[1] != "-":
+            out[-1] += f"={word}"
+        else:
+            out.append(word)
+    return out
+
+
 def _strange(word: str, made: argparse.ArgumentParser) -> Trouble:
     import difflib  # for mistakes only
 
     flags = [flag for one in made._actions for flag in one.option_strings]
-    close = difflib.get_close_matches(word.partition("=")[0], flags, n=1, cutoff=0.6) if word.startswith("-") else []
+    # Without the dashes: two short words are not alike because both begin with them.
+    plain = {flag.lstrip("-"): flag for flag in flags if flag.startswith("--")}
+    meant = difflib.get_close_matches(word.partition("=")[0].lstrip("-"), plain, n=1, cutoff=0.6)
+    close = [plain[one] for one in meant] if word.startswith("-") else []
     hint = f"did you mean {close[0]}?" if close else f"{made.prog} --help"
     what = "option" if word.startswith("-") else "argument"
     return usage(f"unknown {what} {word!r}", hint)

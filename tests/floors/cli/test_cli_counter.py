@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from girginosvm.cli import complete
+from girginosvm.cli import complete, render
+from girginosvm.cli.catalogue import VERBS
 from girginosvm.cli.client import Client
 from girginosvm.cli.trouble import StillRunning, Trouble
 from girginosvm.cli.wait import Teller, until_done
@@ -54,9 +55,20 @@ def test_a_command_waits_for_its_operation(agent: Any, say: Callable[..., Any]) 
 
 
 def test_no_wait_does_not(agent: Any, say: Callable[..., Any]) -> None:
+    agent.on("POST", "/v1/vms/web01/start", (202, {"vm": "0190", "operation": "op1", "node": "01a2"}))
+    running = {"id": "op1", "subject_name": "web01", "node": "n1", "state": "running"}
+    agent.on("GET", "/v1/operations/op1", (200, running))
+    said = say("vm start web01 --no-wait -f json")
+    shown = {"name": "web01", "vm": "0190", "operation": "op1", "node": "n1", "state": "running"}
+    assert json.loads(said.out) == shown
+    assert [asked.method for asked in agent.asked] == ["POST", "GET"]
+
+
+def test_what_was_accepted_is_shown_even_when_nobody_can_name_it(agent: Any, say: Callable[..., Any]) -> None:
     agent.on("POST", "/v1/vms/web01/start", (202, {"vm": "0190", "operation": "op1"}))
-    assert say("vm start web01 --no-wait").code == 0
-    assert len(agent.asked) == 1
+    agent.on("GET", "/v1/operations/op1", (403, {"code": "permission-missing", "detail": "no"}))
+    said = say("vm start web01 --no-wait -f json")
+    assert (said.code, json.loads(said.out)) == (0, {"vm": "0190", "operation": "op1"})
 
 
 def test_a_timeout_is_exit_11_and_names_the_operation(agent: Any, say: Callable[..., Any]) -> None:
@@ -128,6 +140,7 @@ def test_a_dry_run_only_reads(agent: Any, say: Callable[..., Any]) -> None:
     said = say("vm destroy web01 --purge --dry-run")
     assert said.code == 0
     assert "web01" in said.out
+    assert said.talk.startswith("dry run: girginosvm vm destroy web01 --purge: ")
     assert "nothing was changed" in said.talk
     assert [asked.method for asked in agent.asked] == ["GET"]
 
@@ -286,6 +299,30 @@ def test_a_reason_that_no_header_can_carry_is_a_usage_error(agent: Any, say: Cal
     assert said.code == 2
     assert "--why takes" in said.talk
     assert agent.asked == []
+
+
+def test_a_wrong_field_is_named_as_it_was_typed(agent: Any, say: Callable[..., Any]) -> None:
+    fault = {"pointer": "/memory_mb", "detail": "64 MiB or more, not 1 MiB"}
+    body = {"family": "Invalid", "code": "body-invalid", "detail": "memory_mb: 64 MiB ...", "errors": [fault]}
+    agent.on("POST", "/v1/vms", (422, body))
+    assert say("vm create --name a --image tiny --memory 1").talk.splitlines() == [
+        "girginosvm: --memory: 64 MiB or more, not 1 MiB (body-invalid)",
+        "  next: girginosvm vm create --help",
+    ]
+
+
+def test_a_name_that_is_not_there_is_said_once_with_where_the_names_are(agent: Any, say: Callable[..., Any]) -> None:
+    detail = "there is no image 'tyni'"
+    fault = {"pointer": "/image", "detail": detail}
+    agent.on("POST", "/v1/vms", (404, {"code": "image-missing", "detail": detail, "errors": [fault]}))
+    assert say("vm create --name a --image tyni").talk.splitlines() == [
+        "girginosvm: there is no image 'tyni' (image-missing)",
+        "  next: girginosvm image list",
+    ]
+
+
+def test_every_list_has_a_head_when_it_is_empty() -> None:
+    assert {verb["cli"] for verb in VERBS if verb.get("paged")} == set(render.COLUMNS)
 
 
 def test_an_empty_list_is_its_head(agent: Any, say: Callable[..., Any]) -> None:

@@ -37,6 +37,7 @@ def parsed(line: str | list[str]) -> verbs.Request:
                 "network": "br-vsw",
             },
         ),
+        ("vm list --sort -name --limit 3", "GET", "/v1/vms", {"sort": "-name", "limit": 3}),
         ("vm start web01", "POST", "/v1/vms/web01/start", {}),
         ("vm stop web01 --graceful", "POST", "/v1/vms/web01/stop", {"graceful": True}),
         ("vm reboot web01", "POST", "/v1/vms/web01/reboot", {}),
@@ -107,6 +108,16 @@ def test_user_data_is_read_from_its_file(tmp_path: Path) -> None:
     assert parsed(["vm", "create", "--name", "a", "--image", "b", "--user-data", str(file)]).rest["user_data"] == (
         "#cloud-config\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [("vm list --formt json", "did you mean --format?"), ("image upload --name x --file f", "girginosvm image upload")],
+)
+def test_a_wrong_option_names_another_only_when_they_are_alike(line: str, hint: str) -> None:
+    with pytest.raises(Trouble) as caught:
+        parsed(line)
+    assert caught.value.hint.startswith(hint)
 
 
 def test_a_file_that_is_not_there_is_a_usage_error() -> None:

@@ -76,7 +76,7 @@ class Api:
         command = decode.struct(kind, request.match_info, await body_of(request), lax=False)
         actor = _actor(caller)
         condition = self._condition(request, kind)
-        key, why = _printable(request, "Idempotency-Key"), _printable(request, "X-Why")
+        key, why = printable(request, "Idempotency-Key"), printable(request, "X-Why")
         answer = await self._desk.command(command, actor, key=key, why=why, condition=condition)
         response = shown(request, answer, msgspec.to_builtins(answer.value), kind.action.status)
         return await self._waited(request, response, answer, actor)
@@ -210,7 +210,8 @@ def _min_index(request: web.Request) -> int:
     return int(text)
 
 
-def _printable(request: web.Request, name: str) -> str:
+def printable(request: web.Request, name: str) -> str:
+    """The header's text, "" without one; Invalid ``header-invalid`` for what no log line could show."""
     text = request.headers.get(name)
     if text is None:
         return ""

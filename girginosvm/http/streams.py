@@ -15,7 +15,7 @@ from aiohttp import web
 from girginosvm.core.action import Stream
 from girginosvm.core.errors import Invalid, Unknown, disk_fault
 from girginosvm.core.points import reach
-from girginosvm.http.api import StreamHandler, shown
+from girginosvm.http.api import StreamHandler, printable, shown
 from girginosvm.http.desk import Caller, Desk, Upload
 from girginosvm.http.events import Hub
 
@@ -33,6 +33,7 @@ async def upload(request: web.Request, stream: Stream, caller: Caller, desk: Des
     """The body into a file of its own, bounded, hashed on the way; deleted again unless it arrived whole."""
     assert caller.actor is not None
     stream = await desk.permit(stream, caller.actor)
+    why = printable(request, "X-Why")
     folder, limit = desk.upload_room(stream)
     if (request.content_length or 0) > limit:
         raise Invalid("body-too-large", f"the file has {request.content_length:,} bytes; {limit:,} are accepted")
@@ -48,7 +49,7 @@ async def upload(request: web.Request, stream: Stream, caller: Caller, desk: Des
             stream,
             caller.actor,
             Upload(path=path, size_bytes=size, sha256=digest),
-            why=request.headers.get("X-Why", ""),
+            why=why,
         )
     finally:
         path.unlink(missing_ok=True)

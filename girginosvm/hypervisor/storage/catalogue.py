@@ -12,7 +12,7 @@ import msgspec
 
 from girginosvm.core.errors import HostFault, Invalid, Missing, Unsafe
 from girginosvm.core.fields import NAME_PATTERN
-from girginosvm.hypervisor.storage.mirror import checked, http_response, is_url
+from girginosvm.hypervisor.storage.mirror import Response, checked, http_response, is_url, opened
 
 _MAX: Final = 4 * 1024 * 1024
 
@@ -106,14 +106,22 @@ def _place(mirror: str, name: str) -> str:
     return f"{mirror.rstrip('/')}/{name}"
 
 
+def _whole(answer: Response) -> bytes:
+    """All of it, or one byte more than may be."""
+    data = bytearray()
+    while len(data) <= _MAX and (piece := answer.read(_MAX + 1 - len(data))):
+        data += piece
+    return bytes(data)
+
+
 def _bytes(mirror: str, name: str, trusted: tuple[str, ...]) -> bytes:
     place = _place(mirror, name)
     if is_url(mirror):
         with http_response(place, {}, trusted=trusted) as answer:
-            data = answer.read(_MAX + 1)
+            data = _whole(answer)
     else:
         try:
-            with open(place, "rb") as file:
+            with opened(place) as file:
                 data = file.read(_MAX + 1)
         except OSError as fault:
             raise HostFault("mirror-away", f"{place}: {fault.strerror}") from fault

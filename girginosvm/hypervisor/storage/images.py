@@ -18,7 +18,7 @@ from girginosvm.core.ids import is_uuid
 from girginosvm.core.points import reach
 from girginosvm.core.units import shown
 from girginosvm.hypervisor import owners
-from girginosvm.hypervisor.storage.mirror import http_response, is_url
+from girginosvm.hypervisor.storage.mirror import http_response, is_url, opened
 from girginosvm.hypervisor.storage.qcow2 import read_header
 
 _CHUNK: Final = 1024 * 1024
@@ -178,7 +178,7 @@ def _fetch(source: str, arriving: Path, size: int, progress: Progress, trusted: 
         if is_url(source):
             _http(source, have, size, out, progress, trusted)
         else:
-            with open(source, "rb") as file:
+            with opened(source) as file:
                 file.seek(have)
                 _copy(file.read, out, have, size, progress)
 
@@ -200,4 +200,4 @@ def _http(source: str, have: int, size: int, out: BinaryIO, progress: Progress, 
         if have and answer.status != 206:
             out.truncate(0)
             have = 0
-        _copy(answer.read1, out, have, size, progress)
+        _copy(answer.read, out, have, size, progress)

@@ -6,19 +6,27 @@ name that answers differently the second time (DNS rebinding) leads nowhere. Red
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import http.client
 import ipaddress
 import os
 import re
 import socket
 import ssl
+import stat
+import threading
+import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 from urllib.parse import urlsplit
 
 from girginosvm.core.errors import HostFault, Invalid, Unsafe
 
 _TIMEOUT_S: Final = 30.0
+# A mirror that sends a byte now and then would hold a thread for ever: this much has to come in this time.
+_WINDOW_S: Final = 60.0
+_WINDOW_BYTES: Final = 64 * 1024
 # What clouds answer with passwords to whoever asks from inside: refused whatever the settings say.
 _METADATA: Final = (ipaddress.ip_address("fd00:ec2::254"), ipaddress.ip_address("100.100.100.200"))
 _URL: Final = re.compile(r"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[A-Za-z0-9._~%/-]*)?")
@@ -88,6 +96,83 @@ def _system(host: str, port: int) -> Sequence[Any]:
     return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
 
 
+def opened(path: str) -> BinaryIO:
+    """A file of a directory mirror; OSError also for what is none: opening a FIFO would wait for its other end."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "it is no regular file")
+    return os.fdopen(handle, "rb")
+
+
+class Patience:
+    """Cuts a connection over which less than ``least_bytes`` came in ``window_s``. ``came`` tells of what did; 0 to
+    begin with. After a cut the connection looks ended: ``lost`` says that it was cut."""
+
+    def __init__(self, end: socket.socket, *, window_s: float = _WINDOW_S, least_bytes: int = _WINDOW_BYTES) -> None:
+        self._end = end
+        self._window_s = window_s
+        self._least_bytes = least_bytes
+        self._came = 0
+        self._began = time.monotonic()
+        self.lost = False
+        self._arm()
+
+    def came(self, count: int) -> None:
+        """So many bytes more; enough of them, and a new window begins (a timer is a thread: not for every piece)."""
+        self._came += count
+        if self._came >= self._least_bytes and time.monotonic() - self._began > self._window_s / 4:
+            self.stop()
+            self._came, self._began = 0, time.monotonic()
+            self._arm()
+
+    def stop(self) -> None:
+        """Enough."""
+        self._timer.cancel()
+
+    def _arm(self) -> None:
+        self._timer = threading.Timer(self._window_s, self._cut)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _cut(self) -> None:
+        self.lost = True
+        with contextlib.suppress(OSError):  # closed meanwhile
+            socket.socket.shutdown(self._end, socket.SHUT_RDWR)  # below TLS, whose state is the reader's
+
+
+class Response:
+    """What a mirror answers: its status, and its bytes by ``read``, all of it bound by one patience."""
+
+    def __init__(self, source: str, answer: http.client.HTTPResponse, patience: Patience) -> None:
+        self._source = source
+        self._answer = answer
+        self._patience = patience
+        self.status = answer.status
+
+    def read(self, most_bytes: int) -> bytes:
+        """What has come, up to ``most_bytes``; empty at the end. HostFault ``mirror-away``."""
+        try:
+            piece = self._answer.read1(most_bytes)
+        except (OSError, ValueError, http.client.HTTPException) as fault:
+            raise HostFault("mirror-away", f"{self._source}: {self._slow or fault}") from fault
+        self._patience.came(len(piece))
+        if not piece and self._patience.lost:
+            raise HostFault("mirror-away", f"{self._source}: {self._slow}")
+        return piece
+
+    def __enter__(self) -> Response:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._patience.stop()
+        self._answer.close()
+
+    @property
+    def _slow(self) -> str:
+        return "it sends too slowly to wait for" if self._patience.lost else ""
+
+
 class _Pinned(http.client.HTTPConnection):
     """To an address that was looked at, and no other."""
 
@@ -113,21 +198,32 @@ class _Pinned(http.client.HTTPConnection):
 
 
 def http_response(
-    source: str, headers: dict[str, str], *, trusted: Sequence[str] = (), resolve: Resolve = _system
-) -> http.client.HTTPResponse:
+    source: str,
+    headers: dict[str, str],
+    *,
+    trusted: Sequence[str] = (),
+    resolve: Resolve = _system,
+    window_s: float = _WINDOW_S,
+) -> Response:
     """GET ``source``; the response closes its connection. HostFault ``mirror-away``, ``mirror-refused``; Unsafe
     ``mirror-address``."""
     place = urlsplit(checked(source))
     host, secure = place.hostname or "", place.scheme == "https"
+    patience: Patience | None = None
     try:
         port = place.port or (443 if secure else 80)
         places = look_up(host, port, inside=is_inside(source, trusted), resolve=resolve)
         link = _Pinned(host, port, places, ssl.create_default_context() if secure else None)
+        link.connect()
+        patience = Patience(link.sock, window_s=window_s)
         link.request("GET", place.path or "/", headers={**headers, "Connection": "close"})
         answer = link.getresponse()
     except (OSError, ValueError, http.client.HTTPException) as fault:
+        if patience is not None:
+            patience.stop()
         raise HostFault("mirror-away", f"{source}: {fault}") from fault
     if answer.status not in (200, 206):
+        patience.stop()
         link.close()
-        raise HostFault("mirror-refused", f"{source}: the mirror answered {answer.status} {answer.reason}")
-    return answer
+        raise HostFault("mirror-refused", f"{source}: the mirror answered {answer.status} {answer.reason[:100]}")
+    return Response(source, answer, patience)

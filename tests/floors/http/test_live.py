@@ -94,6 +94,9 @@ async def test_an_upload_that_is_too_large_leaves_nothing(house: House):
     assert (status, body["code"]) == (413, "body-too-large")
     assert (await house.ask("POST", "/v1/images/upload/tiny", token="look", body=b"a"))[0] == 403
     assert (await house.ask("POST", "/v1/images/upload/..%2fx", body=b"a"))[0] == 422
+    for why in ("w" * 201, "pour l'\u00e9t\u00e9"):  # what a command refuses, an upload does too
+        status, answer, _ = await house.ask("POST", "/v1/images/upload/tiny", body=b"a", X_Why=why)
+        assert (status, answer["code"]) == (422, "header-invalid")
     assert house.desk.uploads == []
     assert not list(house.folder.glob("*.part"))
 

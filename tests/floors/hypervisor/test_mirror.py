@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
+import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,14 +16,28 @@ from typing import Any
 import pytest
 
 from girginosvm.core.errors import HostFault, Invalid, Unsafe
-from girginosvm.hypervisor.storage.mirror import checked, http_response, is_inside, obstacle
+from girginosvm.hypervisor.storage.catalogue import offer
+from girginosvm.hypervisor.storage.images import StoreImages
+from girginosvm.hypervisor.storage.mirror import checked, http_response, is_inside, obstacle, opened
 
 ASKED: list[str] = []
+# What begins well and never ends: a byte comes now and then, so that no wait for the next one is long.
+TRICKLES = {
+    "/header": b"HTTP/1.1 200 OK\r\nX: ",
+    "/body": b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n",
+    "/chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;",
+}
 
 
 class _Mirror(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         ASKED.append(self.headers["Host"])
+        if self.path in TRICKLES:
+            self.wfile.write(TRICKLES[self.path])
+            with contextlib.suppress(OSError):
+                while self.connection.send(b"1"):
+                    time.sleep(0.02)
+            return
         self.send_response(302 if self.path == "/moved" else 200)
         self.send_header("Location", "http://169.254.169.254/")
         self.send_header("Content-Length", "2")
@@ -60,7 +77,7 @@ def test_a_name_is_looked_up_once_and_what_was_looked_at_is_used(port: int) -> N
     names = Names(["127.0.0.1"], ["169.254.169.254"])
     url = f"http://mirror.example:{port}/index.json"
     with http_response(url, {}, trusted=(f"http://mirror.example:{port}",), resolve=names) as answer:
-        assert answer.read() == b"ok"
+        assert answer.read(9) == b"ok"
     assert (names.asked, ASKED) == (1, [f"mirror.example:{port}"])
 
 
@@ -76,7 +93,8 @@ def test_the_settings_may_name_this_node_but_never_the_metadata_service(port: in
     here = f"http://localhost:{port}"
     with pytest.raises(Unsafe):
         http_response(f"{here}/index.json", {})
-    http_response(f"{here}/index.json", {}, trusted=(here,)).close()
+    with http_response(f"{here}/index.json", {}, trusted=(here,)) as answer:
+        assert answer.status == 200
     with pytest.raises(Unsafe):
         http_response(f"{here}/index.json", {}, trusted=(here,), resolve=Names(["169.254.169.254"]))
 
@@ -116,6 +134,33 @@ def test_what_is_clever_is_no_source(source: str) -> None:
     with pytest.raises(Invalid) as refused:
         checked(source)
     assert refused.value.code == "source-invalid"
+
+
+@pytest.mark.parametrize("path", TRICKLES)
+def test_a_mirror_that_trickles_is_given_up(port: int, path: str) -> None:
+    here = f"http://127.0.0.1:{port}{path}"
+
+    def whole() -> None:
+        with http_response(here, {}, trusted=[here], window_s=0.3) as answer:
+            while answer.read(1000):
+                pass
+
+    with pytest.raises(HostFault) as refused:
+        whole()
+    assert refused.value.code == "mirror-away"
+
+
+async def test_a_directory_mirror_is_read_and_nothing_in_it_is_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "index.json")
+    for strange in ("index.json", "."):
+        with pytest.raises(OSError, match="regular"):
+            opened(str(tmp_path / strange))
+    with pytest.raises(HostFault, match="regular"):
+        await offer(str(tmp_path), "debian", trust_key="", insecure=True)
+    with pytest.raises(HostFault, match="regular"):
+        await StoreImages().ensure(
+            str(tmp_path / "index.json"), tmp_path / "a.qcow2", sha256="0" * 64, size_bytes=9, progress=lambda *_: None
+        )
 
 
 def test_below_what_settings_name_is_inside_and_beside_it_is_not(tmp_path: Path) -> None:

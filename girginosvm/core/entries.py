@@ -11,11 +11,15 @@ class Halt(Exception):
     """This node must not apply further; the sentence says why. Nothing of the entry stays."""
 
 
-class Change(msgspec.Struct, frozen=True):
-    """A change of who belongs to the cluster, as the log carries it."""
+class Change(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A change of who belongs to the cluster, as the log carries it. ``add`` brings a learner, ``remove`` lets one go;
+    ``nominate`` says that it is to vote soon, ``promote`` makes a voter of it, ``demote`` a learner again. ``address``
+    and ``domain`` come with ``add``."""
 
-    kind: Literal["add-voter", "remove-voter"]
+    kind: Literal["add", "nominate", "promote", "demote", "remove"]
     member: str
+    address: str = ""
+    domain: str = ""
 
 
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True):

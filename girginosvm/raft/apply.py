@@ -6,10 +6,21 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from girginosvm.core.entries import Applied, Entry, Halt
 from girginosvm.core.points import reach
 from girginosvm.raft.alone import StateMachine
+
+
+class Applier(Protocol):
+    """Applies entries in order, perhaps in a thread of its own."""
+
+    def submit(self, entries: Sequence[Entry]) -> None: ...
+
+    def collect(self) -> list[tuple[Entry, Applied]]:
+        """What has been applied since. Halt when this node can apply no further."""
+        ...
 
 
 class ThreadApplier:

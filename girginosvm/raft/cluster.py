@@ -9,49 +9,41 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
-
-import msgspec
+from collections.abc import AsyncIterator, Callable
 
 from girginosvm.core.clock import Chance, Clock
-from girginosvm.core.entries import Applied, Entry
+from girginosvm.core.entries import Applied, Change, Entry
 from girginosvm.core.errors import Busy, Invalid, Problem
 from girginosvm.core.log import Log
+from girginosvm.raft import changes
 from girginosvm.raft.alone import BATCH_BYTES, StateMachine, Status
 from girginosvm.raft.apply import ThreadApplier
-from girginosvm.raft.changes import Change, Listeners
 from girginosvm.raft.core import Timing
 from girginosvm.raft.flush import ThreadFlusher
 from girginosvm.raft.journal import Journal
+from girginosvm.raft.membership import Roster
 from girginosvm.raft.node import Node, Start
-from girginosvm.raft.transport import Address, Transport
-
-
-class Members(msgspec.Struct, frozen=True):
-    """Who belongs to the cluster, this member included; ``voters`` is a part of them."""
-
-    addresses: Mapping[str, Address]
-    voters: frozenset[str]
+from girginosvm.raft.transport import Transport
 
 
 class Cluster:
-    """``journal`` is opened with ``keep_payloads``; it and ``transport`` are closed by ``stop``."""
+    """``roster`` is the one to begin with, when the journal knows none. ``journal`` is opened with ``keep_payloads``;
+    it and ``transport`` are closed by ``stop``."""
 
     def __init__(
         self, journal: Journal, machine: StateMachine, clock: Clock, chance: Chance, log: Log, transport: Transport,
-        *, member: str, members: Members, timing: Timing | None = None,
+        *, member: str, roster: Roster, timing: Timing | None = None,
     ) -> None:  # fmt: skip
         self._journal, self._machine, self._log, self._clock = journal, machine, log, clock
         self._transport = transport
-        transport.set_members(members.addresses)
         self._flusher = ThreadFlusher(journal, transport.wake)
         self._applier = ThreadApplier(machine, transport.wake)
-        start = Start(member, members.voters, machine.applied_index(), machine.last_stamp_ms())
+        start = Start(member, roster, machine.applied_index(), machine.last_stamp_ms())
         self.node = Node(
             start, journal, self._flusher, self._applier, transport, clock, chance, log, timing=timing,
             applied=self._applied,
         )  # fmt: skip
-        self._listeners = Listeners()
+        self._listeners = changes.Listeners()
         self._asked: deque[Callable[[], None]] = deque()
         self._told: list[Callable[[], None]] = []
         self._stopping = False
@@ -96,7 +88,18 @@ class Cluster:
         """If this member leads: let ``peer`` lead. ``status`` tells whether it does."""
         self._ask(lambda: self.node.hand_over(peer))
 
-    async def changes(self) -> AsyncIterator[Change]:
+    async def change(self, change: Change) -> None:
+        """Add, nominate, promote, demote or remove a member; returns when that is committed. Busy: not now, or lost
+        with the leader; Conflict: what stands against it."""
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+        def answer(outcome: bytes | Problem) -> None:
+            self._told.append(lambda: _settle(future, outcome))
+
+        self._ask(lambda: self.node.change(change, answer))
+        await future
+
+    async def changes(self) -> AsyncIterator[changes.Change]:
         """Applied entries as they come. Ends when this stops, or when the listener is 10,000 behind."""
         async for change in self._listeners.changes():
             yield change
@@ -118,7 +121,7 @@ class Cluster:
         self._transport.wake()
 
     def _applied(self, entry: Entry, applied: Applied) -> None:
-        change = Change(entry.index, entry.at_ms, applied.tables)
+        change = changes.Change(entry.index, entry.at_ms, applied.tables)
         self._told.append(lambda: self._listeners.tell(change))
 
     def _run(self) -> None:

@@ -15,7 +15,7 @@ from pysyncobj.transport import Transport
 from girginosvm.core.entries import Entry
 from girginosvm.raft.log import Log
 from girginosvm.raft.messages import APPEND_BYTES, Ack, Append, AskVote, Body, Item, TimeoutNow, Vote
-from girginosvm.raft.seams import Peer, Raft
+from girginosvm.raft.seams import Peer, Raft, tick
 
 _NEVER_S: Final = 1e6
 _encoder: Final = msgspec.msgpack.Encoder()
@@ -151,9 +151,30 @@ class Core:
         """Queue an entry of this leader's; it gets index, term and stamp when the core takes it up."""
         self._raft.append(_encoder.encode(entry))
 
+    def change(self, entry: Entry) -> None:
+        """Queue a change of voters; in force as soon as the core takes it up."""
+        assert entry.change is not None
+        peer = Peer(entry.change.member)
+        peer.draft = _encoder.encode(entry)
+        if entry.change.kind == "promote":
+            self._raft.addNodeToCluster(peer)
+        else:
+            self._raft.removeNodeFromCluster(peer)
+
+    @property
+    def seated(self) -> bool:
+        """This core was made for a voter."""
+        return self._raft.selfNode is not None
+
+    def match(self, peer: str) -> int | None:
+        """Up to which entry a peer's log is known to be equal; of a leader, for peers it sends to."""
+        found = self._raft.getStatus().get(f"match_idx_server_{peer}")
+        return None if found is None else int(found) + self._log.shift
+
     def tick(self) -> None:
         """Campaign, commit, send."""
-        self._raft.doTick(0)
+        with tick():
+            self._raft.doTick(0)
 
     def campaign(self) -> None:
         """Stand for election at the next tick: the leader that is known here (perhaps nobody) tells us to."""

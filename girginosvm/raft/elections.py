@@ -54,10 +54,8 @@ class Elections:
         self._heard_ms = _LONG_AGO_MS
         self.deadline_ms = min(self.deadline_ms, now_ms + self._up_to(self._timing.heartbeat_ms // 2) + self._delay())
 
-    def would_vote(self, now_ms: int, *, term: int, asked_term: int, last: Base, theirs: Base) -> str:
-        """Why not, or nothing: the answer to a pre-vote."""
-        if asked_term <= term:
-            return "an old term"
+    def objection(self, now_ms: int, last: Base, theirs: Base) -> str:
+        """Why this node would not vote for a log that ends with ``theirs``, or nothing."""
         if self.leader_alive(now_ms):
             return "the leader is alive"
         if (theirs.term, theirs.index) < (last.term, last.index):

@@ -12,10 +12,11 @@ from typing import Final
 import msgspec
 
 from girginosvm.raft.journal import Base
+from girginosvm.raft.log import kind_of
 from girginosvm.raft.messages import Ack, Append, AskVote, Body, Frame, Newer, TimeoutNow, Vote
 from girginosvm.raft.seams import entry_of
 
-_VOTERS_ONLY: Final = (Append, AskVote, Vote, TimeoutNow)
+_LEADERS_ONLY: Final = (Append, AskVote, TimeoutNow)
 
 
 class View(msgspec.Struct, frozen=True):
@@ -30,6 +31,7 @@ class View(msgspec.Struct, frozen=True):
     flushed: int
     terms: Callable[[int], int | None]
     voters: frozenset[str]
+    electable: frozenset[str]  # voters, and who may have become one
     voted: frozenset[str]  # whose votes of this term have been counted
 
 
@@ -75,8 +77,8 @@ Verdict = Deliver | Drop | Reply | StepDown | Wait | Alarm
 
 def judge(view: View, peer: str, frame: Frame) -> Verdict:
     """What becomes of one message."""
-    if isinstance(frame.body, _VOTERS_ONLY) and peer not in view.voters:
-        return Drop("the sender has no vote")
+    if isinstance(frame.body, _LEADERS_ONLY) and peer not in view.electable:
+        return Drop("the sender can neither lead nor stand")
     match frame.body:
         case Append():
             return _append(view, peer, frame.body)
@@ -85,6 +87,8 @@ def judge(view: View, peer: str, frame: Frame) -> Verdict:
         case AskVote():
             return _ask_vote(view, frame.body)
         case Vote(term):
+            if peer not in view.voters:
+                return Drop("the sender has no vote")
             if term != view.term:
                 return Drop("a vote of another term")
             return Drop("this voter's vote is counted") if peer in view.voted else Deliver(frame.body)
@@ -128,8 +132,7 @@ def _malformed(body: Append) -> str:
             entry = entry_of(item.command[1:])
         except (msgspec.MsgspecError, UnicodeError) as fault:
             return f"entry {at} is none: {fault}"
-        kind = 2 if entry.change is not None else 0 if entry.commands else 1
-        if (entry.index, entry.term, kind) != (at, item.term, item.command[0]):
+        if (entry.index, entry.term, kind_of(entry)) != (at, item.term, item.command[:1]):
             return f"entry {at} says that it is entry {entry.index} of term {entry.term}"
     return ""
 

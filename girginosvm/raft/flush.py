@@ -28,6 +28,12 @@ class SetVote(msgspec.Struct, frozen=True):
     vote: Vote
 
 
+class SetMembers(msgspec.Struct, frozen=True):
+    """Who belongs to the cluster."""
+
+    members: bytes
+
+
 class Cut(msgspec.Struct, frozen=True):
     """What follows ``base`` is void."""
 
@@ -46,7 +52,7 @@ class DropThrough(msgspec.Struct, frozen=True):
     index: int
 
 
-Record = Add | SetVote | Cut | Restart | DropThrough
+Record = Add | SetVote | SetMembers | Cut | Restart | DropThrough
 
 
 def write(journal: Journal, records: Sequence[Record]) -> None:
@@ -58,6 +64,8 @@ def write(journal: Journal, records: Sequence[Record]) -> None:
                 journal.append_payload(index, term, payload)
             case SetVote(vote):
                 journal.set_vote(vote)
+            case SetMembers(members):
+                journal.set_members(members)
             case Cut(base):
                 journal.cut(base)
             case Restart(base):

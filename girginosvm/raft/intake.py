@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Final
 
 import msgspec
 
-from girginosvm.core.entries import Entry
+from girginosvm.core.entries import Change, Entry
+from girginosvm.core.errors import Busy, Conflict
 from girginosvm.raft.core import Core
+from girginosvm.raft.log import Log
 from girginosvm.raft.messages import ENTRY_BYTES, Body, Forward, NotTaken
+from girginosvm.raft.proposals import Command, Proposals
 
 _ROOM: Final = ENTRY_BYTES - 64 * 1024  # the rest of an entry is less than this
 
@@ -31,6 +34,7 @@ class Intake:
         self._drop = drop
         self._taken: dict[str, tuple[int, int, int]] = {}  # peer -> term, life and number of the last batch taken
         self._handing: Handing | None = None
+        self._moving: Entry | None = None  # gives or takes a vote, at the next tick
 
     def hand_over(self, peer: str, until_ms: int) -> None:
         """Let a voter lead. Until it does, or until then, nothing is taken in: its log has to become equal to ours
@@ -53,6 +57,35 @@ class Intake:
     def take(self, core: Core, node: str, number: int, commands: tuple[bytes, ...]) -> None:
         """Into the log of this leader, in this term or not at all."""
         core.append(Entry(0, core.term, 0, node, commands, number))
+
+    def change(self, core: Core, log: Log, proposals: Proposals, asked: Command, change: Change, up: Set[str]) -> None:
+        """As leader: a change of members into the log, or a problem as its answer."""
+        ready = core.leading and log.term_at(core.committed) == core.term and log.changed_at <= core.committed
+        if not ready or proposals.changing:
+            detail = "this node does not lead, or another change is not committed"
+            asked.answer(Busy("change-pending", detail, retry_after_s=1))
+            return
+        behind = {peer: log.last.index - (core.match(peer) or 0) for peer in up}
+        objection = log.roster.objection(change, leader=core.leader, behind=behind)
+        if objection:
+            asked.answer(Conflict("change-refused", f"{change.kind} {change.member}: {objection}"))
+            return
+        entry = Entry(0, core.term, 0, core.leader, (), proposals.once(core.term, asked), change)
+        if change.kind in ("promote", "demote"):
+            self._moving = entry
+        else:
+            core.append(entry)
+
+    def move(self, core: Core) -> str:
+        """Right before a tick: give or take the vote that is to be. Answers whose; that line has to be shown to the
+        core again after the tick, since it must never know a peer both as a voter and as an observer."""
+        entry, self._moving = self._moving, None
+        if entry is None or entry.change is None or not core.leading:
+            return ""
+        peer = entry.change.member
+        core.lost(peer, voter=peer in core.voters)
+        core.change(entry)
+        return peer
 
     def forwarded(self, core: Core, peer: str, body: Forward) -> None:
         """A peer's batch: taken once, in the term that it names, under the peer's own name."""

@@ -5,11 +5,12 @@ A segment is named by its first index. A record is
     magic 2 | kind 1 | length 4 | sequence 8 | first sequence of its batch 8 | chain of the record before 4 | crc 4
 
 and its payload; ``crc`` (CRC-32 over header and payload) is the next record's chain. The kinds are an entry, a vote,
-a cut (what follows an index is void: another leader's log won), and a base (the entry that the log continues after);
-each segment begins with the vote and the base, so that those before it may go. Opening reads everything. A
-record that does not fit ends the log. If that is the torn end of a write that was never flushed, it is cut (the
-records were never acknowledged). If a whole record behind it belongs to a later batch, then a flush had succeeded in
-between and the disk has lost acknowledged data: ``JournalDamaged``, and this node must not go on by itself.
+a cut (what follows an index is void: another leader's log won), a base (the entry that the log continues after), and
+the members; each segment begins with vote, members and base, so that those before it may go. Opening reads
+everything. A record that does not fit ends the log. If that is the torn end of a write that was never flushed, it is
+cut (the records were never acknowledged). If a whole record behind it belongs to a later batch, then a flush had
+succeeded in between and the disk has lost acknowledged data: ``JournalDamaged``, and this node must not go on by
+itself.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ _ENTRY: Final = 1
 _VOTE: Final = 2
 _CUT: Final = 3
 _BASE: Final = 4
+_MEMBERS: Final = 5
 _SUFFIX: Final = ".seg"
 
 
@@ -86,6 +88,7 @@ class Journal:
         self.cut_bytes = 0  # what opening cut off as a torn end
         self.entries: list[Entry] = []  # what opening found; the caller takes and clears it
         self.payloads: list[bytes] = []  # the same as they were written, if asked for: a newer release may say more
+        self.members = b""  # who belongs to the cluster, in the caller's words
         self.base = Base(0, 0)  # what the oldest entry here follows
         self._last = self._last_term = 0
         self._open()
@@ -144,6 +147,11 @@ class Journal:
         self._put(_VOTE, msgspec.msgpack.encode(vote), self._last + 1)
         self.vote = vote
 
+    def set_members(self, members: bytes) -> None:
+        """Write who belongs to the cluster; durable after ``flush`` only."""
+        self._put(_MEMBERS, members, self._last + 1)
+        self.members = members
+
     def flush(self) -> None:
         """Everything written is durable. OSError: it is not known what is; the process must stop."""
         reach("journal.flush:before")
@@ -177,10 +185,13 @@ class Journal:
         # An empty segment is used as it is: a second one would get its name.
         if not self._segments or 0 < self._segments[-1].end > self._segment_bytes - size:
             self._roll(index, size)
-        if not self._segments[-1].end and self.vote.term:
-            # Vote and base live in the log: each segment begins with them, so that those before may go.
+        fresh = not self._segments[-1].end
+        if fresh and self.vote.term:
+            # Vote, members and base live in the log: each segment begins with them, so that those before may go.
             self._write(_VOTE, msgspec.msgpack.encode(self.vote))
-        if not self._segments[-1].end and self._last and kind != _BASE:
+        if fresh and self.members:
+            self._write(_MEMBERS, self.members)
+        if fresh and self._last and kind != _BASE:
             self._write(_BASE, msgspec.msgpack.encode(Base(self._last, self._last_term)))
         self._write(kind, payload)
 
@@ -250,6 +261,9 @@ class Journal:
             if kind == _VOTE:
                 self.vote = msgspec.msgpack.decode(payload, type=Vote)
                 return
+            if kind == _MEMBERS:
+                self.members = payload
+                return
             if kind in (_CUT, _BASE):
                 self._take_base(kind, msgspec.msgpack.decode(payload, type=Base))
                 return
@@ -313,7 +327,7 @@ def _record(data: bytes, at: int) -> tuple[int, bytes, int, int, int, int] | Non
         return None
     magic, kind, length, sequence, batch_first, chain = _HEAD.unpack_from(data, at)
     start = at + _OVERHEAD
-    if magic != _MAGIC or not _ENTRY <= kind <= _BASE or length > MAX_PAYLOAD or start + length > len(data):
+    if magic != _MAGIC or not _ENTRY <= kind <= _MEMBERS or length > MAX_PAYLOAD or start + length > len(data):
         return None
     payload = data[start : start + length]
     (crc,) = _CRC.unpack_from(data, at + _HEAD.size)

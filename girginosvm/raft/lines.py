@@ -6,6 +6,8 @@ from typing import Protocol
 
 import msgspec
 
+from girginosvm.raft.membership import Roster
+
 
 class Up(msgspec.Struct, frozen=True):
     """The line to a member is up; who it is has been proved."""
@@ -35,6 +37,10 @@ class Network(Protocol):
 
     def send(self, peer: str, frame: bytes) -> None:
         """Queue a frame; nothing when the line is down."""
+        ...
+
+    def set_members(self, roster: Roster) -> None:
+        """Whom to reach, and whom to let in; a line to anybody else is closed."""
         ...
 
     def drop(self, peer: str, reason: str) -> None:

@@ -17,13 +17,15 @@ import msgspec
 from pysyncobj.journal import Journal as CoreJournal
 
 from girginosvm.core.entries import Entry
-from girginosvm.raft.flush import Add, Cut, DropThrough, Record, SetVote
+from girginosvm.raft.flush import Add, Cut, DropThrough, Record, SetMembers, SetVote
 from girginosvm.raft.journal import Base, Journal, Vote
+from girginosvm.raft.membership import Roster
 from girginosvm.raft.seams import entry_of
 
 REGULAR: Final = b"\0"
 NOTHING: Final = b"\1"
 MEMBERSHIP: Final = b"\2"
+_NOBODY: Final = Roster(())
 _Core = tuple[bytes, int, int]  # the core's entry: command, index as it counts, term
 
 
@@ -31,16 +33,31 @@ class Torn(Exception):
     """The log would contradict itself or what was applied: this node must stop."""
 
 
+def kind_of(entry: Entry) -> bytes:
+    """What the core has to know of an entry: commands, a change of voters, or nothing that concerns it."""
+    if entry.change is not None and entry.change.kind in ("promote", "demote"):
+        return MEMBERSHIP
+    return REGULAR if entry.commands else NOTHING
+
+
 def command_of(entry: Entry, payload: bytes) -> bytes:
     """The core's command for an entry: its kind, then the entry."""
-    kind = MEMBERSHIP if entry.change is not None else REGULAR if entry.commands else NOTHING
-    return kind + payload
+    return kind_of(entry) + payload
+
+
+class Rosters(msgspec.Struct, frozen=True):
+    """As the journal keeps them: the newest roster and the one before it, each with the entry that made it. More is
+    never needed: of two changes in a log the first is committed, so a cut spares it."""
+
+    known: tuple[tuple[int, Roster], ...]
 
 
 class Log(CoreJournal):  # type: ignore[misc]
     """One owner: the node's thread. ``stamp`` gives the time of an entry that this node makes as leader."""
 
-    def __init__(self, base: Base, vote: Vote, *, node: str, stamp: Callable[[], int]) -> None:
+    def __init__(
+        self, base: Base, vote: Vote, *, node: str, stamp: Callable[[], int], roster: Roster = _NOBODY
+    ) -> None:
         self.base = base
         self.vote = vote
         self.shift = 0
@@ -49,18 +66,25 @@ class Log(CoreJournal):  # type: ignore[misc]
         self._entries: list[_Core] = [(NOTHING, base.index, base.term)]  # the first is the base
         self._intended: list[_Core] = []  # what the core deleted and may bring again
         self._records: list[Record] = []
-        self.changes = 0  # counts up whenever a change of members may have come or gone
+        self._rosters: list[tuple[int, Roster]] = [(base.index, roster)]
+        self.changes = 0  # counts up whenever a change of members has come or gone
         self._open = 1  # the generation being filled
         self._flushed = base.index
         self._taken: dict[int, tuple[int, int]] = {}  # generation -> last index and term that are durable with it
         self._durable_term = vote.term
 
     @classmethod
-    def found(cls, journal: Journal, *, node: str, stamp: Callable[[], int]) -> Log:
-        """What a journal (opened with ``keep_payloads``) holds; its own lists are emptied."""
-        log = cls(journal.base, journal.vote, node=node, stamp=stamp)
+    def found(cls, journal: Journal, *, node: str, stamp: Callable[[], int], roster: Roster = _NOBODY) -> Log:
+        """What a journal (opened with ``keep_payloads``) holds; its own lists are emptied. ``roster`` is the one to
+        begin with when the journal knows none."""
+        log = cls(journal.base, journal.vote, node=node, stamp=stamp, roster=roster)
+        if journal.members:
+            log._rosters = list(msgspec.msgpack.decode(journal.members, type=Rosters).known)
+        else:
+            log._keep_rosters()
         for entry, payload in zip(journal.entries, journal.payloads, strict=True):
             log._entries.append((command_of(entry, payload), entry.index, entry.term))
+            log._changed(entry)
         log._flushed = log.last.index
         journal.entries.clear()
         journal.payloads.clear()
@@ -78,6 +102,22 @@ class Log(CoreJournal):  # type: ignore[misc]
     def first_index(self) -> int:
         """The first entry that can still be sent to others."""
         return self._entries[0][1] + self.shift + 1
+
+    @property
+    def roster(self) -> Roster:
+        """Who belongs to the cluster: a change is in force as soon as it is in the log."""
+        return self._rosters[-1][1]
+
+    @property
+    def changed_at(self) -> int:
+        """The entry of the newest change; until it is committed there may be no other."""
+        return self._rosters[-1][0]
+
+    def electable(self, committed: int) -> frozenset[str]:
+        """Who may lead: while the newest change is not committed, also by the roster before it, since a leader of that
+        one may be about to take the change back."""
+        rosters = self._rosters[-1:] if self.changed_at <= committed else self._rosters
+        return frozenset().union(*(roster.electable for _, roster in rosters))
 
     @property
     def flushed(self) -> int:
@@ -161,25 +201,41 @@ class Log(CoreJournal):  # type: ignore[misc]
                 return
             self._cut()
         index = idx + self.shift
-        kind, payload = self._sealed(command, index, term)
-        self._entries.append((kind + payload, idx, term))
+        entry, payload = self._sealed(command[1:], index, term)
+        self._entries.append((command_of(entry, payload), idx, term))
         self._records.append(Add(index, term, payload))
-        self.changes += kind == MEMBERSHIP
+        if self._changed(entry):
+            self._keep_rosters()
 
-    def _sealed(self, command: bytes, index: int, term: int) -> tuple[bytes, bytes]:
+    def _sealed(self, payload: bytes, index: int, term: int) -> tuple[Entry, bytes]:
         """An entry of our own gets its place and its time; another leader's stays as it is, byte for byte."""
-        kind, payload = command[:1], command[1:]
         draft = entry_of(payload) if payload else Entry(0, 0, 0, self._node, ())
         if draft.index:
-            return kind, payload
+            return draft, payload
         if draft.term not in (0, term):  # whoever proposed it has been promised that it is in this term or nowhere
-            kind, draft = NOTHING, Entry(0, 0, 0, self._node, ())
+            draft = Entry(0, 0, 0, self._node, ())
         sealed = msgspec.structs.replace(draft, index=index, term=term, at_ms=self._stamp())
-        return kind, msgspec.msgpack.encode(sealed)
+        return sealed, msgspec.msgpack.encode(sealed)
+
+    def _changed(self, entry: Entry) -> bool:
+        if entry.change is None or entry.index <= self.changed_at:
+            return False
+        self._rosters = [*self._rosters[-1:], (entry.index, self.roster.after(entry.change))]
+        self.changes += 1
+        return True
+
+    def _keep_rosters(self) -> None:
+        self._records.append(SetMembers(msgspec.msgpack.encode(Rosters(tuple(self._rosters)))))
 
     def _cut(self) -> None:
         base, self._intended = self.last, []
-        self.changes += 1
+        if base.index < self.changed_at:
+            if len(self._rosters) < 2 or base.index < self._rosters[0][0]:
+                raise Torn(f"a cut after entry {base.index} would take the members of entry {self.changed_at} back")
+            # Before the cut: a power loss between the two leaves the change in the log, and it is found there.
+            del self._rosters[-1]
+            self._keep_rosters()
+            self.changes += 1
         self._records.append(Cut(base))
         self._flushed = min(self._flushed, base.index)
         self._taken = {number: (min(index, base.index), term) for number, (index, term) in self._taken.items()}

@@ -12,16 +12,17 @@ What leaves when:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Final, Protocol
+from collections.abc import Callable, Iterable
+from typing import Final
 
 import msgspec
 
 from girginosvm.core.clock import Chance, Clock
-from girginosvm.core.entries import Applied, Entry, Halt
+from girginosvm.core.entries import Applied, Change, Entry, Halt
 from girginosvm.core.errors import Busy, Problem
 from girginosvm.core.log import Log as Lines
 from girginosvm.raft import messages
+from girginosvm.raft.apply import Applier
 from girginosvm.raft.core import Core, Timing
 from girginosvm.raft.elections import Decision, Elections
 from girginosvm.raft.filter import Alarm, Deliver, Drop, Reply, StepDown, View, Wait, judge
@@ -31,6 +32,7 @@ from girginosvm.raft.journal import Base, Journal
 from girginosvm.raft.lines import Down, Event, Heard, Network, Up
 from girginosvm.raft.log import Log, Torn
 from girginosvm.raft.logtime import LogTime
+from girginosvm.raft.membership import Roster
 from girginosvm.raft.messages import Ack, Append, AskVote, Body, Forward, Frame, Malformed, NotTaken, TimeoutNow, Vote
 from girginosvm.raft.outbox import Outbox
 from girginosvm.raft.proposals import Answer, Command, Proposals
@@ -38,25 +40,14 @@ from girginosvm.raft.reads import Done, Reads
 from girginosvm.raft.seams import entry_of
 
 APPLY_ENTRIES: Final = 64  # handed over in one turn, so that sockets are read in between
-TRANSFER_MS: Final = 1000
-READ_MS: Final = 2000
-
-
-class Applier(Protocol):
-    """Applies entries in order, perhaps in a thread of its own."""
-
-    def submit(self, entries: Sequence[Entry]) -> None: ...
-
-    def collect(self) -> list[tuple[Entry, Applied]]:
-        """What has been applied since. Halt when this node can apply no further."""
-        ...
+TRANSFER_MS, READ_MS = 1000, 2000
 
 
 class Start(msgspec.Struct, frozen=True):
     """What a member begins with."""
 
     member: str
-    voters: frozenset[str]
+    roster: Roster  # to begin with, when the journal knows none
     applied_index: int
     last_stamp_ms: int
 
@@ -79,15 +70,16 @@ class Node:
         self._clock, self._lines, self._tell = clock, lines, applied
         self._up: set[str] = set()
         self._time = LogTime(clock, start.last_stamp_ms)
-        self.log = Log.found(journal, node=start.member, stamp=lambda: self._time.next(self.log.vote.term))
+        self.log = Log.found(
+            journal, node=start.member, stamp=lambda: self._time.next(self.log.vote.term), roster=start.roster
+        )
         if self.log.last.index >= self.log.first_index:
             self._time.found(self.log.entry(self.log.last.index).at_ms)
         self._outbox = Outbox(self.log, network, clock, self._up)
         self.reads = Reads(start.member, self._say)
         self.intake = Intake(self._say, network.drop)
-        self.core = Core(
-            start.member, start.voters, self.log, applied=start.applied_index, timing=self.timing, say=self._say
-        )
+        self._make_core()
+        self._reach()
         now = clock.monotonic_ms()
         self.elections = Elections(self.timing, chance, now)
         self.proposals = Proposals(start.member, int.from_bytes(chance.take(4)) >> 1)
@@ -132,6 +124,11 @@ class Node:
         if self.core.leading and peer in self.core.voters - {self.member}:
             self.intake.hand_over(peer, self._clock.monotonic_ms() + self.timing.election_ms)
 
+    def change(self, change: Change, answer: Answer) -> None:
+        """As leader, change who belongs to the cluster; ``answer`` gets b"" when it is committed, or a problem."""
+        until_ms = self._clock.monotonic_ms() + self.timing.proposal_ms
+        self.intake.change(self.core, self.log, self.proposals, Command(b"", answer, until_ms), change, self._up)
+
     def turn(self, events: Iterable[Event]) -> int:
         """One turn; answers when (monotonic ms) the next is due at the latest."""
         now = self._clock.monotonic_ms()
@@ -144,7 +141,7 @@ class Node:
             self._count()
             self._elect(now)
             self._pump(now)
-            self.core.tick()
+            self._tick()
             self._noticed(now)
             self._apply()
             self.reads.turn(self.core, self.log, self._up, now, applied=self.applied_index)
@@ -194,9 +191,7 @@ class Node:
                 last = Base(index, last_term)
                 if term <= self.core.term:
                     self._say(peer, messages.Newer())
-                elif peer in self.core.voters and not self.core.leading and not self.elections.would_vote(
-                    now, term=self.core.term, asked_term=term, last=self.log.last, theirs=last
-                ):  # fmt: skip
+                elif not self._objects(peer, last, now):
                     self._say(peer, messages.PreVote(nonce))
             case messages.PreVote(nonce) if peer in self.core.voters and not self.core.leading:
                 self._decide(self.elections.granted(now, peer, nonce, voters=len(self.core.voters)))
@@ -215,6 +210,12 @@ class Node:
             case _:
                 self._judge(peer, frame, now)
 
+    def _objects(self, peer: str, last: Base, now: int) -> bool:
+        """This node would not vote for a peer whose log ends with ``last``."""
+        if self.core.leading or peer not in self.log.electable(self.core.committed):
+            return True
+        return bool(self.elections.objection(now, self.log.last, last))
+
     def _view(self, now: int) -> View:
         core = self.core
         term = core.term
@@ -222,7 +223,8 @@ class Node:
             self._voted = (term, set())
         return View(
             term, core.leading, core.leader, core.leading or self.elections.leader_alive(now), self.log.last,
-            core.committed, self.log.flushed, self.log.term_at, core.voters, frozenset(self._voted[1]),
+            core.committed, self.log.flushed, self.log.term_at, core.voters,
+            self.log.electable(self.core.committed), frozenset(self._voted[1]),
         )  # fmt: skip
 
     def _judge(self, peer: str, frame: Frame, now: int) -> None:
@@ -231,7 +233,7 @@ class Node:
                 self._deliver(peer, body, now)
             case Wait(ack):
                 self._waiting[peer] = (frame.term, ack)
-                self.core.deliver(peer, Ack(ack.next_index, False, False))
+                self._align(anew=self.core.deliver(peer, Ack(ack.next_index, False, False)))
             case StepDown(term):
                 self._lines.info("raft.stepped-down", term=term, told_by=peer)
                 self.core.step_down(term)
@@ -253,7 +255,39 @@ class Node:
             case TimeoutNow():
                 self._outbox.transfer_until_ms = now + TRANSFER_MS
                 self.elections.stand(now)
-        self.core.deliver(peer, body)
+        self._align(anew=self.core.deliver(peer, body))
+
+    def _make_core(self) -> None:
+        self.core = Core(
+            self.member, self.log.roster.voters, self.log, applied=self._handed, timing=self.timing, say=self._say
+        )
+        self._aligned = self.log.changes
+        for peer in sorted(self._up):
+            self.core.connected(peer, voter=peer in self.core.voters)
+
+    def _tick(self) -> None:
+        core = self.core
+        moved = self.intake.move(core)
+        core.tick()
+        self._align(anew=False)
+        if moved in self._up and core is self.core:
+            core.connected(moved, voter=moved in core.voters)
+
+    def _align(self, *, anew: bool) -> None:
+        """The members have changed: the core is made anew, unless it leads and has made the change itself."""
+        changed = self._aligned != self.log.changes
+        if anew or (changed and not (self.core.leading and self.core.voters == self.log.roster.voters)):
+            if self.core.leading:
+                self.core.step_down(self.core.term + 1)
+            self._make_core()
+        if changed:
+            self._aligned = self.log.changes
+            if self.log.roster.ids >= self._told.ids:  # who is to go hears of it first
+                self._reach()
+
+    def _reach(self) -> None:
+        self._told = self.log.roster
+        self._network.set_members(self._told)
 
     def _count(self) -> None:
         """Acknowledgements that waited for our own disk."""
@@ -318,6 +352,8 @@ class Node:
                 self.applied_index = entry.index
                 self.proposals.applied(entry, applied.outcomes)
                 self._tell(entry, applied)
+                if entry.change is not None:
+                    self._reach()
         except Halt as halt:
             self.halted = str(halt)
             self._lines.error("raft.halted", reason=self.halted)
@@ -343,11 +379,9 @@ class Node:
 
     def _noticed(self, now: int) -> None:
         leads = self.core.term if self.core.leading else 0
-        if leads == self._led_term:
-            return
-        if leads:
+        if leads and leads != self._led_term:
             self._lines.info("raft.leads", term=leads)
-        else:
+        elif leads != self._led_term:
             self._lines.info("raft.leads-no-more", term=self._led_term)
             self.elections.stand(now)
         self._led_term = leads

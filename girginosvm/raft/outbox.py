@@ -39,8 +39,16 @@ class Outbox:
         match body:
             case Append() if self._log.durable_term < body.term:
                 return
+            case Append() if self._log.changed_at > self._log.flushed and body.prev_index >= self._log.changed_at:
+                return
             case Append():
-                body = msgspec.structs.replace(body, commit_index=min(body.commit_index, self._log.flushed))
+                items = body.items
+                if self._log.changed_at > self._log.flushed:
+                    # A change of members stays here until it is on this disk: whose vote it takes might be the only
+                    # other one to have it after a power loss, and could neither stand by it nor vote against it.
+                    items = items[: max(0, self._log.changed_at - 1 - body.prev_index)]
+                commit = min(body.commit_index, self._log.flushed)
+                body = msgspec.structs.replace(body, commit_index=commit, items=items)
             case Ack(following, True) if following - 1 > self._log.flushed and self._log.durable_term == term:
                 # The disk is slow, this node is not dead: so much is certain already.
                 self._send(term, peer, Ack(self._log.flushed + 1, True, False))

@@ -38,6 +38,7 @@ class Batch(msgspec.Struct, frozen=True):
     number: int
     term: int
     commands: tuple[Command, ...]
+    again: bool = True  # may go to the next leader when this one did not get it into its log
 
     def payload(self) -> tuple[bytes, ...]:
         """What the log gets of it."""
@@ -66,6 +67,11 @@ class Proposals:
         """Something could go to a leader now."""
         return bool(self._waiting) and len(self._under_way) < UNDER_WAY
 
+    @property
+    def changing(self) -> bool:
+        """An entry that this leader made itself is under way."""
+        return any(not batch.again for batch in self._under_way.values())
+
     def add(self, command: Command) -> None:
         """Take a command in; Busy at once when too many wait."""
         if len(self._waiting) >= MAX_WAITING:
@@ -89,6 +95,13 @@ class Proposals:
         self._under_way[batch.number] = batch
         return batch
 
+    def once(self, term: int, asked: Command) -> int:
+        """The number of an entry that this leader makes itself; whoever asked hears when it is applied, or lost."""
+        self._count += 1
+        number = self._life << 32 | self._count
+        self._under_way[number] = Batch(number, term, (asked,), again=False)
+        return number
+
     def sent_in(self, term: int) -> list[Batch]:
         """What is under way to the leader of ``term``, oldest first: said again after its connection was lost."""
         return [batch for _, batch in sorted(self._under_way.items()) if batch.term == term]
@@ -96,13 +109,15 @@ class Proposals:
     def not_taken(self, number: int) -> None:
         """The leader says that a batch is in no log: it goes to the next one."""
         batch = self._under_way.pop(number, None)
-        if batch is not None:
+        if batch is not None and batch.again:
             self._waiting.extendleft(reversed(batch.commands))
+        elif batch is not None:
+            batch.commands[0].answer(Busy("change-lost", "the leader changed, and the change of members was not made"))
 
     def applied(self, entry: Entry, outcomes: Sequence[bytes]) -> None:
         """An entry was applied here: its callers have their outcomes; batches of terms before it never came."""
         if entry.node == self._node and (batch := self._under_way.pop(entry.number, None)) is not None:
-            for command, outcome in zip(batch.commands, outcomes, strict=True):
+            for command, outcome in zip(batch.commands, outcomes or (b"",), strict=True):
                 command.answer(outcome)
         for number, batch in sorted(self._under_way.items(), reverse=True):
             if batch.term < entry.term:

@@ -12,9 +12,12 @@ Three module attributes are set, once, after the release has been checked agains
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import logging
+import threading
 import zlib
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
@@ -44,7 +47,7 @@ class Peer(Node):  # type: ignore[misc]
     which the core walks its peers does not hang on a hash seed and a simulated fault replays exactly."""
 
     def __init__(self, member: str) -> None:
-        super().__init__(member, _place=zlib.crc32(member.encode()))
+        super().__init__(member, _place=zlib.crc32(member.encode()), draft=b"")
 
     def __hash__(self) -> int:
         return int(self._place)
@@ -63,19 +66,47 @@ def entry_of(payload: bytes) -> Entry:
     return _entry.decode(payload)
 
 
+class _Ticking(threading.local):
+    now = False
+
+
+_ticking: Final = _Ticking()
+
+
+def ticking() -> bool:
+    """This thread is inside a tick of the core: what it parses there it appends as leader, or applies."""
+    return _ticking.now
+
+
+@contextlib.contextmanager
+def tick() -> Iterator[None]:
+    """Around each tick."""
+    _ticking.now = True
+    try:
+        yield
+    finally:
+        _ticking.now = False
+
+
 def _dumps(value: Any, protocol: object = None) -> bytes:
     match value:
         case (0, (bytes() as payload,)):
             return payload
+        case ["add" | "rem", str(), Peer() as peer] if peer.draft:
+            return bytes(peer.draft)
         case _:
             raise RuntimeError(f"the core wants to store {type(value).__name__}: that is not of our making")
 
 
 def _loads(payload: bytes) -> Any:
-    change = entry_of(payload).change
-    if change is None:
+    entry = entry_of(payload)
+    if entry.change is None:
         return (_APPEND, ())
-    return ["add" if change.kind == "add-voter" else "rem", change.member, Peer(change.member)]
+    # The core would make the change a second time when it applies the entry; a follower that has had the next change
+    # by then would be put back. Only the draft of a leader, and what a message brings, are changes.
+    done = ticking() and entry.index > 0
+    kind = "none" if done else "add" if entry.change.kind == "promote" else "rem"
+    return [kind, entry.change.member, Peer(entry.change.member)]
 
 
 def _refuse(*_: object) -> Any:

@@ -8,6 +8,7 @@ is judged before room is made for it. Of two members the one with the greater id
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import os
 import selectors
 import socket
@@ -21,6 +22,7 @@ import msgspec
 
 from girginosvm.core.log import Log
 from girginosvm.raft.lines import Down, Event, Heard, Up
+from girginosvm.raft.membership import Roster
 from girginosvm.raft.messages import FRAME_BYTES
 
 URI: Final = "urn:girginosvm:member:"
@@ -57,6 +59,12 @@ class Address(msgspec.Struct, frozen=True):
 
     host: str
     port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """``192.0.2.1:1995`` or ``[2001:db8::1]:1995``; ValueError when it is neither."""
+        host, _, port = text.rpartition(":")
+        return cls(str(ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))), int(port))
 
 
 class _Line:
@@ -116,9 +124,9 @@ class Transport:
         """New certificates, for the connections from now on."""
         self._server, self._client = credentials.context(server=True), credentials.context(server=False)
 
-    def set_members(self, members: Mapping[str, Address]) -> None:
+    def set_members(self, roster: Roster) -> None:
         """Who belongs to the cluster. A line to anybody else is closed now, and refused from now on."""
-        self._members = {name: address for name, address in members.items() if name != self._member}
+        self._members = {one.id: Address.parse(one.address) for one in roster.members if one.id != self._member}
         for peer in [peer for peer in self._lines if peer not in self._members]:
             self.drop(peer, "no member any more")
 

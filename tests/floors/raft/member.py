@@ -17,10 +17,11 @@ from pathlib import Path
 from girginosvm.core.clock import SystemChance, SystemClock
 from girginosvm.core.entries import Applied, Entry
 from girginosvm.core.log import Log
-from girginosvm.raft.cluster import Cluster, Members
+from girginosvm.raft.cluster import Cluster
 from girginosvm.raft.core import Timing
 from girginosvm.raft.disk import RealDisk
 from girginosvm.raft.journal import Journal
+from girginosvm.raft.membership import founded
 from girginosvm.raft.propose import serve
 from girginosvm.raft.transport import Address, Credentials, Transport
 
@@ -52,12 +53,12 @@ class Tally:
 
 async def run(folder: Path, name: str, ports: dict[str, int]) -> None:
     log = Log(level="warning").bind(member=name)
-    addresses = {member: Address("127.0.0.1", port) for member, port in ports.items()}
     credentials = Credentials(folder / "ca.crt", folder / f"{name}.pem")
+    roster = founded({one: f"127.0.0.1:{port}" for one, port in ports.items()}, frozenset(ports))
     cluster = Cluster(
         Journal(RealDisk(folder / name), keep_payloads=True), Tally(), SystemClock(), SystemChance(), log,
-        Transport(name, addresses[name], credentials, log),
-        member=name, members=Members(addresses, frozenset(ports)), timing=Timing(proposal_ms=2000),
+        Transport(name, Address("127.0.0.1", ports[name]), credentials, log),
+        member=name, roster=roster, timing=Timing(proposal_ms=2000),
     )  # fmt: skip
     await cluster.start()
     server = await serve(folder / f"{name}.sock", cluster, release="test", member=name, log=log)

@@ -16,6 +16,7 @@ from girginosvm.raft.flush import Record, write
 from girginosvm.raft.journal import Journal
 from girginosvm.raft.lines import Event, Heard, Up
 from girginosvm.raft.log import command_of
+from girginosvm.raft.membership import Roster, founded
 from girginosvm.raft.messages import Append, Body, Frame, Item
 from girginosvm.raft.node import Node, Start
 
@@ -78,14 +79,24 @@ class Stand:
         self.flusher = HandFlusher(journal)
         self.sent: list[tuple[str, Frame]] = []
         self.dropped: list[str] = []
-        start = Start("n1", frozenset(voters), self.book.applied_index(), self.book.last_stamp_ms())
+        start = Start(
+            "n1",
+            founded(dict.fromkeys(voters, ""), frozenset(voters)),
+            self.book.applied_index(),
+            self.book.last_stamp_ms(),
+        )
         self.node = Node(
             start, journal, self.flusher, NowApplier(self.book), self, self.clock, SystemChance(), LOG
         )  # fmt: skip
         self.turn(*(Up(peer) for peer in voters if peer != "n1"))
+        self.flusher.flush()
+        self.turn()
 
     def send(self, peer: str, frame: bytes) -> None:
         self.sent.append((peer, messages.decode(frame)))
+
+    def set_members(self, roster: Roster) -> None:
+        self.members = roster
 
     def drop(self, peer: str, reason: str) -> None:
         self.dropped.append(peer)

@@ -25,9 +25,10 @@ from girginosvm.raft.logtime import LogTime
 from girginosvm.raft.messages import Ack, Append, Forward, Frame, NotTaken
 from girginosvm.raft.proposals import UNDER_WAY, Command, Proposals
 
+VOTERS = frozenset({"n1", "n2", "n3"})
 VIEW = View(
     term=5, leading=False, leader="n2", leader_alive=True, last=Base(10, 4), committed=6, flushed=8,
-    terms=lambda index: 4 if index <= 10 else None, voters=frozenset({"n1", "n2", "n3"}), voted=frozenset(),
+    terms=lambda index: 4 if index <= 10 else None, voters=VOTERS, electable=VOTERS, voted=frozenset(),
 )  # fmt: skip
 LEADS = msgspec.structs.replace(VIEW, leading=True, leader="n1")
 

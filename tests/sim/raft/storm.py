@@ -8,6 +8,7 @@ from collections import defaultdict
 from sim.raft.linear import NEVER, Operation, linearizable
 from sim.raft.world import Broken, Host, Put, World
 
+from girginosvm.core.entries import Change
 from girginosvm.core.errors import Busy, NoQuorum, Problem
 
 CLIENTS = 4
@@ -105,13 +106,14 @@ class Storm:
     """``run`` raises Broken when anything that must hold does not."""
 
     def __init__(self, seed: int, *, dedup: bool = True) -> None:
-        self.world = World(seed, voters=5 if seed % 4 == 0 else 3, observers=seed % 3 == 0, dedup=dedup)
+        self.world = World(seed, voters=5 if seed % 4 == 0 else 3, observers=seed % 3, dedup=dedup)
         self.history: dict[str, list[Operation]] = defaultdict(list)
         self.acknowledged: list[str] = []
         self.refused: list[str] = []
         self.open_writes: dict[str, tuple[str, int]] = {}
         self.faults: list[str] = []
         self.busy = CLIENTS
+        self.changed: list[Change] = []
 
     def any_host(self) -> Host | None:
         up = [host for host in self.world.hosts.values() if host.up and not host.paused]
@@ -136,7 +138,7 @@ class Storm:
             return
         name = world.chance.choice(
             ["kill", "kill_all", "power", "power", "power_all", "pause", "cut", "one_way", "bridge", "slow", "hang",
-             "full", "clock", "transfer", "heal"]
+             "full", "clock", "transfer", "heal", "members", "members", "members"]
         )  # fmt: skip
         self.faults.append(f"{world.now} {name}")
         getattr(self, f"_{name}")()
@@ -227,6 +229,22 @@ class Storm:
             leader.node.hand_over(self.world.chance.choice(self.world.voters))
             leader.wake()
 
+    def _members(self) -> None:
+        """Give a learner a vote, in its two steps, or take one from a voter; often during another change."""
+        leader = self.world.leader()
+        if leader is None:
+            return
+        member = self.world.chance.choice(leader.member.log.roster.members)
+        kind = "demote" if member.voter else "promote" if member.nominated else "nominate"
+        change = Change(kind, member.id)
+
+        def answer(outcome: bytes | Problem) -> None:
+            if isinstance(outcome, bytes):
+                self.changed.append(change)
+
+        leader.member.change(change, answer)
+        leader.wake()
+
     # The end.
 
     def _calm(self) -> None:
@@ -262,6 +280,10 @@ class Storm:
         for host in world.hosts.values():
             if host.store.executed != executed:
                 raise Broken(f"{host.name} and {asked.name} differ")
+            if host.member.log.roster != asked.member.log.roster:
+                raise Broken(f"{host.name} and {asked.name} know other members")
+            if host.member.core.voters != host.member.log.roster.voters:
+                raise Broken(f"{host.name}'s core counts other voters than its log says")
         self._linear(set(executed))
 
     def _linear(self, executed: set[str]) -> None:

@@ -28,6 +28,7 @@ from girginosvm.raft.core import Timing
 from girginosvm.raft.flush import Record, write
 from girginosvm.raft.journal import Journal
 from girginosvm.raft.lines import Down, Event, Heard, Up
+from girginosvm.raft.membership import Roster, founded
 from girginosvm.raft.node import Node, Start
 
 QUIET = Lines(open(os.devnull, "w"))  # noqa: SIM115 - for the whole run
@@ -224,7 +225,12 @@ class Host:
         journal = Journal(self.disk, segment_bytes=1 << 14, keep_payloads=True)
         self.flusher = Flusher(self, journal)
         stamp = self.store.entries[-1].at_ms if self.store.entries else 0
-        start = Start(self.name, frozenset(self.world.voters), self.store.applied_index, stamp)
+        start = Start(
+            self.name,
+            founded(dict.fromkeys(self.world.hosts, ""), frozenset(self.world.voters)),
+            self.store.applied_index,
+            stamp,
+        )
         if journal.vote.term < self.world.said_term.get(self.name, 0):
             raise Broken(f"{self.name} has forgotten term {self.world.said_term[self.name]}")
         self.node = Node(
@@ -307,6 +313,9 @@ class Wires:
 
     def send(self, peer: str, frame: bytes) -> None:
         self._host.world.send(self._host.name, peer, frame)
+
+    def set_members(self, roster: Roster) -> None:
+        """Every host can reach every other."""
 
     def drop(self, peer: str, reason: str) -> None:
         self._host.world.disconnect(self._host, self._host.world.hosts[peer], reset=False)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.scenarios.node import Node, qcow2
 
@@ -33,12 +33,16 @@ def port_of(root: Path) -> int:
 
 
 def enter(page: Page, root: Path) -> None:
+    """Sign in for the first time; a password that is too short is refused in words, before it is sent."""
     page.goto(f"https://127.0.0.1:{port_of(root)}/")
     once = (root / "var/lib/girginosvm/pki/first-password").read_text().strip()
     page.fill("input[name=username]", "admin@local")
     page.fill("input[name=password]", once)
     page.keyboard.press("Enter")
     page.wait_for_selector("input[name=new-password]:visible")
+    page.keyboard.type("short")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_have_text("The new password has to have 12 characters or more.")
     page.fill("input[name=new-password]", "a password of my own")
     page.keyboard.press("Enter")
     page.wait_for_selector("h1:has-text('Overview')")

@@ -44,7 +44,7 @@ function setPassword(user) {
 function disable(user) {
   const path = `/v1/users/${encodeURIComponent(user.id)}/disable`;
   ask({ title: t("disable.title", { name: user.email }), danger: true, button: t("disable.do", { name: user.email }), same: { line: `girginosvm user disable ${user.email}`, method: "POST", path },
-    body: [blast([["key", t("disable.sessions", { n: number(user.sessions) }), "", t("disable.ended")]])],
+    body: [blast([["key", t(user.sessions === 1 ? "user.sessions.one" : "user.sessions", { n: number(user.sessions) }), "", t("disable.ended")]])],
     async deed() { await send("POST", path); soon("users", 0); } });
 }
 
@@ -58,7 +58,7 @@ function revoke(token) {
 function userLine(user) {
   const name = user.email;
   return h("li", {}, h("span", { class: "mark-cell" }, stateMark(user.disabled ? "disabled" : "active")), h("b", { class: "strong clip" }, name), h("span", { class: "muted" }, t(`role.${user.role}`)),
-    h("span", { class: "muted hide-n" }, user.must_change_password ? t("user.must-change") : t("user.sessions", { n: number(user.sessions) })),
+    h("span", { class: "muted hide-n" }, user.must_change_password ? t("user.must-change") : t(user.sessions === 1 ? "user.sessions.one" : "user.sessions", { n: number(user.sessions) })),
     h("span", { class: "end btns" }, button(t("password.set-short"), () => setPassword(user), { "aria-label": t("password.set", { name }) }),
       user.disabled ? button(t("enable"), () => now(`/v1/users/${encodeURIComponent(user.id)}/enable`, "said.enabled", name, ["users"]), { "aria-label": t("enable.of", { name }) }) : button(t("disable"), () => disable(user), { "aria-label": t("disable.of", { name }) })));
 }

@@ -18,9 +18,15 @@ export function signIn(corner, done) {
     h("label", { class: "f" }, h("span", {}, t("sign-in.name")), name), h("label", { class: "f" }, h("span", {}, t("sign-in.password")), password), choose, button);
   async function submit(event) {
     event.preventDefault();
+    if (!choose.hidden && fresh.value.length < fresh.minLength) {
+      wrong.show({ message: t("sign-in.short") });
+      fresh.focus();
+      return;
+    }
     button.disabled = true;
     try {
       if (await begin(name.value.trim(), password.value, fresh.value)) {
+        wrong.clear();
         choose.hidden = false;
         fresh.focus();
       } else done();

@@ -30,6 +30,9 @@ export function complaint() {
       text.textContent = problem.hint ? `${problem.message} ${problem.hint}` : problem.message;
       box.hidden = false;
     },
+    clear() {
+      box.hidden = true;
+    },
   };
 }
 

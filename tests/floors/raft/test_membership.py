@@ -183,6 +183,7 @@ def test_a_change_leaves_only_from_the_disk_of_its_leader(clock: FakeClock) -> N
     stand.sent = []
     stand.node.change(Change("demote", "n2"), lambda answer: None)
     stand.turn()
+    stand.hear("n2", stand.node.core.term, Ack(2, False, True))  # send from there on
     clock.mono += 150
     stand.turn()
     assert not any(body.items for _, body in stand.said(messages.Append) if isinstance(body, messages.Append))

@@ -34,7 +34,7 @@ from girginosvm.daemon.reconcile import Loop
 from girginosvm.daemon.secrets import Turns, hash_password, load_key
 from girginosvm.daemon.signin import SignIn
 from girginosvm.daemon.voice import Voice
-from girginosvm.features.auth.api import Account, account
+from girginosvm.features.auth.api import Account, account, anybody
 from girginosvm.features.cluster.commands import FoundCluster
 from girginosvm.features.event import queries as events
 from girginosvm.features.image.commands import PullImage
@@ -117,7 +117,8 @@ class Agent:
 
     async def _serve(self, group: asyncio.TaskGroup) -> None:
         await self._heard.get()  # the first line to the raft process: its database and our member id are there
-        key = load_key(self._config.path("pki", "cluster.key"), self._chance)
+        founded = await self._readers.read(anybody)
+        key = load_key(self._config.path("pki", "cluster.key"), self._chance, founded=founded)
         turns = Turns()
         executor = Executor(
             REGISTRY, self._readers, self._client.propose, key=key, hash_password=hash_password, clock=self._clock,

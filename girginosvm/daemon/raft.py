@@ -23,7 +23,7 @@ from girginosvm.raft.alone import Alone
 from girginosvm.raft.disk import RealDisk
 from girginosvm.raft.journal import Journal
 from girginosvm.raft.propose import serve
-from girginosvm.state.machine import Machine
+from girginosvm.state.machine import Machine, opened
 
 
 def _open_disk(config: Settings) -> RealDisk:
@@ -51,8 +51,11 @@ async def run(config: Settings, log: Log) -> int:
     config.path().chmod(0o751)
     config.path("db").mkdir(mode=0o700, exist_ok=True)
     disk = _open_disk(config)
-    member = identity.ensure(config.path("raft", "member.json"), clock, chance)
-    machine = Machine(config.path("db", "state.db"), REGISTRY, log, incarnation=member.cluster)
+    known, database = config.path("raft", "member.json"), config.path("db", "state.db")
+    if database.exists() and not known.exists():
+        raise HostFault("identity-broken", f"{known} is gone, and {database} belongs to the node that it named")
+    member = identity.ensure(known, clock, chance)
+    machine = opened(database, REGISTRY, log, incarnation=member.cluster)
     journal = Journal(disk, segment_bytes=config.journal_segment_bytes, applied=machine.applied_index())
     if journal.cut_bytes:
         log.warning("journal.torn-end-cut", bytes=journal.cut_bytes)

@@ -53,9 +53,13 @@ class ClusterKey:
             raise HostFault("seal-broken", "a sealed value does not open with this node's cluster key") from fault
 
 
-def load_key(path: Path, chance: Chance) -> ClusterKey:
-    """The key at ``path`` (0600), made at first start: written aside, flushed, renamed."""
+def load_key(path: Path, chance: Chance, *, founded: bool = False) -> ClusterKey:
+    """The key at ``path`` (0600), made at first start: written aside, flushed, renamed. HostFault
+    ``cluster-key-damaged`` when it is no key, or is not there although the cluster is ``founded``: what was sealed
+    would not open with another one."""
     if not path.exists():
+        if founded:
+            raise _no_key(path, "it is not there")
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         aside = path.with_suffix(".new")
         handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -72,7 +76,18 @@ def load_key(path: Path, chance: Chance) -> ClusterKey:
             os.fsync(directory)
         finally:
             os.close(directory)
-    return ClusterKey(base64.b64decode(path.read_bytes()), chance)
+    try:
+        key = base64.b64decode(path.read_bytes(), validate=True)
+    except (OSError, ValueError) as fault:
+        raise _no_key(path, str(fault)) from fault
+    if len(key) != 32:
+        raise _no_key(path, f"it has {len(key)} bytes of 32")
+    return ClusterKey(key, chance)
+
+
+def _no_key(path: Path, why: str) -> HostFault:
+    detail = f"{path} is not the key that this cluster's secrets are sealed with: {why}"
+    return HostFault("cluster-key-damaged", detail, hint="put it back from a copy")
 
 
 class Turns:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import logging
 import os
 import socket
 import ssl
@@ -28,6 +29,10 @@ _HANDSHAKE_S: Final = 10.0
 _CONNECTIONS: Final = 1024
 _CONNECTIONS_EACH: Final = 256
 _BACKLOG: Final = 128
+# aiohttp writes a trace for each request that is none: a stranger would fill the log. Our own faults are answered, and
+# written, by the application.
+_SILENT: Final = logging.getLogger("girginosvm.strangers")
+_SILENT.setLevel(logging.CRITICAL + 1)
 # How long nobody is let in when the process has no file left for one more.
 _EXHAUSTED_S: Final = 0.2
 
@@ -100,7 +105,8 @@ class Door:
         self._most_each = most_each
         self._header_s = header_s
         self._runner = web.AppRunner(
-            app, access_log=None, keepalive_timeout=_KEEPALIVE_S, max_line_size=_LINE, max_field_size=_LINE,
+            app, access_log=None, logger=_SILENT,
+            keepalive_timeout=_KEEPALIVE_S, max_line_size=_LINE, max_field_size=_LINE,
             max_headers=_HEADERS, auto_decompress=False, lingering_time=2.0, shutdown_timeout=3.0,
         )  # fmt: skip
         self._servers: list[asyncio.Server] = []

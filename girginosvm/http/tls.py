@@ -8,13 +8,15 @@ import ssl
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from girginosvm.core.errors import HostFault
 from girginosvm.core.points import reach
 
 VALID_DAYS: Final = 90
@@ -73,11 +75,8 @@ class Identity:
 
     def _authority(self, now: datetime) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
         key_file = self._folder / "ca.key"
-        if key_file.exists() and self.ca_file.exists():
-            key = serialization.load_pem_private_key(key_file.read_bytes(), None)
-            if not isinstance(key, ec.EllipticCurvePrivateKey):
-                raise TypeError(f"{key_file} is no EC key")
-            return key, x509.load_pem_x509_certificate(self.ca_file.read_bytes())
+        if self.ca_file.exists() or (self._folder / "server.pem").exists():
+            return _known_authority(key_file, self.ca_file)
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name(
             [x509.NameAttribute(NameOID.COMMON_NAME, f"girginosvm CA {x509.random_serial_number():x}"[:60])]
@@ -101,17 +100,40 @@ class Identity:
     def _serves(self, wanted: list[str], ca: x509.Certificate, now: datetime) -> bool:
         try:
             data = (self._folder / "server.pem").read_bytes()
+            key = serialization.load_pem_private_key(data, None)
             found = x509.load_pem_x509_certificate(data)
             found.verify_directly_issued_by(ca)
             names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        except (OSError, ValueError, TypeError, x509.ExtensionNotFound):
-            return False
-        except Exception as fault:  # InvalidSignature has no common root with the above
-            if type(fault).__name__ != "InvalidSignature":
-                raise
+        except (OSError, ValueError, TypeError, x509.ExtensionNotFound, InvalidSignature):
             return False
         born = found.not_valid_before_utc
-        return born <= now < born + timedelta(days=RENEW_DAYS) and set(names) == {_name(one) for one in wanted}
+        fits = _public(key) == _public(found)
+        return fits and born <= now < born + timedelta(days=RENEW_DAYS) and set(names) == {_name(one) for one in wanted}
+
+
+def _known_authority(key_file: Path, ca_file: Path) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+    """Key and certificate that were made before; HostFault ``pki-damaged``: others in their place would be a node that
+    nobody trusts, so that is for a person to say."""
+    try:
+        key = serialization.load_pem_private_key(key_file.read_bytes(), None)
+        certificate = x509.load_pem_x509_certificate(ca_file.read_bytes())
+        certificate.verify_directly_issued_by(certificate)
+        if not isinstance(key, ec.EllipticCurvePrivateKey) or _public(key) != _public(certificate):
+            raise ValueError("the key is not the certificate's")
+    except (OSError, ValueError, TypeError, InvalidSignature) as fault:
+        why = str(fault).partition("\n")[0] or type(fault).__name__
+        raise HostFault(
+            "pki-damaged", f"{key_file} and {ca_file} are no longer the pair that was made here: {why}",
+            hint="put both back from a copy",
+        ) from fault  # fmt: skip
+    return key, certificate
+
+
+def _public(owner: Any) -> bytes:
+    raw: bytes = owner.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return raw
 
 
 def _builder(

@@ -24,7 +24,7 @@ from girginosvm.core.access import Actor, Role
 from girginosvm.core.action import Command
 from girginosvm.core.codec import Envelope, Outcome
 from girginosvm.core.entries import Applied, Entry, Halt
-from girginosvm.core.errors import Bug, Conflict, Invalid, Problem, Stale
+from girginosvm.core.errors import Bug, Conflict, HostFault, Invalid, Problem, Stale
 from girginosvm.core.log import Log
 from girginosvm.core.manifest import Registry
 from girginosvm.state import db as dbs
@@ -32,9 +32,22 @@ from girginosvm.state import tx as txs
 from girginosvm.state.fingerprint import rows_digest
 from girginosvm.state.migrate import MigrateSchema, Schema
 
-__all__ = ["Applied", "Entry", "Halt", "Machine"]
+__all__ = ["Applied", "Entry", "Halt", "Machine", "opened"]
 
 OUTCOME_MS: Final = 24 * 3600 * 1000
+
+
+def opened(path: Path, registry: Registry, log: Log, *, incarnation: str) -> Machine:
+    """The machine at ``path``. HostFault ``database-damaged``, or ``database-closed`` when the host does not let us."""
+    try:
+        return Machine(path, registry, log, incarnation=incarnation)
+    except (apsw.CorruptError, apsw.NotADBError) as fault:
+        raise HostFault(
+            "database-damaged", f"{path} is damaged: {fault}",
+            hint="stop the node and move it and its -wal and -shm aside: it is made anew from the journal",
+        ) from fault  # fmt: skip
+    except apsw.Error as fault:
+        raise HostFault("database-closed", f"{path} cannot be opened: {fault}") from fault
 
 
 class Machine:

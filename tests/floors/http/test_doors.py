@@ -101,6 +101,16 @@ async def test_a_header_that_never_ends_is_cut_off(tmp_path):
         await slow.stop()
 
 
+async def test_strangers_write_nothing_into_the_log(house: House, caplog, capfd):
+    for wrong in (b"no http\r\n\r\n", b"GET / HTTP/1.1\r\nHost : a\r\n\r\n", b"\x16\x03\x01" + bytes(40) + b"\r\n\r\n"):
+        assert (await house.raw(wrong)).startswith(b"HTTP/1.0 400")
+    _, writer = await asyncio.open_connection("127.0.0.1", house.port)
+    writer.write(b"GET / HTTP/1.1\r\n\r\n")
+    await until(lambda: house.door.open == 0)
+    writer.close()
+    assert (house.logged.getvalue(), caplog.text, capfd.readouterr().err) == ("", "", "")
+
+
 async def until(holds: Callable[[], bool]) -> None:
     """Bounded polling."""
     for _ in range(500):

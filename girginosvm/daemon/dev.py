@@ -13,6 +13,7 @@ import signal
 import sys
 from typing import Final
 
+from girginosvm.core.errors import HostFault
 from girginosvm.core.log import Log
 
 CHILD_FLAG: Final = "--child-of"
@@ -36,20 +37,24 @@ def command(*words: str) -> list[str]:
 async def supervise(
     names: tuple[str, ...], rest: list[str], log: Log, *, extra: dict[str, list[str]] | None = None
 ) -> int:
-    """Run ``names`` until SIGTERM or SIGINT; then end them in the opposite order."""
+    """Run ``names`` until SIGTERM or SIGINT; then end them in the opposite order. HostFault when one cannot start."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for sign in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(sign, stop.set)
     pids: dict[str, int] = {}
     tasks = [asyncio.create_task(_keep(name, [*rest, *(extra or {}).get(name, [])], pids, log)) for name in names]
-    await stop.wait()
+    stopped = asyncio.create_task(stop.wait())
+    ended, _ = await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
     for name, task in zip(reversed(names), reversed(tasks), strict=True):
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         pid = pids.pop(name, 0)
         if pid:
             await _end(pid)
+    for over in (task for task in tasks if task in ended):
+        over.result()  # it runs for ever, unless it could not start its process
     return 0
 
 
@@ -59,7 +64,10 @@ async def _keep(name: str, rest: list[str], pids: dict[str, int], log: Log) -> N
         argv = command(name, *rest, CHILD_FLAG, str(os.getpid()))
         executable = os.readlink(argv[0]) if argv[0].startswith("/proc/") else argv[0]
         started = asyncio.get_running_loop().time()
-        pids[name] = os.posix_spawn(executable, argv, dict(os.environ))  # noqa: ASYNC221 - returns at once
+        try:
+            pids[name] = os.posix_spawn(executable, argv, dict(os.environ))  # noqa: ASYNC221 - returns at once
+        except OSError as fault:
+            raise HostFault("program-failed", f"cannot start {name} ({executable}): {fault.strerror}") from fault
         log.info("dev.started", process=name, pid=pids[name])
         code = await _ended(pids[name])
         pids.pop(name, None)

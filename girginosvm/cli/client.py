@@ -159,7 +159,8 @@ class Client:
         if "CERTIFICATE_VERIFY_FAILED" in str(fault):
             hint = "give the cluster's CA: --ca FILE or GIRGINOSVM_API_CA"
             return Trouble("Unauthenticated", "certificate-untrusted", f"{self.where}: {fault}", hint=hint)
-        hint = "is the agent running? systemctl status girginosvm" if not self._url else "check the address and port"
+        here = "is the agent running? systemctl status girginosvm; if it was started with --root DIR, give the same"
+        hint = "check the address and port" if self._url else here
         return Trouble(
             "Busy", "agent-unreachable", f"no agent answers at {self.where}: {fault.strerror or fault}", hint=hint
         )

@@ -150,11 +150,13 @@ def _log(host: LabHost) -> bytes:
 
 def down() -> int:
     """End the demo when there is one, and delete its directory."""
+    there = STATE.exists()
     host = LabHost.attach(STATE) or LabHost(STATE, keep=True)
     host.stop()
     if STATE.exists():
         print(f"demo: {STATE} could not be deleted", file=sys.stderr)
         return 1
+    say(f"ended; {STATE} is deleted" if there else "there was none")
     return 0
 
 

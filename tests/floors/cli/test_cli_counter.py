@@ -128,6 +128,7 @@ def test_an_agent_that_is_away_is_exit_7_with_the_next_command(say: Callable[...
     said = say(f"vm list --socket {tmp_path}/none.sock")
     assert said.code == 7
     assert "systemctl status girginosvm" in said.talk
+    assert "--root DIR" in said.talk
 
 
 def test_a_token_never_leaves_without_tls(say: Callable[..., Any]) -> None:

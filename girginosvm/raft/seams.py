@@ -7,14 +7,19 @@ Three module attributes are set, once, after the release has been checked agains
   its own making (dump files, messages cut into pieces) is refused.
 * ``syncobj.PIPE_NOTIFIER_ENABLED``: no pipe per object; our loop wakes itself.
 
+And one is put back: on every system the library takes ``socket.inet_ntop`` for one that works on Windows only, so that
+nothing in the process could print an address any more.
+
 ``tests/floors/raft/test_core_attacks.py`` is the contract: it runs before the pin may change.
 """
 
 from __future__ import annotations
 
+import _socket
 import contextlib
 import inspect
 import logging
+import socket
 import threading
 import zlib
 from collections.abc import Iterator
@@ -28,6 +33,8 @@ import pysyncobj.version
 from pysyncobj.node import Node
 
 from girginosvm.core.entries import Entry
+
+socket.inet_ntop = _socket.inet_ntop
 
 PINNED: Final = "0.3.17"
 _APPEND: Final = 0  # the number of Raft's one replicated method

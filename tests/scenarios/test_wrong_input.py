@@ -304,10 +304,10 @@ def test_a_node_is_not_sent_anywhere_on_anybodys_word(house: House) -> None:
 @pytest.mark.parametrize(
     ("words", "exit_code", "says"),
     [
-        (["vm", "create", "--name=-rf", "--image", "tiny"], 2, "/name"),
+        (["vm", "create", "--name=-rf", "--image", "tiny"], 2, "--name: has to be"),
         (["vm", "create", "--name", "-rf", "--image", "tiny"], 2, "--name"),
-        (["vm", "create", "--name", "a\nb", "--image", "tiny"], 2, "/name"),
-        (["vm", "create", "--name", '"><disk', "--image", "tiny"], 2, "/name"),
+        (["vm", "create", "--name", "a\nb", "--image", "tiny"], 2, "--name: has to be"),
+        (["vm", "create", "--name", '"><disk', "--image", "tiny"], 2, "--name: has to be"),
         (["vm", "create", "--name", "x", "--image", "tiny", "--vcpu", "four"], 2, "'four' is no whole number"),
         (["vm", "create", "--name", "x", "--image", "tiny", "--memory", "much"], 2, "--memory"),
         (["vm", "create", "--name", "x", "--image", "tiny", "--memroy", "64"], 2, "--memory"),

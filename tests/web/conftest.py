@@ -124,7 +124,7 @@ def visit(chromium: Any, daemon: Running, faults: list[str]) -> Iterator[Any]:
         context = chromium.new_context(
             viewport={"width": width, "height": height}, color_scheme=scheme, locale=locale, bypass_csp=False
         )
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(30_000)
         opened.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: faults.append(str(error)))

@@ -91,7 +91,12 @@ async def output(request: web.Request, stream: Stream, caller: Caller, desk: Des
     stream = await desk.permit(stream, caller.actor)
     pieces = desk.output(stream, caller.actor)
     response = web.StreamResponse(
-        headers={"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        headers={
+            "Content-Type": "text/plain; charset=utf-8",
+            "Cache-Control": "no-store",
+            "X-Accel-Buffering": "no",
+            "X-Content-Type-Options": "nosniff",
+        }
     )
     await response.prepare(request)
     try:

@@ -48,6 +48,8 @@ export function machine(id, visit) {
     tabs.replaceChildren(...TABS.map((one) => h("a", { class: "tab", href: to("machines", id, one), "aria-current": one === tab ? "page" : null }, t(`tab.${one}`))));
     const still = { summary, disks, network }[tab];
     if (still) body.replaceChildren(...still(vm, more).filter(Boolean));
+    // Until the machine was known, something else stood there.
+    else if (view && view.element.parentNode !== body) body.replaceChildren(view.element);
     dispatchEvent(new Event("crumbs"));
   }
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 
+from sim.raft.faults import Faults
 from sim.raft.linear import NEVER, Operation, linearizable
 from sim.raft.world import Broken, Host, Put, World
 
-from girginosvm.core.entries import Change
 from girginosvm.core.errors import Busy, NoQuorum, Problem
 
 CLIENTS = 4
@@ -102,18 +102,17 @@ class Client:
         world.later(100, again)
 
 
-class Storm:
+class Storm(Faults):
     """``run`` raises Broken when anything that must hold does not."""
 
     def __init__(self, seed: int, *, dedup: bool = True) -> None:
-        self.world = World(seed, voters=5 if seed % 4 == 0 else 3, observers=seed % 3, dedup=dedup)
+        world = World(seed, voters=5 if seed % 4 == 0 else 3, observers=seed % 3, dedup=dedup)
+        super().__init__(world, STORM_MS - 1000)
         self.history: dict[str, list[Operation]] = defaultdict(list)
         self.acknowledged: list[str] = []
         self.refused: list[str] = []
         self.open_writes: dict[str, tuple[str, int]] = {}
-        self.faults: list[str] = []
         self.busy = CLIENTS
-        self.changed: list[Change] = []
 
     def any_host(self) -> Host | None:
         up = [host for host in self.world.hosts.values() if host.up and not host.paused]
@@ -124,140 +123,11 @@ class Storm:
         world.start()
         for number in range(CLIENTS):
             world.later(500 + number, Client(self, number).go)
-        world.later(1000, self._strike)
+        world.later(1000, self.strike)
         world.run(STORM_MS)
-        self._calm()
+        self.calm()
         world.run(STORM_MS + CALM_MS, stop=lambda: not self.busy)
         self._judge()
-
-    # Faults.
-
-    def _strike(self) -> None:
-        world = self.world
-        if world.now >= STORM_MS - 1000:
-            return
-        name = world.chance.choice(
-            ["kill", "kill_all", "power", "power", "power_all", "pause", "cut", "one_way", "bridge", "slow", "hang",
-             "full", "clock", "transfer", "heal", "members", "members", "members"]
-        )  # fmt: skip
-        self.faults.append(f"{world.now} {name}")
-        getattr(self, f"_{name}")()
-        world.later(world.chance.randrange(50, 900), self._strike)
-
-    def _some(self) -> Host:
-        """A host, the leader more often than not."""
-        leader = self.world.leader()
-        if leader is not None and self.world.chance.random() < 0.5:
-            return leader
-        return self.world.chance.choice(list(self.world.hosts.values()))
-
-    def _down(self, host: Host, *, power: bool) -> None:
-        host.stop(power=power)
-        self.world.later(self.world.chance.randrange(10, 1200), lambda: None if host.up else host.start())
-
-    def _kill(self) -> None:
-        self._down(self._some(), power=False)
-
-    def _power(self) -> None:
-        self._down(self._some(), power=True)
-
-    def _kill_all(self) -> None:
-        for host in self.world.hosts.values():
-            self._down(host, power=False)
-
-    def _power_all(self) -> None:
-        for host in self.world.hosts.values():
-            self._down(host, power=True)
-
-    def _pause(self) -> None:
-        host = self._some()
-        host.paused = True
-        self.world.later(self.world.chance.randrange(100, 2000), host.go_on)
-
-    def _cut(self) -> None:
-        host = self._some()
-        for peer in self.world.hosts:
-            self.world.cut |= {(host.name, peer), (peer, host.name)}
-        self._heal_later()
-
-    def _one_way(self) -> None:
-        host = self._some()
-        inward = self.world.chance.random() < 0.5
-        for peer in self.world.hosts:
-            self.world.cut.add((peer, host.name) if inward else (host.name, peer))
-        self._heal_later()
-
-    def _bridge(self) -> None:
-        one, other = self.world.chance.sample(list(self.world.hosts), 2)
-        self.world.cut |= {(one, other), (other, one)}
-        self._heal_later()
-
-    def _heal_later(self) -> None:
-        self.world.later(self.world.chance.randrange(100, 2500), self.world.heal)
-
-    def _heal(self) -> None:
-        self.world.heal()
-
-    def _slow(self) -> None:
-        host = self._some()
-        host.slow_ms = self.world.chance.randrange(10, 600)
-        self.world.later(self.world.chance.randrange(200, 2000), lambda: setattr(host, "slow_ms", 0))
-
-    def _hang(self) -> None:
-        host = self._some()
-        host.slow_ms = -1
-        self.world.later(self.world.chance.randrange(500, 5000), lambda: setattr(host, "slow_ms", 0))
-
-    def _full(self) -> None:
-        host = self._some()
-        host.disk.room = 0
-
-        def room() -> None:
-            host.disk.room = 1 << 40
-            if host.node is not None and host.node.stopped:
-                host.stop(power=False)
-                host.start()
-
-        self.world.later(self.world.chance.randrange(200, 1500), room)
-
-    def _clock(self) -> None:
-        self._some().clock.wall_offset_ms += self.world.chance.choice([-(10**8), 10**8, -5000, 5000])
-
-    def _transfer(self) -> None:
-        leader = self.world.leader()
-        if leader is not None and leader.node is not None:
-            leader.node.hand_over(self.world.chance.choice(self.world.voters))
-            leader.wake()
-
-    def _members(self) -> None:
-        """Give a learner a vote, in its two steps, or take one from a voter; often during another change."""
-        leader = self.world.leader()
-        if leader is None:
-            return
-        member = self.world.chance.choice(leader.member.log.roster.members)
-        kind = "demote" if member.voter else "promote" if member.nominated else "nominate"
-        change = Change(kind, member.id)
-
-        def answer(outcome: bytes | Problem) -> None:
-            if isinstance(outcome, bytes):
-                self.changed.append(change)
-
-        leader.member.change(change, answer)
-        leader.wake()
-
-    # The end.
-
-    def _calm(self) -> None:
-        self.world.heal()
-        for host in self.world.hosts.values():
-            host.slow_ms, host.disk.room = 0, 1 << 40
-            if host.node is not None and host.node.stopped:
-                if not host.node.stopped.startswith("the journal's disk"):
-                    raise Broken(f"{host.name} stopped: {host.node.stopped}")
-                host.stop(power=False)
-            host.go_on()
-            if not host.up:
-                host.start()
 
     def _judge(self) -> None:
         world = self.world

@@ -15,6 +15,7 @@ import os
 import random
 import zlib
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import msgspec
 import pysyncobj.syncobj
@@ -24,6 +25,7 @@ from girginosvm.core.entries import Applied, Entry, Halt
 from girginosvm.core.errors import Problem
 from girginosvm.core.log import Log as Lines
 from girginosvm.raft import messages
+from girginosvm.raft.alone import StateMachine
 from girginosvm.raft.core import Timing
 from girginosvm.raft.flush import Record, write
 from girginosvm.raft.journal import Journal
@@ -46,8 +48,16 @@ class Put(msgspec.Struct, frozen=True):
     value: str
 
 
+class Memory(StateMachine, Protocol):
+    """A host's state machine, over the ends of its processes."""
+
+    def found(self, chance: random.Random | None) -> Memory:
+        """What the next process finds; with ``chance`` the power was lost, and with it what was not durable."""
+        ...
+
+
 class Store:
-    """A state machine of registers. ``loses_power`` takes it back to its last checkpoint."""
+    """A state machine of registers; a power loss takes it back to its last checkpoint."""
 
     def __init__(self, *, dedup: bool = True) -> None:
         self.entries: list[Entry] = []
@@ -57,13 +67,19 @@ class Store:
         self.durable = 0
         self.dedup = dedup
 
-    @property
     def applied_index(self) -> int:
         return self.entries[-1].index if self.entries else 0
 
+    def last_stamp_ms(self) -> int:
+        return self.entries[-1].at_ms if self.entries else 0
+
+    def checkpoint(self) -> int:
+        self.durable = self.applied_index()
+        return self.durable
+
     def apply(self, entry: Entry) -> Applied:
-        if entry.index != self.applied_index + 1:
-            raise Halt(f"entry {entry.index} after {self.applied_index}")
+        if entry.index != self.applied_index() + 1:
+            raise Halt(f"entry {entry.index} after {self.applied_index()}")
         if self.entries and entry.at_ms < self.entries[-1].at_ms:
             raise Broken(f"the log's time went back at entry {entry.index}")
         outcomes = []
@@ -77,7 +93,9 @@ class Store:
         self.entries.append(entry)
         return Applied(tuple(outcomes))
 
-    def after_power_loss(self) -> Store:
+    def found(self, chance: random.Random | None) -> Store:
+        if chance is None:
+            return self
         again = Store(dedup=self.dedup)
         for entry in self.entries[: self.durable]:
             again.apply(entry)
@@ -88,7 +106,7 @@ class Store:
 class Applier:
     """Applies at once, in the turn that hands over."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Memory) -> None:
         self._store = store
         self._done: list[tuple[Entry, Applied]] = []
 
@@ -208,7 +226,7 @@ class Host:
         self.world = world
         self.name = name
         self.disk = Disk()
-        self.store = Store(dedup=world.dedup)
+        self.memory = world.memory(name)
         self.clock = Clock(world)
         self.life = 0
         self.up = False
@@ -224,17 +242,12 @@ class Host:
         self.up, self.paused, self.inbox, self._due = True, False, [], -1
         journal = Journal(self.disk, segment_bytes=1 << 14, keep_payloads=True)
         self.flusher = Flusher(self, journal)
-        stamp = self.store.entries[-1].at_ms if self.store.entries else 0
-        start = Start(
-            self.name,
-            founded(dict.fromkeys(self.world.hosts, ""), frozenset(self.world.voters)),
-            self.store.applied_index,
-            stamp,
-        )
+        roster = founded(dict.fromkeys(self.world.hosts, ""), frozenset(self.world.voters))
+        start = Start(self.name, roster, self.memory.applied_index(), self.memory.last_stamp_ms())
         if journal.vote.term < self.world.said_term.get(self.name, 0):
             raise Broken(f"{self.name} has forgotten term {self.world.said_term[self.name]}")
         self.node = Node(
-            start, journal, self.flusher, Applier(self.store), Wires(self), self.clock, Chance(self.world),
+            start, journal, self.flusher, Applier(self.memory), Wires(self), self.clock, Chance(self.world),
             self.world.lines, timing=Timing(proposal_ms=3000), applied=self._applied,
         )  # fmt: skip
         self.world.watch(self)
@@ -252,10 +265,16 @@ class Host:
         self.flusher.die(self.world.chance)
         if power:
             self.disk = self.disk.found(self.world.chance)
-            self.store = self.store.after_power_loss()
+        self.memory = self.memory.found(self.world.chance if power else None)
         for peer in self.world.hosts.values():
             if peer is not self:
                 self.world.disconnect(self, peer, reset=not power)
+
+    @property
+    def store(self) -> Store:
+        """The registers."""
+        assert isinstance(self.memory, Store)
+        return self.memory
 
     @property
     def member(self) -> Node:
@@ -302,7 +321,7 @@ class Host:
     def _applied(self, entry: Entry, applied: Applied) -> None:
         self.world.applied(self, entry)
         if self.world.chance.random() < 0.02:
-            self.store.durable = self.store.applied_index
+            self.memory.checkpoint()
 
 
 class Wires:
@@ -331,9 +350,8 @@ class World:
         self._queue: list[tuple[int, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self.voters = [f"n{number}" for number in range(1, voters + 1)]
-        self.hosts = {name: Host(self, name) for name in self.voters}
-        for number in range(1, observers + 1):
-            self.hosts[f"o{number}"] = Host(self, f"o{number}")
+        names = [*self.voters, *(f"o{number}" for number in range(1, observers + 1))]
+        self.hosts = {name: self.host(name) for name in names}
         self._lines: dict[tuple[str, str], int] = {}  # the life of each line that is up
         self._line_count = itertools.count(1)
         self._arrives: dict[tuple[str, str], int] = {}
@@ -348,6 +366,14 @@ class World:
         self.turns = 0
         self.slow_lines = 0.02
         self.lines = QUIET
+
+    def host(self, name: str) -> Host:
+        """One of them."""
+        return Host(self, name)
+
+    def memory(self, name: str) -> Memory:
+        """What a new host has."""
+        return Store(dedup=self.dedup)
 
     # Time.
 

@@ -13,7 +13,7 @@ from girginosvm.core.access import Actor
 from girginosvm.core.action import Command, Condition, Query, Request
 from girginosvm.core.clock import Chance, Clock, new_request_id
 from girginosvm.core.codec import Envelope, Outcome, Seen
-from girginosvm.core.errors import Busy, Conflict, Fault, Invalid, Missing, Unknown, problem_of
+from girginosvm.core.errors import Busy, Conflict, Fault, Invalid, Missing, NoQuorum, Problem, Unknown, problem_of
 from girginosvm.core.fields import extra_of
 from girginosvm.core.manifest import Registry
 from girginosvm.daemon.secrets import ClusterKey, Turns
@@ -22,6 +22,11 @@ from girginosvm.state.reader import Reader, Readers
 
 _KEPT_ROWS: Final = 200
 Prepare = Callable[[Any, Actor], Awaitable[Command]]
+Look = tuple[Any, int, tuple[Seen, ...]]
+
+
+async def _at_once() -> None:
+    """A cluster of one is never behind."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -33,7 +38,8 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Executor:
-    """One per agent. ``propose`` hands bytes to the raft process and answers the outcome's bytes."""
+    """One per agent. ``propose`` hands bytes to the raft process and answers the outcome's bytes. ``fresh`` returns
+    when the database here has every write that was acknowledged anywhere before."""
 
     def __init__(
         self,
@@ -46,10 +52,12 @@ class Executor:
         clock: Clock,
         chance: Chance,
         turns: Turns | None = None,
+        fresh: Callable[[], Awaitable[None]] = _at_once,
     ) -> None:
         self._registry = registry
         self._readers = readers
         self._propose = propose
+        self._fresh = fresh
         self._key = key
         self._hash = hash_password
         self._turns = turns or Turns()
@@ -113,10 +121,18 @@ class Executor:
     async def _run(
         self, asked: Command, actor: Actor, key: str, digest: bytes, why: str, condition: Condition | None
     ) -> Answer:
-        def look(reader: Reader) -> tuple[Any, int, tuple[Seen, ...]]:
+        def look(reader: Reader) -> Look:
             return self._resolved(asked, reader), reader.at_ms, self._seen(condition, reader)
 
-        ready, stamp_ms, seen = await self._readers.glance(look)
+        try:
+            ready, stamp_ms, seen = await self._readers.glance(look)
+        except Problem:
+            # This node may be behind: what the request names may be there, or the request be done already.
+            await self._fresh()
+            known = await self._known(actor, key, digest) if key else None
+            if known is not None:
+                return known
+            ready, stamp_ms, seen = await self._readers.glance(look)
         hook = self.prepares.get(type(asked))
         if hook is not None:
             ready = await hook(ready, actor)
@@ -140,7 +156,7 @@ class Executor:
                 outcome = await self._propose(data)
             except Unknown as fault:
                 doubt = fault
-            except Busy:
+            except (Busy, NoQuorum):
                 if doubt is None:
                     raise
             else:

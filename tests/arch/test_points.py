@@ -20,6 +20,7 @@ REASONS = {
     "self._wake.wait": INSIDE, "stop.wait": INSIDE, "waiter": INSIDE, "asyncio.wait": INSIDE, "over": INSIDE,
     "self._readers.read": READ, "self._readers.glance": READ, "self._read": READ, "self.executor.resolve": READ,
     "self.health": READ,
+    "self._fresh": "asks the raft process for the newest, and changes nothing",
     "self._client.status": "asks the raft process how it stands, and changes nothing",
     "self._propose": LOGGED, "self._say": LOGGED, "executor.command": LOGGED, "desk.signin.cluster_token": LOGGED,
     "desk.signin.first_administrator": LOGGED, "hook": "daemon/host.py pull: reads a mirror's catalogue",

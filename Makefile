@@ -36,7 +36,7 @@ test: setup ## all checks and tests; LEVEL=unit|host|lab|all
 	@case "$(LEVEL)" in unit|host|lab|all) ;; *) echo "LEVEL=$(LEVEL): unit, host, lab or all" >&2; exit 2;; esac
 	@$(PY) -m tests.lab.prerequisites $(LEVEL)
 	@case "$(LEVEL)" in unit|all) $(MAKE) -s lint types imports;; esac
-	@$(PY) -m pytest tests -m "$(MARK_$(LEVEL))" --durations=5
+	@STORMS=300 $(PY) -m pytest tests -m "$(MARK_$(LEVEL))" --durations=5
 
 demo: setup ## a host with a running machine, and the panel on https://127.0.0.1:1996
 	@$(PY) -m tests.lab.demo up
@@ -55,7 +55,7 @@ exe: setup ## the executable, compiled into dist/girginosvm.dist, and its self-t
 bench: setup ## the figures, beside what they are compared with; ONLY=start,commits,cluster,lists,crowd,boot
 	@ONLY=$(ONLY) $(PY) -m tests.bench
 
-sim: setup ## random walks of a node, storms over a cluster, both in virtual time; SEEDS=100 FIRST=1
+sim: setup ## random walks of a node, storms over a cluster and over its whole write path, in virtual time; SEEDS=100 FIRST=1
 	@SEEDS=$(or $(SEEDS),100) FIRST=$(or $(FIRST),1) $(PY) -m pytest tests/sim
 
 soak: setup ## long tests

@@ -388,14 +388,21 @@ class World:
         real = pysyncobj.syncobj.monotonicTime
         pysyncobj.syncobj.monotonicTime = lambda: self.now / 1000
         try:
-            while self._queue and self._queue[0][0] <= until and not stop():
-                when, _, what = heapq.heappop(self._queue)
-                self.now = max(self.now, when)
-                what()
+            while not stop() and self.happen(until):
+                pass
         finally:
             pysyncobj.syncobj.monotonicTime = real
         if not stop():
             self.now = max(self.now, until)
+
+    def happen(self, until: int) -> bool:
+        """The next thing that happens; False when nothing does until then."""
+        if not self._queue or self._queue[0][0] > until:
+            return False
+        when, _, what = heapq.heappop(self._queue)
+        self.now = max(self.now, when)
+        what()
+        return True
 
     def start(self, *, until: int = 0) -> None:
         """All hosts up, and time passes."""

@@ -1,0 +1,132 @@
+"""One seed: people and nodes on the whole write path, the storms of the raft floor, and what has to hold at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+from sim.raft.faults import Faults
+from sim.raft.world import Broken
+from sim.write import audit
+from sim.write.people import ADMIN, Book, Person, Reporter, facts
+from sim.write.world import WriteWorld
+
+from girginosvm.core.errors import Problem
+from girginosvm.features.cluster.commands import FoundCluster
+from girginosvm.features.node.commands import ReportNode
+from girginosvm.features.vm.commands import CreateVm
+
+PEOPLE = 4
+CALM_MS = 3000
+STORM_MS = 4000
+AFTER_MS = 20_000  # at most; longer than anybody insists
+MEMORY = Path("/dev/shm")
+
+
+class Tally(NamedTuple):
+    """What happened in a storm, in numbers."""
+
+    acknowledged: int
+    refused: int
+    doubted: int
+    repeated: int
+    terms: int
+
+
+def weather(seed: int) -> Tally:
+    """One storm. Broken, with how to see it again."""
+    one = WriteStorm(seed)
+    try:
+        one.run()
+    except Exception as fault:
+        faults = fault.exceptions if isinstance(fault, ExceptionGroup) else [fault]
+        raise Broken(f"SEEDS=1 FIRST={seed}: {list(faults)!r}; faults: {'; '.join(one.faults)}") from fault
+    book = one.book
+    return Tally(
+        len(book.done), len(book.refused), len(book.doubted), one.world.ledger.repeated, len(one.world.leaders)
+    )
+
+
+class WriteStorm(Faults):
+    """``run`` raises Broken when anything that must hold does not."""
+
+    world: WriteWorld
+
+    def __init__(self, seed: int) -> None:
+        self._home = Path(tempfile.mkdtemp(prefix="girginosvm-sim-", dir=MEMORY if MEMORY.is_dir() else None))
+        self.book = Book()
+        super().__init__(WriteWorld(seed, self._home, voters=3, observers=seed % 2), CALM_MS + STORM_MS)
+
+    def run(self) -> None:
+        try:
+            self.world.complete(self._story())
+        finally:
+            self.world.close()
+            shutil.rmtree(self._home, ignore_errors=True)
+
+    def trace(self) -> str:
+        """Equal for equal runs."""
+        book = self.book
+        told = (sorted(book.done), sorted(book.refused.items()), sorted(book.unknown), sorted(book.undone))
+        return f"{self.world.trace()} {self.world.ledger.last} {told}"
+
+    async def _story(self) -> None:
+        world = self.world
+        world.start()
+        await self._founded()
+        self.world.later(50, self.strike)
+        async with asyncio.TaskGroup() as group:
+            for number in range(PEOPLE):
+                group.create_task(Person(world, self.book, f"p{number}", self.until_ms).run())
+            for host in world.hosts.values():
+                group.create_task(Reporter(world, host, self.until_ms).run())
+            group.create_task(self._calmed())
+        await self._level()
+        audit.replicas(world)
+        audit.books(self.book, world.ledger)
+        audit.rows(world.hosts["n1"].database)
+
+    async def _founded(self) -> None:
+        """Tables, a pool, a network, every node's word and an image."""
+        world = self.world
+        first = world.hosts["n1"]
+        speaker = Reporter(world, first, 0)
+        await asyncio.sleep(1.5)
+        await first.agent.migrate()
+        await asyncio.sleep(0.2)
+        await speaker.say(FoundCluster(pool_path="/srv"))
+        pool = first.database.rows("SELECT id FROM pool")[0]["id"]
+        await asyncio.sleep(0.2)
+        for host in world.hosts.values():
+            reporter = Reporter(world, host, 0)
+            for command in (ReportNode(node=host.name, name=host.name, facts=facts(host.name)), reporter.pool(pool)):
+                if await reporter.say(command) is None:
+                    raise Broken(f"{host.name} could not report in the calm before the storm")
+        await speaker.say(speaker.image("tiny"))
+
+    async def _calmed(self) -> None:
+        await asyncio.sleep((self.until_ms - self.world.now) / 1000)
+        self.calm()
+
+    async def _level(self) -> None:
+        """After the storm a write is possible, and everybody has it."""
+        world = self.world
+        end_ms = world.now + AFTER_MS
+        command = CreateVm(name="after", image="missing")
+        while True:
+            try:
+                await world.hosts["n1"].agent.ask(command, ADMIN, why="after")
+            except Problem as problem:
+                if problem.code == "image-missing":
+                    break
+            if world.now > end_ms:
+                raise Broken("no write is possible after the storm")
+            await asyncio.sleep(0.05)
+        while len({host.memory.applied_index() for host in world.hosts.values()}) > 1:
+            if world.now > end_ms:
+                indexes = {name: host.memory.applied_index() for name, host in world.hosts.items()}
+                raise Broken(f"some stay behind: {indexes}")
+            await asyncio.sleep(0.05)

@@ -1,0 +1,108 @@
+"""Many storms over the whole write path, each from one seed. ``make sim SEEDS=1000`` runs more; ``SEEDS=1 FIRST=n``
+runs one again, exactly."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import uuid
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import pytest
+from sim.write.storm import Tally, WriteStorm, weather
+
+from girginosvm.daemon import execute
+from girginosvm.raft import log
+from girginosvm.state import machine, tx
+
+FIRST = int(os.environ.get("FIRST", "0"))
+# A commit's check runs some; `make test` and `make sim` say how many they want.
+COUNT = int(os.environ.get("SEEDS") or os.environ.get("STORMS") or "24")
+
+
+def test_no_storm_breaks_what_people_were_told() -> None:
+    cores = len(os.sched_getaffinity(0))
+    with ProcessPoolExecutor(min(cores, COUNT), multiprocessing.get_context("spawn")) as pool:
+        tallies = list(pool.map(weather, range(FIRST, FIRST + COUNT)))
+    # A storm in which nothing gets through, nobody is replaced and nothing is said twice would show nothing.
+    total = Tally(*(sum(column) for column in zip(*tallies, strict=True)))
+    assert total.acknowledged > 20 * COUNT
+    assert total.refused > 5 * COUNT
+    assert total.terms >= 2 * COUNT
+    assert total.doubted >= COUNT // 2
+    assert total.repeated >= COUNT // 2
+
+
+REPLAY = "from sim.write.storm import WriteStorm; one = WriteStorm(8); one.run(); print(one.trace())"
+
+
+def test_a_seed_replays_exactly_in_another_process_with_another_hash_seed() -> None:
+    repository = Path(__file__).parents[3]
+    path = os.pathsep.join((str(repository), str(repository / "tests")))
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", REPLAY], capture_output=True, text=True, timeout=60, check=True,
+            env={"PYTHONPATH": path, "PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in ("1", "2")
+    ]  # fmt: skip
+    assert runs[0] == runs[1]
+    assert len(runs[0]) > 300
+
+
+class Mutants:
+    """The same code with one promise taken out. Each must be caught, or the storms are worth nothing."""
+
+    @staticmethod
+    def acknowledge_before_the_flush(patch: pytest.MonkeyPatch) -> None:
+        patch.setattr(log.Log, "needed", property(lambda self: 0))
+        patch.setattr(log.Log, "flushed", property(lambda self: 1 << 40))
+
+    @staticmethod
+    def know_no_request_again(patch: pytest.MonkeyPatch) -> None:
+        patch.setattr(machine.Machine, "_known", lambda self, envelope, entry: None)
+
+    @staticmethod
+    def refuse_by_what_a_node_that_is_behind_knows(patch: pytest.MonkeyPatch) -> None:
+        patch.setattr("sim.write.world.Agent._fresh", lambda self: execute._at_once())
+
+    @staticmethod
+    def make_ids_by_chance(patch: pytest.MonkeyPatch) -> None:
+        patch.setattr(tx.Tx, "new_id", lambda self: str(uuid.uuid4()))
+
+
+MUTANTS = [value for name, value in vars(Mutants).items() if not name.startswith("_")]
+
+
+def caught(most: int) -> tuple[int, str]:
+    """The first of ``most`` seeds that breaks, and what it says."""
+    for seed in range(most):
+        try:
+            WriteStorm(seed).run()
+        except Exception as fault:
+            return seed, said(fault)
+    raise AssertionError(f"none of {most} seeds breaks")
+
+
+def said(fault: BaseException) -> str:
+    """The words of the first thing that went wrong."""
+    return said(fault.exceptions[0]) if isinstance(fault, ExceptionGroup) else str(fault)
+
+
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_the_storms_catch(mutant: staticmethod[[pytest.MonkeyPatch], None]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        mutant.__func__(patch)
+        seed, words = caught(40)
+        print(f"seed {seed}: {words}")
+
+
+def test_a_failing_seed_fails_again_with_the_same_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    Mutants.refuse_by_what_a_node_that_is_behind_knows(monkeypatch)
+    seed, words = caught(40)
+    with pytest.raises(Exception) as again:
+        WriteStorm(seed).run()
+    assert said(again.value) == words

@@ -69,6 +69,7 @@ def measure() -> None:
         product.wait_state("b0", "running")
         xml = host.exec("virsh", "dumpxml", "--inactive", first).stdout
         (host.root / "plain").mkdir(mode=0o755)
+        shutil.chown(host.root / "plain", host.qemu, host.qemu)  # QEMU makes its VNC socket in it
         shutil.copy(host.root / f"var/lib/girginosvm/seeds/{first}.iso", host.root / "plain/seed.iso")
         product("vm", "destroy", "b0", "--purge", "--force")
         until(lambda: product.vm("b0") is None, 60, "b0 to go")

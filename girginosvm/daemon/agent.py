@@ -35,7 +35,8 @@ from girginosvm.daemon.secrets import Turns, hash_password, load_key
 from girginosvm.daemon.signin import SignIn
 from girginosvm.daemon.voice import Voice
 from girginosvm.features.auth.api import Account, account, anybody
-from girginosvm.features.cluster.commands import FoundCluster
+from girginosvm.features.cluster.api import key_mark
+from girginosvm.features.cluster.commands import FoundCluster, RecordKeyMark
 from girginosvm.features.event import queries as events
 from girginosvm.features.image.commands import PullImage
 from girginosvm.features.image.reconciler import ImageReconciler
@@ -117,8 +118,8 @@ class Agent:
 
     async def _serve(self, group: asyncio.TaskGroup) -> None:
         await self._heard.get()  # the first line to the raft process: its database and our member id are there
-        founded = await self._readers.read(anybody)
-        key = load_key(self._config.path("pki", "cluster.key"), self._chance, founded=founded)
+        founded, mark = await self._readers.read(lambda reader: (anybody(reader), key_mark(reader)))
+        key = load_key(self._config.path("pki", "cluster.key"), self._chance, founded=founded, mark=mark)
         turns = Turns()
         executor = Executor(
             REGISTRY, self._readers, self._client.propose, key=key, hash_password=hash_password, clock=self._clock,
@@ -147,6 +148,8 @@ class Agent:
         await self._watch.moved(state[1])
         self._tasks = (group.create_task(self._listen(hub)),)
         await self._found(desk, say)
+        if not mark:
+            await say(RecordKeyMark(mark=key.mark))
         voice.begin(await self._readers.read(lambda reader: reader.applied_index))
         await ImageReconciler(site).sweep()
         self._reconcile(site, group)

@@ -24,6 +24,7 @@ class ClusterKey:
     def __init__(self, key: bytes, chance: Chance) -> None:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+        self._key = key
         self._cipher = AESGCM(key)
         self._digest_key = hmac.digest(key, b"girginosvm request digest 1", "sha256")
         self._chance = chance
@@ -40,6 +41,12 @@ class ClusterKey:
         bare hash of it in the log would let anyone with a backup guess."""
         return hmac.digest(self._digest_key, data, "sha256")
 
+    @property
+    def mark(self) -> str:
+        """Which key this is, for the database: another key, or one with a changed bit, has another mark. It says
+        nothing about the key, which is 256 bits of chance."""
+        return hmac.digest(self._key, b"girginosvm cluster key mark 1", "sha256").hex()
+
     def unseal(self, text: str) -> str:
         """What was sealed; HostFault ``seal-broken`` when the key is another one."""
         from cryptography.exceptions import InvalidTag
@@ -53,10 +60,10 @@ class ClusterKey:
             raise HostFault("seal-broken", "a sealed value does not open with this node's cluster key") from fault
 
 
-def load_key(path: Path, chance: Chance, *, founded: bool = False) -> ClusterKey:
+def load_key(path: Path, chance: Chance, *, founded: bool = False, mark: str = "") -> ClusterKey:
     """The key at ``path`` (0600), made at first start: written aside, flushed, renamed. HostFault
-    ``cluster-key-damaged`` when it is no key, or is not there although the cluster is ``founded``: what was sealed
-    would not open with another one."""
+    ``cluster-key-damaged`` when it is no key, is not there although the cluster is ``founded``, or is not the one
+    whose ``mark`` the cluster has recorded: what was sealed would not open with another one."""
     if not path.exists():
         if founded:
             raise _no_key(path, "it is not there")
@@ -82,7 +89,10 @@ def load_key(path: Path, chance: Chance, *, founded: bool = False) -> ClusterKey
         raise _no_key(path, str(fault)) from fault
     if len(key) != 32:
         raise _no_key(path, f"it has {len(key)} bytes of 32")
-    return ClusterKey(key, chance)
+    made = ClusterKey(key, chance)
+    if mark and not hmac.compare_digest(mark, made.mark):
+        raise _no_key(path, "it is another key, or was changed")
+    return made
 
 
 def _no_key(path: Path, why: str) -> HostFault:

@@ -14,7 +14,7 @@ from girginosvm.core.errors import Problem
 from girginosvm.core.host import DiskSpec, FoundDomain, FoundNic, Power
 from girginosvm.core.units import GIB
 from girginosvm.features.auth import commands as auth
-from girginosvm.features.cluster.commands import FoundCluster
+from girginosvm.features.cluster.commands import FoundCluster, RecordKeyMark
 from girginosvm.features.image.commands import PullImage, RecordImage, RemoveImage, ReportImage
 from girginosvm.features.network.commands import AddNetwork, RemoveNetwork
 from girginosvm.features.node.commands import ReportNode
@@ -68,6 +68,9 @@ def cluster(t: Teller) -> None:
     t.refused("image-missing", _web(t))
     t.say(FoundCluster(pool_path="/var/lib/girginosvm/storage"))
     t.refused("founded", FoundCluster(pool_path="/elsewhere"))
+    t.say(RecordKeyMark(mark="a" * 64))
+    t.say(RecordKeyMark(mark="a" * 64))
+    t.refused("cluster-key-damaged", RecordKeyMark(mark="b" * 64))
     t.say(ReportNode(node=NODE, name="h1", facts=FACTS))
     t.say(ReportNode(node="n2", name="h2", facts=FACTS, reserve_bytes=GIB), node="n2")
     t.refused("not-your-row", ReportNode(node="n2", name="h2", facts=FACTS))

@@ -1,3 +1,6 @@
+CREATE TABLE cluster_key (
+  one INTEGER PRIMARY KEY CHECK (one = 1), mark TEXT NOT NULL
+) STRICT;
 CREATE TRIGGER disk_kept_booked AFTER INSERT ON disk_kept BEGIN
   INSERT INTO pool_load VALUES (new.pool, new.node, new.size_bytes)
     ON CONFLICT DO UPDATE SET booked_bytes = booked_bytes + excluded.booked_bytes;

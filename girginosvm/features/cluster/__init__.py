@@ -3,6 +3,8 @@
 from typing import Final
 
 from girginosvm.core.manifest import Manifest
-from girginosvm.features.cluster import commands
+from girginosvm.features.cluster import commands, schema
 
-MANIFEST: Final = Manifest(name="cluster", actions=(commands.FoundCluster,))
+MANIFEST: Final = Manifest(
+    name="cluster", actions=(commands.FoundCluster, commands.RecordKeyMark), migrations=schema.MIGRATIONS
+)

@@ -34,3 +34,26 @@ class FoundCluster(Command, frozen=True, kw_only=True):
         ).apply(tx)  # fmt: skip
         tx.event("cluster.founded", "cluster", tx.node, "founded a cluster of one")
         return {"founded": True}
+
+
+@action(
+    "POST /v1/cluster/key-mark",
+    permission="cluster.report",
+    summary="Record which key secrets are sealed with",
+    audit="recorded the mark of the cluster's key",
+    answers=dict[str, bool],
+)
+class RecordKeyMark(Command, frozen=True, kw_only=True):
+    """Said once, by the first node that has the key: a node with another key is told so at its start, not when a
+    machine of last year does not start."""
+
+    mark: Annotated[str, field("What the key makes of a text that never changes.", min_length=64, max_length=64)]
+
+    def apply(self, tx: Tx) -> dict[str, bool]:
+        row = tx.one("SELECT mark FROM cluster_key WHERE one = ?", (1,))
+        if row is None:
+            tx.insert("cluster_key", one=1, mark=self.mark)
+            return {"recorded": True}
+        if row["mark"] != self.mark:
+            raise Conflict("cluster-key-damaged", "this cluster's secrets are sealed with another key")
+        return {"recorded": False}

@@ -1,5 +1,6 @@
 """What the disk has harmed is said by name, and nothing is silently made anew that others rely on."""
 
+import base64
 from collections.abc import Callable
 from pathlib import Path
 
@@ -68,6 +69,18 @@ def test_a_harmed_cluster_key_is_said_and_no_other_is_made(tmp_path: Path, harm:
     harm(path)
     with pytest.raises(HostFault) as refused:
         load_key(path, SystemChance(), founded=True)
+    assert refused.value.code == "cluster-key-damaged"
+
+
+def test_a_cluster_key_with_one_changed_bit_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "cluster.key"
+    key = load_key(path, SystemChance())
+    whole = bytearray(base64.b64decode(path.read_bytes()))
+    load_key(path, SystemChance(), founded=True, mark=key.mark)
+    whole[7] ^= 1
+    path.write_bytes(base64.b64encode(whole))
+    with pytest.raises(HostFault, match="another key") as refused:
+        load_key(path, SystemChance(), founded=True, mark=key.mark)
     assert refused.value.code == "cluster-key-damaged"
 
 

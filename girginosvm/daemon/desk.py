@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,9 +14,10 @@ import msgspec
 from girginosvm.core.access import Actor
 from girginosvm.core.action import Command, Condition, Query, Stream
 from girginosvm.core.clock import Chance, Clock, new_request_id
-from girginosvm.core.errors import Busy, HostFault, Invalid, Missing, Problem, Unknown
+from girginosvm.core.errors import Busy, Invalid, Missing, Problem, Unknown
 from girginosvm.core.points import reach
-from girginosvm.core.units import GIB, MIB, shown
+from girginosvm.core.units import GIB
+from girginosvm.daemon.arrivals import Arrivals
 from girginosvm.daemon.execute import Executor
 from girginosvm.features.image import api as images
 from girginosvm.features.image.commands import RecordImage, UploadImage
@@ -66,6 +68,7 @@ class LocalDesk:
         self._site = site
         self._clock = clock
         self._chance = chance
+        self._arrivals = Arrivals()
 
     async def command(
         self, command: Command, actor: Actor, *, key: str, why: str, condition: Condition | None = None
@@ -100,15 +103,11 @@ class LocalDesk:
         resolved: Stream = await self.executor.resolve(stream, actor)
         return resolved
 
-    def upload_room(self, stream: Stream) -> tuple[Path, int]:
-        """Uploads land in the image store's own file system: half of what is free, at most."""
-        directory = self._site.image_path("")
-        directory.mkdir(parents=True, exist_ok=True)
-        room = os.statvfs(directory)
-        free = room.f_bavail * room.f_frsize
-        if free < MIB:
-            raise HostFault("disk-full", f"the image store has {shown(free)} left: no image fits")
-        return directory, min(MAX_UPLOAD, free // 2)
+    def upload_room(self, stream: Stream, size: int | None) -> AbstractContextManager[tuple[Path, int]]:
+        """See ``Desk.upload_room``. In the image store's own file system, so that a rename ends it."""
+        folder = self._site.image_path("")
+        folder.mkdir(parents=True, exist_ok=True)
+        return self._arrivals.room(folder, size, most=MAX_UPLOAD)
 
     async def receive(self, stream: Stream, actor: Actor, upload: Upload, *, why: str) -> Answer:
         """An image file: looked at before anything uses it, then renamed to its id, then recorded."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -74,8 +75,9 @@ class Desk(Protocol):
         """Take an uploaded file."""
         ...
 
-    def upload_room(self, stream: Stream) -> tuple[Path, int]:
-        """The directory that uploads are streamed into, and how many bytes one may have."""
+    def upload_room(self, stream: Stream, size: int | None) -> AbstractContextManager[tuple[Path, int]]:
+        """Where an upload of ``size`` bytes (None: the sender does not say) is written, and how many it may have. The
+        room is kept for it until the context ends."""
         ...
 
     def output(self, stream: Stream, actor: Actor) -> AsyncIterator[bytes]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-import secrets
 from pathlib import Path
 from typing import Final
 
@@ -34,29 +33,26 @@ async def upload(request: web.Request, stream: Stream, caller: Caller, desk: Des
     assert caller.actor is not None
     stream = await desk.permit(stream, caller.actor)
     why = printable(request, "X-Why")
-    folder, limit = desk.upload_room(stream)
-    if (request.content_length or 0) > limit:
-        raise Invalid("body-too-large", f"the file has {request.content_length:,} bytes; {limit:,} are accepted")
-    path = folder / f"upload-{secrets.token_hex(8)}.part"
-    try:
+    with desk.upload_room(stream, request.content_length) as (path, limit):
         try:
             size, digest = await _written(request, path, limit)
-        except ConnectionError:
-            raise
-        except OSError as fault:
-            raise disk_fault("upload-failed", "the upload could not be kept", fault) from fault
-        answer = await desk.receive(
-            stream,
-            caller.actor,
-            Upload(path=path, size_bytes=size, sha256=digest),
-            why=why,
-        )
-    finally:
-        path.unlink(missing_ok=True)
+            whole = Upload(path=path, size_bytes=size, sha256=digest)
+            answer = await desk.receive(stream, caller.actor, whole, why=why)
+        finally:
+            path.unlink(missing_ok=True)
     return shown(request, answer, msgspec.to_builtins(answer.value), stream.action.status)
 
 
 async def _written(request: web.Request, path: Path, limit: int) -> tuple[int, str]:
+    try:
+        return await _copied(request, path, limit)
+    except ConnectionError:
+        raise
+    except OSError as fault:
+        raise disk_fault("upload-failed", "the upload could not be kept", fault) from fault
+
+
+async def _copied(request: web.Request, path: Path, limit: int) -> tuple[int, str]:
     digest, size = hashlib.sha256(), 0
     loop = asyncio.get_running_loop()
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)

@@ -42,13 +42,12 @@ async def test_the_file_stays_only_when_its_row_may_exist(tmp_path: Path, proble
         clock=clock, log=Log(), progress={},
     )  # fmt: skip
     desk = LocalDesk(Refusing(problem), site, Watch(), clock, chance)
-    folder, _ = desk.upload_room(UploadImage(name="tiny"))
-    arrived = folder / "arrived"
-    arrived.write_bytes(image())
-    upload = Upload(path=arrived, size_bytes=arrived.stat().st_size, sha256="")
-    with pytest.raises(type(problem)):
-        await desk.receive(UploadImage(name="tiny"), ADMIN, upload, why="")
-    assert len(list(folder.iterdir())) == kept
+    with desk.upload_room(UploadImage(name="tiny"), None) as (arrived, _):
+        arrived.write_bytes(image())
+        upload = Upload(path=arrived, size_bytes=arrived.stat().st_size, sha256="")
+        with pytest.raises(type(problem)):
+            await desk.receive(UploadImage(name="tiny"), ADMIN, upload, why="")
+    assert len(list(arrived.parent.iterdir())) == kept
 
 
 async def test_a_request_sent_without_an_answer_stays_unknown_though_the_next_try_is_refused() -> None:

@@ -6,7 +6,8 @@ import asyncio
 import io
 import json
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -183,8 +184,15 @@ class MemoryDesk:
         self.uploads.append((upload.size_bytes, upload.sha256, upload.path.read_bytes()))
         return Answer(value={"image": "i1"}, index=self.index)
 
-    def upload_room(self, stream: Stream) -> tuple[Path, int]:
-        return self.folder, UPLOAD_LIMIT
+    @contextmanager
+    def upload_room(self, stream: Stream, size: int | None) -> Iterator[tuple[Path, int]]:
+        if (size or 0) > UPLOAD_LIMIT:
+            raise Invalid("body-too-large", f"{size} bytes; {UPLOAD_LIMIT} are accepted")
+        path = self.folder / "upload-0.part"
+        try:
+            yield path, UPLOAD_LIMIT
+        finally:
+            path.unlink(missing_ok=True)
 
     async def output(self, stream: Stream, actor: Actor) -> AsyncIterator[bytes]:
         yield b"boot "

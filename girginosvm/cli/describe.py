@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from msgspec import inspect
 
-from girginosvm.core.action import Command, Page, Request, Stream
+from girginosvm.core.action import Command, Page, Request, Stream, Walk
 from girginosvm.core.fields import extra_of
 from girginosvm.core.manifest import Registry
 
@@ -66,6 +66,8 @@ def _verb(kind: type[Request]) -> dict[str, Any]:
     }
     if issubclass(kind, Page):
         verb["paged"] = True
+    if issubclass(kind, Walk):
+        verb["walks"] = True
     if action.destroys:
         verb["destroys"] = True
     return verb

@@ -121,10 +121,17 @@ class Counter:
         if verb["way"] == "stream":
             return self._stream(request, client)
         if verb["way"] == "query":
-            value = self._pages(request, client) if verb.get("paged") else client.get(request.path, request.rest).value
-            self._write(value, request)
+            self._write(self._answer(request, client), request)
             return 0
         return self._command(request, client)
+
+    def _answer(self, request: verbs.Request, client: Client) -> Any:
+        if request.verb.get("paged"):
+            return self._pages(request, client)
+        value = client.get(request.path, request.rest).value
+        while request.verb.get("walks") and (after := value.pop("next", "")):
+            value = client.get(request.path, {**request.rest, "after": after}).value
+        return value
 
     def _pages(self, request: verbs.Request, client: Client) -> dict[str, Any]:
         """One page when ``--limit`` or ``--cursor`` asks for one, else all of them."""

@@ -79,6 +79,13 @@ class Query(Request, frozen=True, kw_only=True):
         raise NotImplementedError
 
 
+class Walk(Query, frozen=True, kw_only=True):
+    """A query over too much for one answer. Each answer has a ``next``; until it is empty, it is the ``after`` of the
+    question that follows. The last answer is the whole one."""
+
+    after: Annotated[str, field("Where to go on; from `next` of the answer before.", max_length=200)] = ""
+
+
 class Condition(msgspec.Struct, frozen=True):
     """What a write is made for: ``check`` gets what ``show`` answers and raises when that is not it any more."""
 

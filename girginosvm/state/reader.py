@@ -19,6 +19,7 @@ from girginosvm.core.codec import Seen
 from girginosvm.core.errors import Busy
 from girginosvm.state import db as dbs
 from girginosvm.state.fingerprint import rows_digest
+from girginosvm.state.history import Checked, Mark, check
 
 T = TypeVar("T")
 # Virtual machine steps between two looks at the clock: about a millisecond.
@@ -46,6 +47,10 @@ class Reader:
     def seen(self, table: str, column: str, value: str) -> Seen:
         """These rows as they are now, for a write that is made for them."""
         return Seen(table, column, value, rows_digest(self._db, table, column, value))
+
+    def checked(self, since: Mark, limit: int) -> Checked:
+        """See ``history.check``."""
+        return check(self._db, since, limit)
 
     def one(self, sql: str, params: Iterable[Any] = ()) -> dbs.Row | None:
         """The first row, or None."""

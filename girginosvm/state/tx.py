@@ -91,7 +91,7 @@ class History(NamedTuple):
 
 def record(db: apsw.Connection, tx: Tx, history: History) -> History:
     """Write the transaction's events at the end of ``history``; answers where it stands then. Each row's ``chain`` is
-    SHA-256 of the row before and this row, so that a changed or missing line shows (``verify``)."""
+    SHA-256 of the row before and this row, so that a changed or missing line shows (``history.verify``)."""
     number, chain = history
     for event in tx.events:
         row = (
@@ -108,15 +108,3 @@ def record(db: apsw.Connection, tx: Tx, history: History) -> History:
 def link(chain: bytes, row: tuple[Any, ...]) -> bytes:
     """The chain's head after ``row``."""
     return hashlib.sha256(chain + msgspec.msgpack.encode(row)).digest()
-
-
-def verify(db: apsw.Connection) -> int | None:
-    """The log index of the first event whose chain is broken, or None. A missing end is told by the last event that
-    is there (0: none is)."""
-    head, last = b"", 0
-    for row in db.execute("SELECT * FROM event ORDER BY log_index, n"):
-        head, last = link(head, tuple(row[:14])), int(row[0])
-        if head != row[14]:
-            return last
-    kept = dbs.rows(db, "SELECT event_chain FROM machine_state")
-    return None if kept and kept[0]["event_chain"] == head else last

@@ -5,4 +5,4 @@ from typing import Final
 from girginosvm.core.manifest import Manifest
 from girginosvm.features.event import queries
 
-MANIFEST: Final = Manifest(name="event", actions=(queries.ListEvents, queries.FollowEvents))
+MANIFEST: Final = Manifest(name="event", actions=(queries.ListEvents, queries.FollowEvents, queries.VerifyEvents))

@@ -4,9 +4,11 @@ from typing import Annotated, Final
 
 import msgspec
 
-from girginosvm.core.action import Page, Stream, action
+from girginosvm.core.action import Page, Stream, Walk, action
+from girginosvm.core.errors import HostFault, Invalid
 from girginosvm.core.fields import field
 from girginosvm.features.times import rfc3339
+from girginosvm.state.history import Mark
 from girginosvm.state.page import page
 from girginosvm.state.reader import Reader
 
@@ -71,3 +73,54 @@ class FollowEvents(Stream, frozen=True, kw_only=True):
     """Server-Sent Events: one `change` per log entry, `ready` or `reset` first; resumes by Last-Event-ID."""
 
     since: Annotated[str, field("The id of the last event that was seen.", max_length=100)] = ""
+
+
+class Verified(msgspec.Struct, frozen=True, kw_only=True):
+    """What was checked. ``head`` is SHA-256 over all of it: written down elsewhere, it shows later that nothing of this
+    was exchanged."""
+
+    events: int
+    last_index: int
+    head: str
+    next: str
+    applied_index: int
+
+
+@action(
+    "GET /v1/events/verify",
+    cli="event verify",
+    permission="event.read",
+    summary="Check that no event was changed, added or taken away",
+    answers=Verified,
+    examples=("girginosvm event verify",),
+)
+class VerifyEvents(Walk, frozen=True, kw_only=True):
+    """Reads the whole history; a million events take some seconds. Fails with `history-broken` where it is not as it
+    was written."""
+
+    limit: Annotated[int, field("Events that one answer checks.", ge=1, le=20_000)] = 20_000
+
+    def fetch(self, reader: Reader) -> Verified:
+        done = reader.checked(_mark(self.after), self.limit)
+        if done.broken is not None:
+            raise HostFault(
+                "history-broken", f"the history is not as it was written from entry {done.broken} on",
+                hint=f"{done.mark.events:,} events before that are whole",
+            )  # fmt: skip
+        entry, number, chain, events = done.mark
+        head = chain.hex()
+        following = "" if done.whole else f"{entry}.{number}.{events}.{head}"
+        return Verified(events=events, last_index=entry, head=head, next=following, applied_index=reader.applied_index)
+
+
+def _mark(text: str) -> Mark:
+    if not text:
+        return Mark()
+    try:
+        entry, number, events, head = text.split(".")
+        mark = Mark(int(entry), int(number), bytes.fromhex(head), int(events))
+    except ValueError as fault:
+        raise Invalid("list-invalid", "`after` is no `next` of this list") from fault
+    if not all(0 <= part < 2**63 for part in (mark.entry, mark.number, mark.events)):
+        raise Invalid("list-invalid", "`after` is no `next` of this list")
+    return mark

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -84,3 +85,8 @@ async def test_what_is_not_there_is_exit_4(house: House) -> None:
     code, out, talk = await said(house, "vm", "show", "web01")
     assert (code, out) == (4, "")
     assert talk.startswith("girginosvm: ")
+
+
+async def test_a_walk_is_gone_to_its_end(house: House) -> None:
+    code, out, talk = await said(house, "event", "verify", "--format", "json")
+    assert (code, json.loads(out), talk) == (0, {"events": 3}, "")

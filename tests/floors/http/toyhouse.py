@@ -16,7 +16,7 @@ import msgspec
 
 from girginosvm.core import access
 from girginosvm.core.access import Actor, Role
-from girginosvm.core.action import Command, Condition, Page, Query, Stream, action
+from girginosvm.core.action import Command, Condition, Page, Query, Stream, Walk, action
 from girginosvm.core.errors import Conflict, Invalid, Missing, Unauthenticated
 from girginosvm.core.fields import Name, Ref, field
 from girginosvm.core.log import Log
@@ -86,6 +86,11 @@ class FollowEvents(Stream, frozen=True, kw_only=True):
     since: str = ""
 
 
+@action("GET /v1/events/verify", permission="event.read", summary="Count", answers=dict[str, Any])
+class VerifyEvents(Walk, frozen=True, kw_only=True):
+    """Three answers: 1, 2, 3."""
+
+
 @action("POST /v1/images/upload/{name}", permission="image.create", summary="Upload", status=201)
 class UploadImage(Stream, frozen=True, kw_only=True):
     name: Name
@@ -103,6 +108,7 @@ REGISTRY = Registry(
             "toy",
             actions=(
                 ListToys, ShowToy, MakeToy, GrowToy, BreakToy, Login, FollowEvents, UploadImage, SerialOutput,
+                VerifyEvents,
             ),
         ),
     )
@@ -160,6 +166,9 @@ class MemoryDesk:
             if query.toy not in self.toys:
                 raise Missing("toy-missing", f"there is no toy {query.toy}")
             return Answer(value=self.toys[query.toy], index=max(self.index, min_index))
+        if isinstance(query, VerifyEvents):
+            events = int(query.after or 0) + 1
+            return Answer(value={"events": events, "next": str(events) if events < 3 else ""}, index=self.index)
         return Answer(value=Toys(list(self.toys.values()), "", self.index), index=self.index + (1000 if fresh else 0))
 
     async def perform(self, stream: Stream, caller: Caller) -> Answer:

@@ -3,7 +3,7 @@
 import apsw
 import pytest
 
-from girginosvm.state import tx
+from girginosvm.state.history import verify
 from tests.floors.state.bench import Bench
 from tests.floors.state.toyroom import HalfToy, MakeToy
 
@@ -20,13 +20,13 @@ def history(bench: Bench) -> Bench:
 def _tampered(bench: Bench, sql: str) -> int | None:
     with apsw.Connection(str(bench.path)) as db:
         db.execute(sql)
-    return tx.verify(bench.reader)
+    return verify(bench.reader)
 
 
 def test_an_untouched_history_is_whole_also_an_empty_one(bench: Bench, tmp_path):
-    assert tx.verify(bench.reader) is None
+    assert verify(bench.reader) is None
     bench.run(MakeToy(name="top"))
-    assert tx.verify(bench.reader) is None
+    assert verify(bench.reader) is None
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_the_chain_goes_on_over_a_restart(history: Bench):
     again = Bench(history.path)
     again.at_ms = history.at_ms + 1
     again.run(MakeToy(name="later"))
-    assert tx.verify(again.reader) is None
+    assert verify(again.reader) is None
     again.close()
     history.__init__(history.path)
 

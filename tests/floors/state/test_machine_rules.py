@@ -10,7 +10,7 @@ from girginosvm.core.entries import Applied, Entry, Halt
 from girginosvm.core.errors import Conflict, Invalid, Stale
 from girginosvm.features.network.commands import AddNetwork
 from girginosvm.features.storage.commands import AddPool
-from girginosvm.state import tx as txs
+from girginosvm.state import history
 
 POOL = AddPool(name="fast", path="/srv/fast")
 
@@ -86,9 +86,9 @@ def test_chance_and_clock_are_refused_on_the_apply_connection(engine: Engine, sq
 def test_a_changed_line_of_history_is_found(engine: Engine) -> None:
     engine.run(POOL)
     engine.run(AddNetwork(name="n", bridge="b"))
-    assert txs.verify(engine.machine._db) is None
+    assert history.verify(engine.machine._db) is None
     engine.machine._db.execute("UPDATE event SET text = 'nothing happened' WHERE log_index = 2")
-    assert txs.verify(engine.machine._db) == 2
+    assert history.verify(engine.machine._db) == 2
 
 
 def test_two_replicas_of_one_log_are_equal() -> None:

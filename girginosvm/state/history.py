@@ -1,0 +1,58 @@
+"""Checking the history: each event's chain is SHA-256 of the one before and itself (``tx.record``)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import apsw
+
+from girginosvm.state import db as dbs
+from girginosvm.state.tx import link
+
+
+class Mark(NamedTuple):
+    """How far the history was checked: the last event's place (its entry, its number in it) and chain, and how many
+    events there were up to it."""
+
+    entry: int = 0
+    number: int = -1
+    chain: bytes = b""
+    events: int = 0
+
+
+class Checked(NamedTuple):
+    """``mark``: up to where all is as it was written; ``whole``: that is the end; ``broken``: the entry of the first
+    event that is not (of the last one that is there, when the end is missing), or None."""
+
+    mark: Mark
+    whole: bool
+    broken: int | None
+
+
+def check(db: apsw.Connection, since: Mark, limit: int) -> Checked:
+    """Go on from ``since`` over at most ``limit`` events (200,000 take about a second)."""
+    entry, number, head, events = since
+    rows = db.execute(
+        "SELECT * FROM event WHERE (log_index, n) > (?, ?) ORDER BY log_index, n LIMIT ?", (entry, number, limit)
+    )
+    seen = 0
+    for row in rows:
+        following = link(head, tuple(row[:14]))
+        if following != row[14]:
+            return Checked(Mark(entry, number, head, events + seen), whole=False, broken=int(row[0]))
+        entry, number, head, seen = int(row[0]), int(row[1]), following, seen + 1
+    mark = Mark(entry, number, head, events + seen)
+    if seen == limit:
+        return Checked(mark, whole=False, broken=None)
+    kept = dbs.rows(db, "SELECT event_chain FROM machine_state")
+    whole = bool(kept) and kept[0]["event_chain"] == head
+    return Checked(mark, whole, None if whole else entry)
+
+
+def verify(db: apsw.Connection, *, limit: int = 20_000) -> int | None:
+    """The log index of the first event whose chain is broken, or None. A missing end is told by the last event that
+    is there (0: none is)."""
+    found = Checked(Mark(), whole=False, broken=None)
+    while not found.whole and found.broken is None:
+        found = check(db, found.mark, limit)
+    return found.broken

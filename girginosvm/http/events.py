@@ -15,8 +15,9 @@ import msgspec
 from aiohttp import web
 
 from girginosvm.core.action import Stream
-from girginosvm.core.errors import Busy, Invalid, Problem, Unauthenticated
+from girginosvm.core.errors import Busy, Invalid
 from girginosvm.http.desk import Caller, Desk
+from girginosvm.http.session import Welcome
 
 HEARTBEAT_S: Final = 15.0
 _QUEUE: Final = 256
@@ -51,8 +52,17 @@ class Hub:
     """Where the daemon says what was applied, once per entry and in order."""
 
     def __init__(
-        self, incarnation: str, index: int, *, keep: int = 4096, room: int = _QUEUE, listeners: int = 200
+        self,
+        incarnation: str,
+        index: int,
+        *,
+        keep: int = 4096,
+        room: int = _QUEUE,
+        listeners: int = 200,
+        look_s: float = HEARTBEAT_S,
     ) -> None:
+        # How often a stream says that it is alive, and whether its caller may still have it is asked.
+        self.look_s = look_s
         self.incarnation = incarnation
         self.index = index
         self._room = room
@@ -120,6 +130,7 @@ class Hub:
         missed = self.after(mark) if mark else []
         listener = self.open()
         index = self.index
+        welcome = Welcome(caller, desk, every_s=self.look_s)
         try:
             response = _opened()
             await response.prepare(request)
@@ -127,41 +138,29 @@ class Hub:
             await _send(response, _frame(self.mark(index), first, {"index": index}) if not missed else b":\n\n")
             for change in missed or ():
                 await _send(response, self._framed(change))
-            await self._live(response, listener, caller, desk)
+            await self._live(response, listener, welcome)
         except (TimeoutError, ConnectionError):
             return response  # the reader is gone or too slow: it comes back with its last id
         finally:
             self.close(listener)
         return response
 
-    async def _live(self, response: web.StreamResponse, listener: Listener, caller: Caller, desk: Desk) -> None:
+    async def _live(self, response: web.StreamResponse, listener: Listener, welcome: Welcome) -> None:
         while not listener.too_slow:
             try:
-                async with asyncio.timeout(HEARTBEAT_S):
+                async with asyncio.timeout(self.look_s):
                     change = await listener.waiting.get()
             except TimeoutError:
-                if not await _still_welcome(caller, desk):
-                    return
+                change = None
+            if not await welcome.lasts():
+                return
+            if change is None:
                 await _send(response, b": alive\n\n")
-                continue
-            if not listener.too_slow:
+            elif not listener.too_slow:
                 await _send(response, self._framed(change))
 
     def _framed(self, change: Change) -> bytes:
         return _frame(self.mark(change.index), "change", change)
-
-
-async def _still_welcome(caller: Caller, desk: Desk) -> bool:
-    """A session that ended while its stream was open ends the stream."""
-    if not caller.token:
-        return True
-    try:
-        await desk.caller(caller.token, caller.address)
-    except Unauthenticated:
-        return False
-    except Problem:
-        return True
-    return True
 
 
 def _opened() -> web.StreamResponse:

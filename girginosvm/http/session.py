@@ -6,12 +6,13 @@ from __future__ import annotations
 import os
 import socket
 import struct
+import time
 from typing import Final
 
 from aiohttp import web
 
 from girginosvm.core.access import Actor, Role
-from girginosvm.core.errors import Forbidden, Unauthenticated
+from girginosvm.core.errors import Forbidden, Problem, Unauthenticated
 from girginosvm.http.desk import Caller, Desk
 
 _UCRED: Final = struct.Struct("3i")  # pid, uid, gid: unix(7), SO_PEERCRED
@@ -68,3 +69,27 @@ async def who(request: web.Request, desk: Desk, *, public: bool, permission: str
     if caller.must_change and not permission.startswith("self."):
         raise Forbidden("password-must-change", "choose a password of your own first: POST /v1/auth/password")
     return caller
+
+
+class Welcome:
+    """May the caller of an answer without an end still have it? Asked of the desk again every ``every_s``, however
+    much or little there is to tell: a session that was ended hears nothing that happens later than that."""
+
+    def __init__(self, caller: Caller, desk: Desk, *, every_s: float) -> None:
+        self._caller = caller
+        self._desk = desk
+        self._every_s = every_s
+        self._asked = time.monotonic()
+
+    async def lasts(self) -> bool:
+        """False once the token is known to be good for nothing. A desk that cannot say leaves it as it was."""
+        if not self._caller.token or time.monotonic() - self._asked < self._every_s:
+            return True
+        try:
+            await self._desk.caller(self._caller.token, self._caller.address)
+        except Unauthenticated:
+            return False
+        except Problem:
+            return True
+        self._asked = time.monotonic()
+        return True

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import os
+from collections.abc import AsyncGenerator, AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +20,7 @@ from girginosvm.core.points import reach
 from girginosvm.http.api import StreamHandler, printable, shown
 from girginosvm.http.desk import Caller, Desk, Upload
 from girginosvm.http.events import Hub
+from girginosvm.http.session import Welcome
 
 _IDLE_S: Final = 60.0
 _WRITE_S: Final = 10.0
@@ -25,7 +29,7 @@ _PIECE: Final = 256 * 1024
 
 def handlers(hub: Hub) -> dict[str, StreamHandler]:
     """By the struct's name in the registry."""
-    return {"FollowEvents": hub.follow, "UploadImage": upload, "SerialOutput": output}
+    return {"FollowEvents": hub.follow, "UploadImage": upload, "SerialOutput": partial(output, look_s=hub.look_s)}
 
 
 async def upload(request: web.Request, stream: Stream, caller: Caller, desk: Desk) -> web.StreamResponse:
@@ -81,8 +85,11 @@ async def _copied(request: web.Request, path: Path, limit: int) -> tuple[int, st
     return size, digest.hexdigest()
 
 
-async def output(request: web.Request, stream: Stream, caller: Caller, desk: Desk) -> web.StreamResponse:
-    """Bytes as they come, as plain text that no browser takes for a page."""
+async def output(
+    request: web.Request, stream: Stream, caller: Caller, desk: Desk, *, look_s: float
+) -> web.StreamResponse:
+    """Bytes as they come, as plain text that no browser takes for a page. Every ``look_s`` it is asked whether
+    somebody still listens, and may: an output that is silent tells of neither."""
     assert caller.actor is not None
     stream = await desk.permit(stream, caller.actor)
     pieces = desk.output(stream, caller.actor)
@@ -95,10 +102,39 @@ async def output(request: web.Request, stream: Stream, caller: Caller, desk: Des
         }
     )
     await response.prepare(request)
+    welcome = Welcome(caller, desk, every_s=look_s)
     try:
-        async for piece in pieces:
-            async with asyncio.timeout(_WRITE_S):
-                await response.write(piece)
+        async with contextlib.aclosing(_watched(pieces, look_s)) as watched:
+            async for piece in watched:
+                if request.transport is None or request.transport.is_closing() or not await welcome.lasts():
+                    break
+                if piece:
+                    async with asyncio.timeout(_WRITE_S):
+                        await response.write(piece)
     except (TimeoutError, ConnectionError):
         return response  # gone, or too slow
     return response
+
+
+async def _watched(pieces: AsyncIterator[bytes], look_s: float) -> AsyncGenerator[bytes, None]:
+    """The pieces as they come, and an empty one whenever none came for ``look_s``."""
+    coming: asyncio.Task[bytes] | None = None
+    try:
+        while True:
+            coming = coming or asyncio.ensure_future(_next(pieces))
+            await asyncio.wait({coming}, timeout=look_s)
+            if not coming.done():
+                yield b""
+                continue
+            piece, coming = coming.result(), None
+            if not piece:
+                return
+            yield piece
+    finally:
+        if coming is not None:
+            coming.cancel()
+            await asyncio.wait({coming})
+
+
+async def _next(pieces: AsyncIterator[bytes]) -> bytes:
+    return await anext(pieces, b"")

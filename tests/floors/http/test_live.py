@@ -74,6 +74,40 @@ async def test_a_restart_of_the_database_ends_every_stream(house: House):
             assert b"inc2" not in await response.content.read()
 
 
+async def test_an_ended_session_hears_nothing_more_however_much_happens(house: House):
+    async with house.client.get(house.url + "/v1/events/stream", headers=HEADERS) as response:
+        await frames(response, 1)
+        house.desk.revoked.add("good")
+
+        async def busy() -> None:
+            for index in range(8, 10_000):  # never as long as a heartbeat without a change
+                house.hub.publish(Change(index, ("vm",)))
+                await asyncio.sleep(0.01)
+
+        happening = asyncio.ensure_future(busy())
+        async with asyncio.timeout(5):
+            await response.content.read()
+        happening.cancel()
+
+
+async def test_an_ended_session_is_let_go_from_a_silent_output(house: House):
+    async with house.client.get(house.url + "/v1/vms/silent/serial?follow=true", headers=HEADERS) as response:
+        await response.content.readline()
+        house.desk.revoked.add("good")
+        async with asyncio.timeout(5):
+            await response.content.read()
+            await house.desk.left.wait()
+
+
+async def test_nothing_is_left_of_a_listener_that_went_away_from_a_silent_output(house: House):
+    async with house.client.get(house.url + "/v1/vms/silent/serial?follow=true", headers=HEADERS) as response:
+        await response.content.readline()
+        assert not house.desk.left.is_set()
+        response.close()
+    async with asyncio.timeout(5):
+        await house.desk.left.wait()
+
+
 async def test_an_upload_arrives_whole_with_its_hash(house: House):
     data = bytes(range(256)) * 1000
     status, body, _ = await house.ask("POST", "/v1/images/upload/tiny", body=data)

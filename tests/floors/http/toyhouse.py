@@ -129,6 +129,7 @@ class MemoryDesk:
         self.whys: list[str] = []
         self.uploads: list[tuple[int, str, bytes]] = []
         self.revoked: set[str] = set()
+        self.left = asyncio.Event()
 
     async def command(
         self, command: Command, actor: Actor, *, key: str, why: str, condition: Condition | None = None
@@ -206,6 +207,11 @@ class MemoryDesk:
     async def output(self, stream: Stream, actor: Actor) -> AsyncIterator[bytes]:
         yield b"boot "
         yield b"done\n"
+        if getattr(stream, "vm", "") == "silent":
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.left.set()
 
     async def finished(self, operation: str, actor: Actor, *, wait_s: float) -> Answer | None:
         if operation == "op-slow":
@@ -219,7 +225,7 @@ class House:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.desk = MemoryDesk(folder)
-        self.hub = Hub("inc", 7, keep=8, room=4)
+        self.hub = Hub("inc", 7, keep=8, room=4, look_s=0.05)
         self.logged = io.StringIO()
         self.socket = folder / "run" / "agent.sock"
         self.identity = Identity(folder / "pki")

@@ -20,8 +20,8 @@ from girginosvm.core.entries import Applied, Entry
 from girginosvm.features.registry import REGISTRY
 from girginosvm.state import db as dbs
 from girginosvm.state.fingerprint import Fingerprint, fingerprint
+from girginosvm.state.history import verify
 from girginosvm.state.machine import Machine
-from girginosvm.state.tx import verify
 
 _HEADER, _FRAME_HEADER, _SECTOR = 32, 24, 512
 _BACKFILLED = 96  # where the index of the log says how many frames a checkpoint has copied

@@ -14,7 +14,8 @@ from girginosvm.state.reader import Reader
 
 
 class Network(msgspec.Struct, frozen=True, kw_only=True):
-    """A bridge and its pool of addresses."""
+    """A bridge and its pool of addresses. ``ipv6``: `dropped` at the guests' taps where addresses are handed out (they
+    are IPv4, and another address would be a spoofed one), else `passes`."""
 
     id: str
     name: str
@@ -25,6 +26,7 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
     range_start: str
     range_end: str
     dns: list[str]
+    ipv6: str
     mtu: int
     leased: int
     free: int
@@ -76,7 +78,8 @@ def shown(row: dict[str, Any]) -> Network:
     return Network(
         id=row["id"], name=row["name"], kind=row["kind"], bridge=row["bridge"], cidr=row["cidr"],
         gateway=row["gateway"], range_start=_text(row["range_start"]), range_end=_text(row["range_end"]),
-        dns=msgspec.json.decode(row["dns"]), mtu=row["mtu"], leased=row["leased"], free=size - row["leased"],
+        dns=msgspec.json.decode(row["dns"]), ipv6="dropped" if row["cidr"] else "passes", mtu=row["mtu"],
+        leased=row["leased"], free=size - row["leased"],
     )  # fmt: skip
 
 

@@ -91,11 +91,11 @@ async def test_without_a_majority_nothing_is_written_and_that_is_said(trio: Trio
 async def test_every_member_takes_writes_and_tells_of_them(trio: Trio) -> None:
     async with trio.running():
         for name in trio.names:
+            await trio.rejoined(name)
+        for name in trio.names:
             assert await trio.clients[name].propose(b"from " + name.encode()) == b"did from " + name.encode()
         assert await trio.tally() == {"from n1": 1, "from n2": 1, "from n3": 1, "tally": 1}
         leader = await trio.leader()
-        for name in trio.names:
-            await trio.rejoined(name)
         statuses = [await trio.status(name) for name in trio.names]
         assert {one.member for one in statuses if one and one.role == "leader"} <= {leader}
         assert sorted(one.role for one in statuses if one and one.member != leader) == ["follower", "follower"]

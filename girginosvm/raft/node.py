@@ -153,7 +153,7 @@ class Node:
             self.stop(f"the journal's disk does not take more: {fault}")
         else:
             self._outbox.release()
-        return self._next(now)
+        return self._outbox.due_ms(self._next(now))
 
     def _next(self, now: int) -> int:
         if self.core.leading:
@@ -166,12 +166,14 @@ class Node:
         match event:
             case Up(peer):
                 self._up.add(peer)
+                self._outbox.line(peer)
                 self.core.connected(peer, voter=peer in self.core.voters)
                 if peer == self.core.leader:
                     for batch in self.proposals.sent_in(self.core.term):
                         self._say(peer, batch.forward(again=True))
             case Down(peer, reset):
                 self._up.discard(peer)
+                self._outbox.line(peer)
                 self._waiting.pop(peer, None)
                 self.core.lost(peer, voter=peer in self.core.voters)
                 self.reads.lost(peer)

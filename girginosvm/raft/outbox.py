@@ -1,9 +1,13 @@
 """The send boundary: what is said leaves when the disk holds what it promises.
 
-* Entries and heartbeats leave at once, if the term they are said in is durable: a lost vote could make a second
-  leader of that term out of this node.
+* Entries and heartbeats leave if the term they are said in is durable: a lost vote could make a second leader of that
+  term out of this node. Entries leave at once; what has none (a heartbeat, a commit index) at the end of the turn,
+  after the flush and the apply that the turn begins: a caller waits for those, and for nothing that it says.
 * Votes, requests for votes and acknowledgements wait for the generation that they depend on.
 * A commit index never passes what this node's own disk holds.
+
+An acknowledgement that says nothing new is said again only when the last one is 50 ms old: each costs the leader a
+turn, and it counts on one within 250 ms.
 """
 
 from __future__ import annotations
@@ -21,6 +25,8 @@ from girginosvm.raft.log import Log
 from girginosvm.raft.messages import Ack, Append, AskVote, Body, Vote
 
 _PROMISES: Final = (Ack, AskVote, Vote)
+_QUIET_MS: Final = 50
+_SLOW_MS: Final = 20  # a flush that takes longer is waited for no more in silence
 
 
 class Outbox:
@@ -32,6 +38,9 @@ class Outbox:
         self._clock = clock
         self._up = up
         self._held: deque[tuple[int, str, bytes]] = deque()
+        self._last: dict[str, bytes] = {}  # peer -> without entries, for the end of this turn
+        self._acked: dict[str, tuple[int, int, int]] = {}  # peer -> term and index of the last acknowledgement, when
+        self._slow: dict[str, tuple[int, int, int]] = {}  # the same of one that waits for the disk
         self.transfer_until_ms = -1  # until then the leader itself wants this node to stand
 
     def say(self, term: int, committed: int, peer: str, body: Body) -> None:
@@ -42,16 +51,12 @@ class Outbox:
             case Append() if self._log.changed_at > self._log.flushed and body.prev_index >= self._log.changed_at:
                 return
             case Append():
-                items = body.items
-                if self._log.changed_at > self._log.flushed:
-                    # A change of members stays here until it is on this disk: whose vote it takes might be the only
-                    # other one to have it after a power loss, and could neither stand by it nor vote against it.
-                    items = items[: max(0, self._log.changed_at - 1 - body.prev_index)]
-                commit = min(body.commit_index, self._log.flushed)
-                body = msgspec.structs.replace(body, commit_index=commit, items=items)
+                self._append(term, peer, body)
+                return
+            case Ack(following, True) if self._said_already(term, peer, following):
+                return
             case Ack(following, True) if following - 1 > self._log.flushed and self._log.durable_term == term:
-                # The disk is slow, this node is not dead: so much is certain already.
-                self._send(term, peer, Ack(self._log.flushed + 1, True, False))
+                self._slow.setdefault(peer, (term, following, self._clock.monotonic_ms()))
             case Ack(following, _, True) if following <= self._log.last.index:
                 # The logs part somewhere behind what is committed: no need to find the place step by step.
                 body = Ack(committed + 1, False, True)
@@ -63,13 +68,58 @@ class Outbox:
         else:
             self._send(term, peer, body)
 
+    def _append(self, term: int, peer: str, body: Append) -> None:
+        items = body.items
+        if self._log.changed_at > self._log.flushed:
+            # A change of members stays here until it is on this disk: whose vote it takes might be the only other one
+            # to have it after a power loss, and could neither stand by it nor vote against it.
+            items = items[: max(0, self._log.changed_at - 1 - body.prev_index)]
+        commit = min(body.commit_index, self._log.flushed)
+        body = msgspec.structs.replace(body, commit_index=commit, items=items)
+        self._last.pop(peer, None)  # this one says the same and more
+        if items:
+            self._send(term, peer, body)
+        else:
+            self._last[peer] = messages.encode(term, body)
+
+    def _said_already(self, term: int, peer: str, following: int) -> bool:
+        now = self._clock.monotonic_ms()
+        said = self._acked.get(peer)
+        if said is not None and said[:2] == (term, following) and now - said[2] < _QUIET_MS:
+            return True
+        self._acked[peer] = (term, following, now)
+        return False
+
+    def line(self, peer: str) -> None:
+        """A line has come or gone: what was said on the one before may not have been heard."""
+        for memory in (self._acked, self._slow, self._last):
+            memory.pop(peer, None)
+
     def release(self) -> None:
-        """What has become durable leaves, in order."""
+        """The turn ends: what has become durable leaves, in order, and what could wait for the end."""
         while self._held and self._held[0][0] <= self._log.done:
             _, peer, data = self._held.popleft()
-            if peer in self._up:
-                self._network.send(peer, data)
+            self._slow.pop(peer, None)
+            self._leave(peer, data)
+        for peer, data in self._last.items():
+            self._leave(peer, data)
+        self._last.clear()
+        now = self._clock.monotonic_ms()
+        for peer, (term, following, since_ms) in list(self._slow.items()):
+            if now - since_ms >= _SLOW_MS:
+                del self._slow[peer]
+                if term == self._log.vote.term:
+                    # The disk is slow, this node is not dead: so much is certain already. Not more than the leader has
+                    # vouched for: what else is in this log may be another leader's.
+                    self._send(term, peer, Ack(min(following, self._log.flushed + 1), True, False))
+
+    def due_ms(self, otherwise: int) -> int:
+        """When to release again though nothing happens; ``otherwise`` if that is sooner."""
+        return min([otherwise, *(since_ms + _SLOW_MS for *_, since_ms in self._slow.values())])
+
+    def _leave(self, peer: str, data: bytes) -> None:
+        if peer in self._up:
+            self._network.send(peer, data)
 
     def _send(self, term: int, peer: str, body: Body) -> None:
-        if peer in self._up:
-            self._network.send(peer, messages.encode(term, body))
+        self._leave(peer, messages.encode(term, body))

@@ -27,6 +27,7 @@ from girginosvm.raft.messages import FRAME_BYTES
 
 URI: Final = "urn:girginosvm:member:"
 _READ_BYTES: Final = 256 * 1024
+_RECORD_BYTES: Final = 16 * 1024  # the most that TLS hands out at once (RFC 8446, section 5.1)
 _TURN_BYTES: Final = 2 * FRAME_BYTES  # read from one line before the others have their turn
 _BACKLOG_BYTES: Final = 64 * 1024 * 1024
 _HANDSHAKE_S: Final = 3.0
@@ -309,6 +310,8 @@ class Transport:
                 line.inward += data
                 if not self._frames(line):
                     return
+                if len(data) < _RECORD_BYTES and not (isinstance(line.sock, ssl.SSLSocket) and line.sock.pending()):
+                    return  # most likely all there was: asking again costs more than the next poll does
             self._eager.add(line)
         except _WANTS:
             pass

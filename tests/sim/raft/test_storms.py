@@ -128,14 +128,17 @@ def test_a_node_that_was_cut_off_disturbs_nobody_when_it_returns() -> None:
         assert len(world.leaders) == 1
 
 
-@pytest.mark.parametrize(("power", "most_ms"), [(True, 1000), (False, 200)])
+@pytest.mark.parametrize(("power", "most_ms"), [(True, 800), (False, 200)])
 def test_a_dead_leader_is_replaced_soon_and_at_once_when_its_line_is_reset(power: bool, most_ms: int) -> None:
-    for seed in range(10):
+    gaps = []
+    for seed in range(40):
         world = World(seed)
         leader = world.led()
         leader.stop(power=power)
         world.run(6000, stop=world.lead_passed_from(leader))
-        assert world.now - 3000 <= most_ms
+        gaps.append(world.now - 3000)
+    assert sorted(gaps)[35] <= most_ms  # nine of ten; the others begin a second round
+    assert max(gaps) <= 1500
 
 
 def test_a_leader_whose_flush_hangs_is_replaced_and_its_caller_learns_the_truth() -> None:

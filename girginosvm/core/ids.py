@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Mapping
 from typing import Final
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -35,3 +36,17 @@ def derived(request_id: str, counter: int) -> str:
 def is_uuid(text: str) -> bool:
     """Text is a UUID as we write them: lower case, with dashes."""
     return _UUID.fullmatch(text) is not None
+
+
+def member_uri(cluster: str, member: str) -> str:
+    """What a certificate says of a node (RFC 5280 4.2.1.6): which member it is, and of which cluster."""
+    return f"urn:girginosvm:{cluster}:member:{member}"
+
+
+def member_of(certificate: Mapping[str, object] | None, cluster: str) -> str:
+    """The member of ``cluster`` that a verified certificate (``SSLSocket.getpeercert``) names; empty when it names
+    none, or more than one."""
+    names = (certificate or {}).get("subjectAltName", ())
+    uris = [value for kind, value in names if kind == "URI"] if isinstance(names, tuple) else []
+    prefix = member_uri(cluster, "")
+    return uris[0].removeprefix(prefix) if len(uris) == 1 and uris[0].startswith(prefix) else ""

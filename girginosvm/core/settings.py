@@ -19,6 +19,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     node_name: str = ""  # empty: the host's name
     bind: str = "0.0.0.0"
     port: int = 1996
+    # The IP address by which the other nodes reach this one; empty: the first that the host has.
+    address: str = ""
+    raft_port: int = 1995
     libvirt_uri: str = "qemu:///system"
     fake_host: bool = False
     # The nested trust key file and mirror of the image catalogue; empty: none.

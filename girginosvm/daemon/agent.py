@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import re
 import resource
@@ -21,25 +22,32 @@ from girginosvm.core import points, settings
 from girginosvm.core.access import Actor, Role
 from girginosvm.core.action import Command
 from girginosvm.core.clock import SystemChance, SystemClock
-from girginosvm.core.errors import Conflict, HostFault, Problem, first_problem
+from girginosvm.core.errors import Busy, Conflict, HostFault, NoQuorum, Problem, Unknown, first_problem
+from girginosvm.core.ids import member_uri
 from girginosvm.core.log import Log
 from girginosvm.core.pages import ASSETS
 from girginosvm.core.settings import Settings
-from girginosvm.daemon import dev
+from girginosvm.daemon import dev, identity
+from girginosvm.daemon.bring import bring_in
+from girginosvm.daemon.center import CenterReconciler
 from girginosvm.daemon.certificate import CertificateReconciler, names_of
 from girginosvm.daemon.desk import LocalDesk, Watch
 from girginosvm.daemon.execute import Answer, Executor
-from girginosvm.daemon.host import create, full_places, open_host, pull
+from girginosvm.daemon.host import create, full_places, here, open_host, pull
+from girginosvm.daemon.members import MembersReconciler
+from girginosvm.daemon.membership import STREAMS, Membership
 from girginosvm.daemon.reconcile import Loop
 from girginosvm.daemon.secrets import Turns, hash_password, load_key
 from girginosvm.daemon.signin import SignIn
 from girginosvm.daemon.voice import Voice
 from girginosvm.features.auth.api import Account, account, anybody
+from girginosvm.features.center.commands import DemoteCenter, PromoteCenter
 from girginosvm.features.cluster.api import key_mark
 from girginosvm.features.cluster.commands import FoundCluster, RecordKeyMark
 from girginosvm.features.event import queries as events
 from girginosvm.features.image.commands import PullImage
 from girginosvm.features.image.reconciler import ImageReconciler
+from girginosvm.features.membership.api import members
 from girginosvm.features.network.reconciler import NetworkReconciler
 from girginosvm.features.node.api import addresses
 from girginosvm.features.node.queries import Health, ShowHealth
@@ -62,6 +70,8 @@ from girginosvm.raft.propose import Client
 from girginosvm.state.reader import Reader, Readers
 
 FIRST_ADMIN = "admin@local"
+AGAIN = -1
+_TURN_S = 10.0
 _FILES = 16_384
 
 
@@ -69,6 +79,7 @@ class Desk(LocalDesk):
     """The whole desk: this node's executor and files, and sign-in."""
 
     signin: SignIn
+    membership: Membership
     health: Callable[[], Awaitable[Health]]
 
     async def caller(self, token: str, address: str) -> Caller:
@@ -79,6 +90,8 @@ class Desk(LocalDesk):
         """See ``http.Desk.perform``."""
         if isinstance(stream, ShowHealth):
             return Shown(value=await self.health())
+        if isinstance(stream, STREAMS):
+            return await self.membership.perform(stream, caller)
         return await self.signin.perform(stream, caller)
 
 
@@ -92,12 +105,16 @@ class Agent:
         self._watch = Watch()
         self._heard: asyncio.Queue[Change | None] = asyncio.Queue()
         self._loops: list[Loop] = []
+        self._stop = asyncio.Event()
+        self._again = False
+        self._waits = ""  # the problem that this life's first words wait for
         self._readers = Readers(config.path("db", "state.db"))
         self._client = Client(config.run_path("raft.sock"), release=__version__, changed=self._heard.put, log=log)
 
     async def run(self) -> int:
-        """Until SIGTERM or SIGINT, or until a part that must live has died."""
-        stop = asyncio.Event()
+        """Until SIGTERM or SIGINT, or until a part that must live has died. ``AGAIN``: this node has become another
+        member, and the next life begins as that one."""
+        stop = self._stop
         for sign in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(sign, stop.set)
         async with asyncio.TaskGroup() as group:
@@ -108,16 +125,32 @@ class Agent:
             if served.done() and not served.cancelled():
                 served.result()
                 await waiter
-            for task in (line, served, *self._tasks):
+            for task in (served, *self._tasks):
                 task.cancel()
             await self._close()
-        return 0
+            if self._again:  # nobody of this process has the database open any more
+                with contextlib.suppress(Problem, TimeoutError):
+                    async with asyncio.timeout(_TURN_S):
+                        await self._client.turn("again")
+                        await self._client.left()
+            line.cancel()
+        return AGAIN if self._again else 0
+
+    def _become(self) -> None:
+        """This life ends, for what lies prepared on the disk, or for what the raft process has become already."""
+        self._again = True
+        self._stop.set()
 
     _tasks: tuple[asyncio.Task[Any], ...] = ()
     _doors: tuple[Door, ...] = ()
 
     async def _serve(self, group: asyncio.TaskGroup) -> None:
         await self._heard.get()  # the first line to the raft process: its database and our member id are there
+        if self._config.path("join", "ready").exists():  # the life before died between the two
+            self._become()
+            return
+        self._me = identity.load(self._config.path("raft", "member.json"))
+        await self._arrived(self._me.member)
         founded, mark = await self._readers.read(lambda reader: (anybody(reader), key_mark(reader)))
         key = load_key(self._config.path("pki", "cluster.key"), self._chance, founded=founded, mark=mark)
         turns = Turns()
@@ -139,28 +172,84 @@ class Agent:
         )  # fmt: skip
         executor.prepares[PullImage] = lambda asked, actor: pull(asked, actor, site)
         executor.prepares[CreateVm] = create
-        desk = Desk(executor, site, self._watch, self._clock, self._chance)
+        executor.prepares[PromoteCenter] = executor.prepares[DemoteCenter] = here(member)
+        desk = Desk(executor, site, self._watch, self._clock, self._chance, barrier=self._client.read_barrier)
         desk.signin = SignIn(read=self._readers.glance, say=say, clock=self._clock, chance=self._chance, turns=turns)
         desk.signin.chosen = self._chosen
         desk.health = self._health
+        certificates = Identity(self._config.path("pki"), uri=member_uri(self._me.cluster, member))
+        desk.membership = Membership(
+            config=self._config, client=self._client, read=self._readers.read, say=say, identity=certificates,
+            clock=self._clock, chance=self._chance, log=self._log, unseal=key.unseal, leave=self._become, me=self._me,
+            name=_node_name(self._config),
+        )  # fmt: skip
         state = await self._readers.read(lambda reader: (reader.incarnation, reader.applied_index))
         hub = Hub(*state)
         await self._watch.moved(state[1])
         self._tasks = (group.create_task(self._listen(hub)),)
-        await self._found(desk, say)
-        if not mark:
-            await say(RecordKeyMark(mark=key.mark))
-        voice.begin(await self._readers.read(lambda reader: reader.applied_index))
+        # Among others this node may be cut off from them: its panel answers all the same, before it has said anything.
+        among = bool((await self._client.status()).members)
+        keeper = await self._open(desk, hub, site, certificates) if among else None
+        await self._begin(desk, say, voice, "" if mark else key.mark)
+        await bring_in(self._config.path("raft", "bring"), member, _node_name(self._config), say, self._log)
         await ImageReconciler(site).sweep()
         self._reconcile(site, group)
-        keeper = await self._open(desk, hub, site)
-        self._loops.append(Loop(keeper, self._log))
-        self._tasks += (group.create_task(self._loops[-1].run()),)
+        keeper = keeper or await self._open(desk, hub, site, certificates)
+        members = MembersReconciler(
+            desk.membership, self._client, certificates, read=self._readers.read, say=voice.say, log=self._log
+        )
+        center = CenterReconciler(
+            self._doors[0], keeper.context, node=member, read=self._readers.read, say=voice.say, log=self._log
+        )
+        late = [Loop(one, self._log) for one in (keeper, members, center)]
+        self._loops += late
+        self._tasks += tuple(group.create_task(loop.run()) for loop in late)
         await self._follow_host()
+
+    async def _begin(self, desk: Desk, say: Any, voice: Voice, mark: str) -> None:
+        """This life's first words into the log, for as long as it takes until somebody takes them. ``mark``: that of
+        the cluster key, when the log has none."""
+        pause_s = 0.2
+        while True:
+            try:
+                await self._found(desk, say)
+                if mark:
+                    await say(RecordKeyMark(mark=mark))
+            except (NoQuorum, Busy, Unknown) as away:
+                if away.code != self._waits:
+                    self._log.warning("agent.waits", code=away.code, detail=away.detail)
+                self._waits = away.code
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, 5.0)
+            else:
+                self._waits = ""
+                voice.begin(await self._readers.read(lambda reader: reader.applied_index))
+                return
+
+    async def _arrived(self, member: str) -> None:
+        """A node that has just joined waits for the cluster's state: until its own row is in it, the database is one
+        that nobody may speak from."""
+
+        def there(reader: Reader) -> bool:
+            tables = reader.one("SELECT count(*) AS n FROM sqlite_schema WHERE name IN ('member', 'user')")
+            return bool(tables and tables["n"] == 2 and any(row.id == member for row in members(reader)))
+
+        joined = self._config.path("raft", "roster").exists()
+        while joined and not await self._readers.read(there):
+            if await self._heard.get() is None:
+                self._same()
+
+    def _same(self) -> None:
+        """The raft process may have come back as another member."""
+        if self._client.member != self._me.member:
+            self._log.warning("agent.member-changed", member=self._client.member)
+            self._become()
 
     async def _health(self) -> Health:
         problems = [f"{loop.reconciler.name}: {loop.last_problem}" for loop in self._loops if loop.last_problem]
         problems += full_places(self._config)
+        if self._waits:
+            problems.append("this node has nobody to agree with: it shows what it knows, and changes nothing")
         index, halted = self._watch.index, ""
         try:
             status = await self._client.status()
@@ -178,6 +267,7 @@ class Agent:
         while True:
             change = await self._heard.get()
             if change is None:
+                self._same()
                 state = await self._readers.read(lambda reader: (reader.incarnation, reader.applied_index))
                 if state[1] > hub.index:
                     hub.restart(*state)
@@ -233,15 +323,16 @@ class Agent:
         self._loops = [Loop(room, self._log) for room in rooms]
         self._tasks += tuple(group.create_task(loop.run()) for loop in self._loops)
 
-    async def _open(self, desk: Desk, hub: Hub, site: Site) -> CertificateReconciler:
+    async def _open(self, desk: Desk, hub: Hub, site: Site, identity: Identity) -> CertificateReconciler:
         app = application(REGISTRY, desk, hub, self._log, assets=ASSETS)
         door = Door(app)
         self._doors = (door,)
         await door.unix(self._config.run_path("agent.sock"))
-        identity = Identity(self._config.path("pki"))
         called = _node_name(self._config)
         # As last reported: looking anew may take seconds, and the keeper of the certificate hears of what has changed.
-        identity.ensure(names_of(called, await site.read(lambda reader: addresses(reader, site.node))))
+        own = (self._config.address,) if self._config.address else ()
+        known = await site.read(lambda reader: addresses(reader, site.node))
+        identity.ensure(names_of(called, (*known, *own)))
         context = identity.context()
         place = f"{self._config.bind}:{self._config.port}"
         try:
@@ -251,10 +342,12 @@ class Agent:
                 "port-taken", f"cannot listen on {place}: {os.strerror(fault.errno or 0)}",
                 hint=f"ss -ltnp 'sport = :{self._config.port}' shows who does; port and bind are settings",
             ) from fault  # fmt: skip
+        desk.membership.port = port
         self._log.info("agent.up", port=port, ca_sha256=identity.fingerprint(), fake_host=self._config.fake_host)
         return CertificateReconciler(
-            identity, context, node=site.node, called=called, read=site.read, clock=self._clock, log=self._log
-        )
+            identity, context, node=site.node, called=called, read=site.read, clock=self._clock, log=self._log,
+            own=own,
+        )  # fmt: skip
 
     async def _follow_host(self) -> None:
         """libvirt's events: something happened to a machine, so the vm room looks again. Guests' taps and bridges
@@ -331,7 +424,10 @@ def main(argv: list[str]) -> int:
             dev.die_with(known.parent)
         points.name_process("agent")
         room_for_files()
-        return asyncio.run(Agent(config, Log(level=config.log_level).bind(process="agent")).run())
+        while True:
+            code = asyncio.run(Agent(config, Log(level=config.log_level).bind(process="agent")).run())
+            if code != AGAIN:
+                return code
     except (Problem, ExceptionGroup) as fault:
         problem = first_problem(fault)
         if problem is None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from girginosvm.core.clock import Clock
 from girginosvm.core.log import Log
+from girginosvm.features.center import api as centers
 from girginosvm.features.lanes import Lanes
 from girginosvm.features.node import api as nodes
 from girginosvm.http.tls import Identity
@@ -24,14 +25,17 @@ class CertificateReconciler:
     certificate they began with; new ones get the new one."""
 
     name = "certificate"
-    wakes_on = ("node",)
+    wakes_on = ("node", "center")
     resync_s = 3600.0
 
     def __init__(
-        self, identity: Identity, context: ssl.SSLContext, *, node: str, called: str, read: Read, clock: Clock, log: Log
-    ) -> None:
+        self, identity: Identity, context: ssl.SSLContext, *, node: str, called: str, read: Read, clock: Clock,
+        log: Log, own: tuple[str, ...] = (),
+    ) -> None:  # fmt: skip
+        """``own``: further names that the node's settings give it."""
+        self._own = own
         self._identity = identity
-        self._context = context
+        self.context = context
         self._node = node
         self._called = called
         self._read = read
@@ -40,11 +44,13 @@ class CertificateReconciler:
 
     async def reconcile(self, lanes: Lanes) -> float | None:
         """One round."""
-        addresses = await self._read(lambda reader: nodes.addresses(reader, self._node))
+        addresses, public = await self._read(
+            lambda reader: (nodes.addresses(reader, self._node), centers.of_node(reader, self._node).host)
+        )
         now = datetime.fromtimestamp(self._clock.wall_ms() / 1000, UTC)
-        names = names_of(self._called, addresses)
+        names = names_of(self._called, (*addresses, *self._own, *([public] if public else [])))
         if await asyncio.to_thread(self._identity.ensure, names, now=now):
-            self._identity.reload(self._context)
+            self._identity.reload(self.context)
             self._log.info("certificate.renewed", names=names)
         return None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final
@@ -62,7 +62,12 @@ class Watch:
 class LocalDesk:
     """Everything but sign-in (``daemon/signin.py`` adds that)."""
 
-    def __init__(self, executor: Executor, site: Site, watch: Watch, clock: Clock, chance: Chance) -> None:
+    def __init__(
+        self, executor: Executor, site: Site, watch: Watch, clock: Clock, chance: Chance, *,
+        barrier: Callable[[], Awaitable[None]],
+    ) -> None:  # fmt: skip
+        """``barrier`` returns once a local read sees every write acknowledged before the call, on any node."""
+        self._barrier = barrier
         self.executor = executor
         self.watch = watch
         self._site = site
@@ -81,7 +86,9 @@ class LocalDesk:
         return Answer(value=answer.value, index=answer.index, repeated=answer.repeated)
 
     async def query(self, query: Query, actor: Actor, *, min_index: int, fresh: bool) -> Answer:
-        """See ``Desk.query``. Alone, whatever is applied is fresh: the only voter is this node."""
+        """See ``Desk.query``."""
+        if fresh:
+            await self._barrier()
         if min_index > self.watch.index:
             await self.watch.until(min_index, wait_s=5.0)
         answer = await self.executor.query(query, actor)

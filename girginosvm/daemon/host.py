@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
 
 from girginosvm.core.access import Actor, Role
 from girginosvm.core.action import Command
@@ -34,6 +38,15 @@ async def create(asked: CreateVm, _: Actor) -> Command:
     if asked.user_data:
         user_data_kind(asked.user_data)
     return asked
+
+
+def here(node: str) -> Callable[[Any, Actor], Awaitable[Command]]:
+    """A command about a node means the one that was asked, unless it names another."""
+
+    async def filled(asked: Any, _: Actor) -> Command:
+        return asked if asked.node else msgspec.structs.replace(asked, node=node)  # type: ignore[no-any-return]
+
+    return filled
 
 
 def full_places(config: Settings) -> list[str]:

@@ -10,6 +10,7 @@ import msgspec
 from girginosvm.core.clock import Chance, Clock, new_request_id
 from girginosvm.core.errors import HostFault
 from girginosvm.core.points import reach
+from girginosvm.raft.membership import Roster
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -24,6 +25,16 @@ def load(path: Path) -> Member:
     """The identity at ``path``; HostFault when it is there and unreadable."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Member)
+    except msgspec.MsgspecError as fault:
+        raise HostFault("identity-broken", f"{path} is damaged: {fault}") from fault
+
+
+def first_roster(path: Path) -> Roster | None:
+    """The members of the cluster that this node was admitted to, as they were then; None when it was not."""
+    try:
+        return msgspec.msgpack.decode(path.read_bytes(), type=Roster)
+    except FileNotFoundError:
+        return None
     except msgspec.MsgspecError as fault:
         raise HostFault("identity-broken", f"{path} is damaged: {fault}") from fault
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import signal
 import sys
+from typing import Any, Final
 
 import msgspec
 
@@ -18,12 +20,19 @@ from girginosvm.core.errors import HostFault, Problem
 from girginosvm.core.log import Log
 from girginosvm.core.settings import Settings
 from girginosvm.daemon import dev, identity
+from girginosvm.daemon import turn as join
 from girginosvm.features.registry import REGISTRY
 from girginosvm.raft.alone import Alone
+from girginosvm.raft.cluster import Cluster
 from girginosvm.raft.disk import RealDisk
 from girginosvm.raft.journal import Journal
-from girginosvm.raft.propose import serve
-from girginosvm.state.machine import Machine, opened
+from girginosvm.raft.log import roster_of
+from girginosvm.raft.membership import Roster, founded
+from girginosvm.raft.propose import Turn, serve
+from girginosvm.raft.transport import Address, Credentials, Transport
+from girginosvm.state.machine import opened as opened_machine
+
+_LOOK_S: Final = 0.1
 
 
 def _open_disk(config: Settings) -> RealDisk:
@@ -34,44 +43,120 @@ def _open_disk(config: Settings) -> RealDisk:
         raise HostFault("journal-locked", f"another raft process has {path} open") from fault
 
 
-async def _migrate(machine: Machine, alone: Alone, member: str, log: Log) -> None:
-    """Bring the tables to this release's through the log, before anybody else may propose."""
-    request_id = new_request_id(SystemClock(), SystemChance(), not_before_ms=machine.last_stamp_ms())
-    command = machine.migration(request_id, member)
-    if command is not None:
-        outcome = codec.outcome(await alone.propose(command))
-        log.info("schema.migrated", index=outcome.index, steps=msgspec.msgpack.decode(outcome.value))
+class _Life:
+    """What the raft process is until it is told to become something else: a cluster of one, or a member of more.
+
+    ``opened`` is the address at which others may come, once somebody is expected; what a member of more is, its journal
+    says (``log.Rosters``), or for one that has just joined the file that came with its admission.
+    """
+
+    def __init__(self, config: Settings, log: Log, *, opened: str) -> None:
+        clock = SystemClock()
+        self._log = log
+        disk = _open_disk(config)
+        known, database = config.path("raft", "member.json"), config.path("db", "state.db")
+        if database.exists() and not known.exists():
+            raise HostFault("identity-broken", f"{known} is gone, and {database} belongs to the node that it named")
+        me = identity.ensure(known, clock, SystemChance())
+        self.member = me.member
+        self.machine = opened_machine(database, REGISTRY, log, incarnation=me.cluster)
+        journal = Journal(
+            disk, segment_bytes=config.journal_segment_bytes, applied=self.machine.applied_index(), keep_payloads=True
+        )
+        if journal.cut_bytes:
+            log.warning("journal.torn-end-cut", bytes=journal.cut_bytes)
+        roster = roster_of(journal) or identity.first_roster(config.path("raft", "roster")) or Roster(())
+        self.agreement: Alone | Cluster
+        if opened or len(roster.members) > 1:
+            roster = roster if me.member in roster.ids else founded({me.member: opened}, {me.member})
+            self.agreement = self._among_others(config, journal, me, roster)
+        else:
+            self.agreement = Alone(
+                journal, self.machine, clock, log, node=me.member, compact_entries=config.journal_compact_entries
+            )
+
+    def _among_others(self, config: Settings, journal: Journal, me: identity.Member, roster: Roster) -> Cluster:
+        pki = config.path("pki")
+        try:
+            transport = Transport(
+                me.member, Address(config.bind, config.raft_port),
+                Credentials(pki / "ca.crt", pki / "server.pem", me.cluster), self._log,
+            )  # fmt: skip
+        except OSError as fault:
+            raise HostFault(
+                "raft-port", f"cannot listen on {config.bind}:{config.raft_port} for the other nodes: {fault}",
+                hint=f"ss -ltnp 'sport = :{config.raft_port}' shows who does; raft_port and bind are settings",
+            ) from fault  # fmt: skip
+        return Cluster(
+            journal, self.machine, SystemClock(), SystemChance(), self._log, transport, member=me.member, roster=roster
+        )
+
+    async def migrate(self) -> None:
+        """Bring the tables to this release's through the log: at once when alone, before anybody else may propose;
+        among others by whoever leads, once it has applied all that was before it."""
+        while isinstance(self.agreement, Cluster):
+            if self.agreement.status().role == "leader":
+                with contextlib.suppress(Problem):
+                    await self.agreement.read_barrier()
+                    break
+            await asyncio.sleep(_LOOK_S)
+        request_id = new_request_id(SystemClock(), SystemChance(), not_before_ms=self.machine.last_stamp_ms())
+        command = self.machine.migration(request_id, self.member)
+        if command is not None:
+            outcome = codec.outcome(await self.agreement.propose(command))
+            self._log.info("schema.migrated", index=outcome.index, steps=msgspec.msgpack.decode(outcome.value))
+
+    async def live(self, config: Settings, stop: asyncio.Event) -> Turn | None:
+        """Until ``stop``, or until the agent wants another life: which."""
+        wanted: list[Turn] = []
+        turned = asyncio.Event()
+
+        def turn(asked: Turn) -> None:
+            if asked.to == "open" and isinstance(self.agreement, Cluster):
+                return  # it is open
+            wanted.append(asked)
+            turned.set()
+
+        await self.agreement.start()
+        alone = isinstance(self.agreement, Alone)
+        if alone:
+            await self.migrate()
+        tasks: list[asyncio.Task[Any]] = [] if alone else [asyncio.create_task(self.migrate())]
+        server = await serve(
+            config.run_path("raft.sock"), self.agreement, release=__version__, member=self.member, log=self._log,
+            turn=turn,
+        )  # fmt: skip
+        self._log.info("raft.up", member=self.member, applied_index=self.machine.applied_index(), alone=alone)
+        ends = [asyncio.create_task(event.wait()) for event in (stop, turned)]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        for task in (*ends, *tasks):
+            task.cancel()
+        if wanted:
+            await asyncio.sleep(_LOOK_S)  # whoever asked has its answer first
+        server.close()
+        await self.agreement.stop()
+        self.machine.close()
+        return wanted[0] if wanted and not stop.is_set() else None
 
 
 async def run(config: Settings, log: Log) -> int:
-    """Until SIGTERM or SIGINT."""
-    clock, chance = SystemClock(), SystemChance()
+    """Until SIGTERM or SIGINT; one life after the other."""
     # QEMU passes through to its disks; the database and the journal are nobody's but ours.
     config.path().mkdir(mode=0o751, parents=True, exist_ok=True)
     config.path().chmod(0o751)
-    config.path("db").mkdir(mode=0o700, exist_ok=True)
-    disk = _open_disk(config)
-    known, database = config.path("raft", "member.json"), config.path("db", "state.db")
-    if database.exists() and not known.exists():
-        raise HostFault("identity-broken", f"{known} is gone, and {database} belongs to the node that it named")
-    member = identity.ensure(known, clock, chance)
-    machine = opened(database, REGISTRY, log, incarnation=member.cluster)
-    journal = Journal(disk, segment_bytes=config.journal_segment_bytes, applied=machine.applied_index())
-    if journal.cut_bytes:
-        log.warning("journal.torn-end-cut", bytes=journal.cut_bytes)
-    alone = Alone(journal, machine, clock, log, node=member.member, compact_entries=config.journal_compact_entries)
-    await alone.start()
-    await _migrate(machine, alone, member.member, log)
-    server = await serve(config.run_path("raft.sock"), alone, release=__version__, member=member.member, log=log)
-    log.info("raft.up", member=member.member, applied_index=machine.applied_index())
     stop = asyncio.Event()
     for sign in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(sign, stop.set)
-    await stop.wait()
-    server.close()
-    await alone.stop()
-    machine.close()
-    return 0
+    opened = ""
+    while True:
+        if join.finish(config.path(), log):
+            opened = ""
+        config.path("db").mkdir(mode=0o700, exist_ok=True)
+        wanted = await _Life(config, log, opened=opened).live(config, stop)
+        if wanted is None:
+            return 0
+        log.info("raft.turns", to=wanted.to)
+        opened = wanted.address if wanted.to == "open" else ""
 
 
 def main(argv: list[str]) -> int:

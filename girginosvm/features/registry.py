@@ -3,13 +3,15 @@
 from typing import Final
 
 from girginosvm.core.manifest import Registry
-from girginosvm.features import auth, cluster, event, image, network, node, operation, storage, vm
+from girginosvm.features import auth, center, cluster, event, image, membership, network, node, operation, storage, vm
 
 REGISTRY: Final = Registry(
     (
         auth.MANIFEST,
         cluster.MANIFEST,
+        membership.MANIFEST,
         node.MANIFEST,
+        center.MANIFEST,
         storage.MANIFEST,
         network.MANIFEST,
         image.MANIFEST,

@@ -88,7 +88,8 @@ class Api:
             fields = decode.flat(request.query)
             return await written(request, decode.struct(kind, request.match_info, fields, lax=True), caller, self._desk)
         lax = kind.action.method == "GET"
-        limit = _PUBLIC_BODY_BYTES if kind.action.public else decode.MAX_BODY_BYTES
+        # A stranger may send little, unless the action says how much it needs.
+        limit = getattr(kind, "body_bytes", _PUBLIC_BODY_BYTES) if kind.action.public else decode.MAX_BODY_BYTES
         fields = decode.flat(request.query) if lax else await body_of(request, limit=limit)
         stream = decode.struct(kind, request.match_info, fields, lax=lax)
         answer = await self._desk.perform(stream, caller)

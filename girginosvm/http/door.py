@@ -110,7 +110,7 @@ class Door:
             max_headers=_HEADERS, auto_decompress=False, lingering_time=2.0, shutdown_timeout=3.0,
         )  # fmt: skip
         self._servers: list[asyncio.Server] = []
-        self._ends: list[socket.socket] = []
+        self._ends: dict[int, tuple[socket.socket, asyncio.Task[None]]] = {}  # by port
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def tcp(self, host: str, port: int, context: ssl.SSLContext) -> int:
@@ -119,9 +119,15 @@ class Door:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         end = socket.create_server((host, port), family=family, backlog=_BACKLOG)
         end.setblocking(False)
-        self._ends.append(end)
-        self._begin(self._accept(end, context, inner))
-        return int(end.getsockname()[1])
+        opened = int(end.getsockname()[1])
+        self._ends[opened] = (end, self._begin(self._accept(end, context, inner)))
+        return opened
+
+    def shut(self, port: int) -> None:
+        """Let nobody in at ``port`` any more; who is in stays until the connection ends."""
+        end, task = self._ends.pop(port)
+        task.cancel()
+        end.close()
 
     async def unix(self, path: Path) -> None:
         """Listen on a socket file that only its owner may open; one left by a crash is replaced."""
@@ -138,7 +144,7 @@ class Door:
             task.cancel()
         for server in self._servers:
             server.close()
-        for end in self._ends:
+        for end, _ in self._ends.values():
             end.close()
         await self._runner.cleanup()
 
@@ -148,10 +154,11 @@ class Door:
         assert self._runner.server is not None
         return self._runner.server
 
-    def _begin(self, work: Coroutine[None, None, None]) -> None:
+    def _begin(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _accept(self, end: socket.socket, context: ssl.SSLContext, inner: Callable[[], asyncio.Protocol]) -> None:
         loop = asyncio.get_running_loop()

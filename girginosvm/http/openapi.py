@@ -37,7 +37,9 @@ def document(registry: Registry, *, version: str) -> dict[str, Any]:
     """The whole API. Platform actions (``*.report``) are not for people and are left out."""
     kinds = [kind for kind in registry.actions if not kind.action.permission.endswith(".report")]
     types = list(kinds) + [_plain(kind.action.answers) for kind in kinds if kind.action.answers is not None]
-    schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
+    # Defaults are tuples and structs there; JSON Schema knows arrays and objects.
+    made = msgspec.json.schema_components(types, ref_template=_REF)
+    schemas, components = msgspec.json.decode(msgspec.json.encode(made))
     answers = iter(schemas[len(kinds) :])
     shapes = dict(zip([kind.__name__ for kind in kinds], schemas, strict=False))
     paths: dict[str, dict[str, Any]] = {}

@@ -1,4 +1,8 @@
-"""The node's own CA and server certificate, made at first start, renewed in time; TLS 1.3 and nothing older."""
+"""The cluster's CA and this node's certificate, made at first start, renewed in time; TLS 1.3 and nothing older.
+
+One certificate serves the panel, the API, the Raft port and the calls of one node to another: it names the host (for
+browsers) and the member (for the other nodes).
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from girginosvm.core.errors import HostFault
+from girginosvm.core.errors import HostFault, Invalid
 from girginosvm.core.points import reach
 
 VALID_DAYS: Final = 90
@@ -28,8 +32,10 @@ _SKEW: Final = timedelta(hours=1)
 class Identity:
     """Files under ``pki``: ``ca.key`` and ``server.pem`` (key and certificate; 0600), ``ca.crt`` (0644)."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, uri: str = "") -> None:
+        """``uri``: what names this node among the members (``core.ids.member_uri``)."""
         self._folder = folder
+        self._uri = uri
         self.ca_file = folder / "ca.crt"
 
     def ensure(self, names: Iterable[str], *, now: datetime | None = None) -> bool:
@@ -38,18 +44,11 @@ class Identity:
         now = now or datetime.now(UTC)
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         ca_key, ca = self._authority(now)
-        wanted = sorted({"localhost", "127.0.0.1", "::1", *filter(None, names)})
+        wanted = wanted_names(names)
         if self._serves(wanted, ca, now):
             return False
         key = ec.generate_private_key(ec.SECP256R1())
-        certificate = (
-            _builder(wanted[-1][:60], ca.subject, key.public_key(), now, VALID_DAYS)
-            .add_extension(x509.SubjectAlternativeName([_name(one) for one in wanted]), critical=False)
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
-            .sign(ca_key, hashes.SHA256())
-        )
+        certificate = _signed(ca_key, ca, key.public_key(), wanted, self._uri, now)
         # One file for both: a crash leaves the old pair or the new one, never a key without its certificate.
         _write(
             self._folder / "server.pem", _key_bytes(key) + certificate.public_bytes(serialization.Encoding.PEM), 0o600
@@ -57,16 +56,47 @@ class Identity:
         return True
 
     def context(self) -> ssl.SSLContext:
-        """A server context; ``reload`` gives a running one the new certificate."""
+        """A server context; ``reload`` gives a running one the new certificate. Whoever shows a certificate has to show
+        one of the cluster's CA: that is how a node is known to another. Browsers show none."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.set_alpn_protocols(["http/1.1"])
+        context.verify_mode = ssl.CERT_OPTIONAL
+        self.reload(context)
+        return context
+
+    def client_context(self) -> ssl.SSLContext:
+        """For calls to other nodes: they have to show a certificate of the cluster's CA, and see ours. Whom it names is
+        for the caller to look at (``core.ids.member_of``)."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.check_hostname = False
         self.reload(context)
         return context
 
     def reload(self, context: ssl.SSLContext) -> None:
         """Use the certificate on disk for connections from now on."""
+        context.load_verify_locations(self.ca_file)
         context.load_cert_chain(self._folder / "server.pem")
+
+    def admit(self, request: bytes, names: Iterable[str], uri: str, *, now: datetime | None = None) -> bytes:
+        """A certificate (PEM) for the public key in a signing request (PEM), as the member that ``uri`` names. Nothing
+        else of the request is believed. Invalid ``signing-request`` when it is none, or not signed by its own key."""
+        now = now or datetime.now(UTC)
+        try:
+            asked = x509.load_pem_x509_csr(request)
+            key = asked.public_key()
+            if not asked.is_signature_valid or not isinstance(key, ec.EllipticCurvePublicKey):
+                raise ValueError("it is not signed by an elliptic-curve key of its own")
+        except ValueError as fault:
+            raise Invalid("signing-request", f"no signing request of a node: {fault}") from fault
+        ca_key, ca = self._authority(now)
+        return _signed(ca_key, ca, key, wanted_names(names), uri, now).public_bytes(serialization.Encoding.PEM)
+
+    def authority(self) -> tuple[str, str]:
+        """The CA's certificate and its key, both PEM."""
+        self._authority(datetime.now(UTC))
+        return self.ca_file.read_text(), (self._folder / "ca.key").read_text()
 
     def fingerprint(self) -> str:
         """SHA-256 of the CA's certificate, as an operator would compare it."""
@@ -108,7 +138,58 @@ class Identity:
             return False
         born = found.not_valid_before_utc
         fits = _public(key) == _public(found)
-        return fits and born <= now < born + timedelta(days=RENEW_DAYS) and set(names) == {_name(one) for one in wanted}
+        return fits and born <= now < born + timedelta(days=RENEW_DAYS) and set(names) == set(_names(wanted, self._uri))
+
+
+def wanted_names(names: Iterable[str]) -> list[str]:
+    """Host names and addresses of a certificate: those, and the host as it calls itself."""
+    return sorted({"localhost", "127.0.0.1", "::1", *filter(None, names)})
+
+
+def signing_request(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """PEM (RFC 2986) for a key: what it asks for is nothing, since the CA says who we are."""
+    request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
+    return request.public_bytes(serialization.Encoding.PEM)
+
+
+def new_key() -> ec.EllipticCurvePrivateKey:
+    """A node's key (NIST P-256)."""
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def key_and_certificate(key: ec.EllipticCurvePrivateKey, certificate: bytes) -> bytes:
+    """One file for both (PEM); HostFault ``certificate-foreign`` when the certificate is not the key's."""
+    if _public(x509.load_pem_x509_certificate(certificate)) != _public(key):
+        raise HostFault("certificate-foreign", "the certificate that came is for another key")
+    return _key_bytes(key) + certificate
+
+
+def fingerprint_of(certificate: bytes) -> str:
+    """SHA-256 of a certificate (PEM), 64 hex digits; Invalid ``certificate-unreadable`` when it is none."""
+    try:
+        return x509.load_pem_x509_certificate(certificate).fingerprint(hashes.SHA256()).hex()
+    except ValueError as fault:
+        raise Invalid("certificate-unreadable", f"no certificate: {fault}") from fault
+
+
+def _signed(
+    ca_key: ec.EllipticCurvePrivateKey, ca: x509.Certificate, key: ec.EllipticCurvePublicKey, wanted: list[str],
+    uri: str, now: datetime,
+) -> x509.Certificate:  # fmt: skip
+    usages = [ExtendedKeyUsageOID.SERVER_AUTH, *([ExtendedKeyUsageOID.CLIENT_AUTH] if uri else [])]
+    return (
+        _builder(wanted[-1][:60], ca.subject, key, now, VALID_DAYS)
+        .add_extension(x509.SubjectAlternativeName(_names(wanted, uri)), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
+        .sign(ca_key, hashes.SHA256())
+    )
+
+
+def _names(wanted: list[str], uri: str) -> list[x509.GeneralName]:
+    named = [_name(one) for one in wanted]
+    return [*named, x509.UniformResourceIdentifier(uri)] if uri else named
 
 
 def _known_authority(key_file: Path, ca_file: Path) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:

@@ -18,6 +18,7 @@ import msgspec
 
 from girginosvm.core.clock import Clock
 from girginosvm.core.entries import Applied, Entry, Halt
+from girginosvm.core.entries import Change as MemberChange
 from girginosvm.core.errors import Busy, HostFault, Invalid, Unknown
 from girginosvm.core.log import Log
 from girginosvm.core.points import reach
@@ -60,6 +61,7 @@ class Status(msgspec.Struct, frozen=True):
     leader: str = ""
     voters: tuple[str, ...] = ()
     reached: tuple[str, ...] = ()  # members whose line is up
+    members: tuple[str, ...] = ()  # everybody's id, this one's too; of a cluster of one: nobody's
 
 
 class Stamps:
@@ -124,6 +126,7 @@ class Alone:
             if entry.index > applied:
                 self._machine.apply(entry)
         journal.entries.clear()
+        journal.payloads.clear()
         if journal.vote.term == 0:
             try:
                 reach("vote.set:before")
@@ -166,6 +169,18 @@ class Alone:
         self._waiting.append((command, future))
         self._wake.set()
         return await future
+
+    async def change(self, change: MemberChange) -> None:
+        """Nobody else can belong to a cluster of one: it has to be opened first."""
+        raise Busy("cluster-closed", f"this node is a cluster of one; it cannot {change.kind} {change.member} yet")
+
+    def transfer(self, peer: str) -> None:
+        """There is nobody to hand over to."""
+
+    async def read_barrier(self) -> None:
+        """Whatever was acknowledged is applied: the only voter is this node."""
+        if self.halted:
+            raise Busy("halted", f"this node has stopped applying: {self.halted}")
 
     async def changes(self) -> AsyncIterator[Change]:
         """Applied entries as they come. Ends when this stops, or when the listener is 10,000 behind."""

@@ -112,6 +112,7 @@ class Cluster:
             last_index=node.log.last.index, first_index=node.log.first_index, waiting=len(node.proposals),
             halted=node.stopped or node.halted, last_stamp_ms=self._machine.last_stamp_ms(), role=node.role,
             leader=node.core.leader, voters=tuple(sorted(node.core.voters)), reached=node.reached,
+            members=tuple(sorted(node.log.roster.ids)),
         )  # fmt: skip
 
     def _ask(self, what: Callable[[], None]) -> None:

@@ -52,6 +52,13 @@ class Rosters(msgspec.Struct, frozen=True):
     known: tuple[tuple[int, Roster], ...]
 
 
+def roster_of(journal: Journal) -> Roster | None:
+    """Who belongs to the cluster, as a journal has it; None when it says nothing."""
+    if not journal.members:
+        return None
+    return msgspec.msgpack.decode(journal.members, type=Rosters).known[-1][1]
+
+
 class Log(CoreJournal):  # type: ignore[misc]
     """One owner: the node's thread. ``stamp`` gives the time of an entry that this node makes as leader."""
 

@@ -12,10 +12,11 @@ import itertools
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 import msgspec
 
+from girginosvm.core.entries import Change as MemberChange
 from girginosvm.core.errors import Busy, Conflict, Invalid, Problem, ProblemBody, Unknown, problem_of
 from girginosvm.core.log import Log
 from girginosvm.core.points import reach
@@ -49,6 +50,35 @@ class Ask(msgspec.Struct, frozen=True, tag="status"):
     id: int
 
 
+class Alter(msgspec.Struct, frozen=True, tag="alter"):
+    """As leader, change who belongs to the cluster."""
+
+    id: int
+    change: MemberChange
+
+
+class HandOver(msgspec.Struct, frozen=True, tag="hand-over"):
+    """As leader, let another voter lead."""
+
+    id: int
+    peer: str
+
+
+class Barrier(msgspec.Struct, frozen=True, tag="barrier"):
+    """Answer once a local read sees every write acknowledged before."""
+
+    id: int
+
+
+class Turn(msgspec.Struct, frozen=True, tag="turn"):
+    """Begin another life: ``open`` the port for other members, at ``address`` (IP:port); or ``again``, as what lies on
+    the disk says."""
+
+    id: int
+    to: Literal["open", "again"]
+    address: str = ""
+
+
 class Answer(msgspec.Struct, frozen=True, tag="answer"):
     """An outcome's bytes, a status, or a problem."""
 
@@ -64,7 +94,7 @@ class Changed(msgspec.Struct, frozen=True, tag="changed"):
     change: Change
 
 
-_FROM_AGENT: Final = msgspec.msgpack.Decoder(Hello | Propose | Ask)
+_FROM_AGENT: Final = msgspec.msgpack.Decoder(Hello | Propose | Ask | Alter | HandOver | Barrier | Turn)
 _FROM_RAFT: Final = msgspec.msgpack.Decoder(Hello | Answer | Changed)
 
 
@@ -89,9 +119,22 @@ class Agreement(Protocol):
 
     def status(self) -> Status: ...
 
+    async def change(self, change: MemberChange) -> None: ...
 
-async def serve(path: Path, agreement: Agreement, *, release: str, member: str, log: Log) -> asyncio.AbstractServer:
-    """Listen on ``path`` (0600). Every connection hears of changes from its Hello on."""
+    def transfer(self, peer: str) -> None: ...
+
+    async def read_barrier(self) -> None: ...
+
+
+def _stays(turn: Turn) -> None:
+    raise Busy("no-turn", f"this raft process cannot turn to {turn.to!r}")
+
+
+async def serve(
+    path: Path, agreement: Agreement, *, release: str, member: str, log: Log, turn: Callable[[Turn], None] = _stays
+) -> asyncio.AbstractServer:
+    """Listen on ``path`` (0600). Every connection hears of changes from its Hello on. ``turn`` is told what the process
+    is to become; it answers at once, or raises a problem."""
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         tasks: set[asyncio.Task[None]] = set()
@@ -105,7 +148,7 @@ async def serve(path: Path, agreement: Agreement, *, release: str, member: str, 
             tasks.add(asyncio.create_task(_tell(writer, agreement)))
             while True:
                 message = _FROM_AGENT.decode(await _receive(reader))
-                task = asyncio.create_task(_serve_one(message, writer, agreement))
+                task = asyncio.create_task(_serve_one(message, writer, agreement, turn))
                 tasks.add(task)
                 task.add_done_callback(tasks.discard)
         except (asyncio.IncompleteReadError, ConnectionError, TimeoutError):
@@ -135,17 +178,32 @@ async def _tell(writer: asyncio.StreamWriter, agreement: Agreement) -> None:
     writer.close()
 
 
-async def _serve_one(message: object, writer: asyncio.StreamWriter, agreement: Agreement) -> None:
-    match message:
-        case Propose(number, command):
-            try:
-                answer = Answer(number, outcome=await agreement.propose(command))
-            except Problem as problem:
-                answer = Answer(number, problem=problem.body())
-        case Ask(number):
-            answer = Answer(number, status=agreement.status())
-        case _:
-            return
+async def _served(
+    message: Propose | Ask | Alter | HandOver | Barrier | Turn, agreement: Agreement, turn: Callable[[Turn], None]
+) -> Answer:
+    try:
+        match message:
+            case Propose(number, command):
+                return Answer(number, outcome=await agreement.propose(command))
+            case Alter(number, change):
+                await agreement.change(change)
+            case HandOver(number, peer):
+                agreement.transfer(peer)
+            case Barrier(number):
+                await agreement.read_barrier()
+            case Turn(number):
+                turn(message)
+    except Problem as problem:
+        return Answer(message.id, problem=problem.body())
+    return Answer(message.id, status=agreement.status())
+
+
+async def _serve_one(
+    message: object, writer: asyncio.StreamWriter, agreement: Agreement, turn: Callable[[Turn], None]
+) -> None:
+    if not isinstance(message, Propose | Ask | Alter | HandOver | Barrier | Turn):
+        return
+    answer = await _served(message, agreement, turn)
     frame = _frame(answer)
     if len(frame) > MAX_FRAME:
         lost = Unknown("answer-too-long", f"the request was served, and its answer of {len(frame):,} bytes is too long")
@@ -170,6 +228,7 @@ class Client:
         self._under_way: dict[int, asyncio.Future[Answer]] = {}
         self._writer: asyncio.StreamWriter | None = None
         self._pause_s = _PAUSE_S
+        self._gone = asyncio.Event()
         self.member = ""
 
     async def run(self) -> None:
@@ -203,6 +262,26 @@ class Client:
         if answer.status is None:
             raise Busy("raft-away", "the raft process gave no status", retry_after_s=1)
         return answer.status
+
+    async def change(self, change: MemberChange) -> None:
+        """Change who belongs to the cluster; returns when that is committed. Busy, Conflict: not done."""
+        await self._asked(lambda number: Alter(number, change), 15.0)
+
+    async def transfer(self, peer: str) -> None:
+        """If this node leads: let ``peer`` lead. ``status`` tells whether it does."""
+        await self._asked(lambda number: HandOver(number, peer), 5.0)
+
+    async def read_barrier(self) -> None:
+        """Returns when a local read sees every write acknowledged before the call. Busy: nobody confirmed it."""
+        await self._asked(Barrier, 5.0)
+
+    async def turn(self, to: Literal["open", "again"], address: str = "") -> None:
+        """Have the raft process begin another life; it answers before it does."""
+        await self._asked(lambda number: Turn(number, to, address), 5.0)
+
+    async def left(self) -> None:
+        """Until the raft process of this connection has gone."""
+        await self._gone.wait()
 
     async def _asked(self, message: Callable[[int], object], deadline_s: float) -> Answer:
         writer = self._writer
@@ -240,6 +319,7 @@ class Client:
                 theirs = getattr(hello, "release", "?")
                 raise Conflict("release-differs", f"the raft process is release {theirs}, this agent {self._release}")
             self.member, self._writer, self._pause_s = hello.member, writer, _PAUSE_S
+            self._gone.clear()
             await self._changed(None)
             while True:
                 await self._heard(_FROM_RAFT.decode(await _receive(reader)))
@@ -258,6 +338,7 @@ class Client:
         if self._writer is not None:
             self._writer.close()
         self._writer = None
+        self._gone.set()
         for future in self._under_way.values():
             if not future.done():
                 future.set_exception(

@@ -14,18 +14,17 @@ import selectors
 import socket
 import ssl
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from girginosvm.core.ids import member_of
 from girginosvm.core.log import Log
 from girginosvm.raft.lines import Down, Event, Heard, Up
 from girginosvm.raft.membership import Roster
 from girginosvm.raft.messages import FRAME_BYTES
 
-URI: Final = "urn:girginosvm:member:"
 _READ_BYTES: Final = 256 * 1024
 _RECORD_BYTES: Final = 16 * 1024  # the most that TLS hands out at once (RFC 8446, section 5.1)
 _TURN_BYTES: Final = 2 * FRAME_BYTES  # read from one line before the others have their turn
@@ -33,14 +32,18 @@ _BACKLOG_BYTES: Final = 64 * 1024 * 1024
 _HANDSHAKE_S: Final = 3.0
 _STRANGERS: Final = 64  # connections that have not yet proved who they are
 _REDIAL_S: Final = 0.1
+_REDIAL_MOST_S: Final = 1.0  # to a member that lets nothing be said: it may not know us yet
+_SAID_S: Final = 30.0
 _WANTS: Final = (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError)
 
 
 class Credentials(msgspec.Struct, frozen=True):
-    """``ca``: the cluster's CA certificate. ``own``: this member's certificate and key, in one PEM file."""
+    """``ca``: the cluster's CA certificate. ``own``: this member's certificate and key, in one PEM file. ``cluster``:
+    whose members the certificates have to name."""
 
     ca: Path
     own: Path
+    cluster: str = ""
 
     def context(self, *, server: bool) -> ssl.SSLContext:
         """TLS 1.3, both sides prove who they are; ssl.SSLError or OSError when a file does not fit."""
@@ -77,15 +80,9 @@ class _Line:
         self.until_s = until_s
         self.dialled = dialled
         self.proved = False
+        self.heard = False  # a whole frame came
         self.inward = bytearray()
         self.outward = bytearray()
-
-
-def member_of(certificate: Mapping[str, object] | None) -> str:
-    """The member id in a verified certificate (``SSLSocket.getpeercert``); empty when it is none of ours."""
-    names = (certificate or {}).get("subjectAltName", ())
-    uris = [value for kind, value in names if kind == "URI"] if isinstance(names, tuple) else []
-    return uris[0].removeprefix(URI) if len(uris) == 1 and uris[0].startswith(URI) else ""
 
 
 class Transport:
@@ -102,6 +99,8 @@ class Transport:
         self._dialling: dict[str, _Line] = {}
         self._strangers: set[_Line] = set()
         self._redial: dict[str, float] = {}
+        self._pause: dict[str, float] = {}  # seconds between two tries; a frame from the member ends what it grew to
+        self._refused: dict[str, float] = {}  # who was refused, and when that may be said again
         self._eager: set[_Line] = set()  # there may be more in what TLS has decrypted already
         self._events: list[Event] = []
         self._selector = selectors.DefaultSelector()
@@ -123,6 +122,7 @@ class Transport:
 
     def renew(self, credentials: Credentials) -> None:
         """New certificates, for the connections from now on."""
+        self._cluster = credentials.cluster
         self._server, self._client = credentials.context(server=True), credentials.context(server=False)
 
     def set_members(self, roster: Roster) -> None:
@@ -194,7 +194,10 @@ class Transport:
                 continue
             if now < self._redial.get(peer, 0.0):
                 continue
-            self._redial[peer] = now + _REDIAL_S
+            pause_s = self._pause.get(peer, _REDIAL_S)
+            self._redial[peer] = now + pause_s
+            if peer in self._pause:
+                self._pause[peer] = min(2 * pause_s, _REDIAL_MOST_S)
             sock = socket.socket(socket.AF_INET6 if ":" in address.host else socket.AF_INET)
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -244,11 +247,14 @@ class Transport:
         except (OSError, ValueError) as fault:
             self._end(line, f"no handshake: {fault}")
         else:
-            self._admit(line, member_of(line.sock.getpeercert()))
+            self._admit(line, member_of(line.sock.getpeercert(), self._cluster))
 
     def _admit(self, line: _Line, name: str) -> None:
         if name not in self._members or (line.dialled and name != line.peer):
-            self._log.warning("raft.refused-peer", member=name or "?", dialled=line.peer)
+            now = time.monotonic()
+            if now >= self._refused.get(name, now):
+                self._refused[name] = now + _SAID_S
+                self._log.warning("raft.refused-peer", member=name or "?", dialled=line.peer)
             self._end(line, "no member")
             return
         old = self._lines.get(name)
@@ -278,7 +284,10 @@ class Transport:
             del self._dialling[line.peer]
         if line.proved and self._lines.get(line.peer) is line:
             del self._lines[line.peer]
-            self._log.info("raft.line-ended", member=line.peer, reason=reason)
+            if line.heard:
+                self._log.info("raft.line-ended", member=line.peer, reason=reason)
+            else:  # it lets us in, and lets nothing be said
+                self._pause.setdefault(line.peer, 2 * _REDIAL_S)
             self._events.append(Down(line.peer, reset))
         line.proved = False
 
@@ -328,6 +337,9 @@ class Transport:
                 return False
             if len(inward) - at - 4 < length:
                 break
+            if not line.heard:
+                line.heard = True
+                self._pause.pop(line.peer, None)
             self._events.append(Heard(line.peer, bytes(inward[at + 4 : at + 4 + length])))
             at += 4 + length
         del inward[:at]

@@ -14,13 +14,23 @@ from girginosvm.core.errors import Problem
 from girginosvm.core.host import DiskSpec, FoundDomain, FoundNic, Power
 from girginosvm.core.units import GIB
 from girginosvm.features.auth import commands as auth
+from girginosvm.features.center.commands import DemoteCenter, PromoteCenter, ReportCenter
 from girginosvm.features.cluster.commands import FoundCluster, RecordKeyMark
 from girginosvm.features.image.commands import PullImage, RecordImage, RemoveImage, ReportImage
+from girginosvm.features.membership.commands import (
+    AdmitMember,
+    DescribeMember,
+    KeepAuthority,
+    RecordJoinToken,
+    RemoveMember,
+)
 from girginosvm.features.network.commands import AddNetwork, RemoveNetwork
 from girginosvm.features.node.commands import ReportNode
 from girginosvm.features.operation.commands import FailOperation
 from girginosvm.features.storage.commands import AddPool, ForgetDisk, RemovePool, ReportPool
+from girginosvm.features.vm.bring import BringVm
 from girginosvm.features.vm.commands import AdoptVm, CreateVm, DestroyVm
+from girginosvm.features.vm.model import BroughtDisk, BroughtNic
 from girginosvm.features.vm.power import RebootVm, StartVm, StopVm
 from girginosvm.features.vm.queries import ShowVm
 from girginosvm.features.vm.reports import ReportForeign, ReportVm
@@ -60,7 +70,7 @@ class Teller:
 def tell(engine: Engine) -> None:
     """Everything, in order."""
     teller = Teller(engine)
-    for chapter in (cluster, storage, networks, images, machines, foreign, people, old_age):
+    for chapter in (cluster, storage, networks, images, machines, foreign, people, members, centers, old_age):
         chapter(teller)
 
 
@@ -193,6 +203,63 @@ def people(t: Teller) -> None:
     token = t.say(auth.RecordToken(name="billing", role="operator", token_hash="c" * 64, days=90))["token"]
     t.refused("token-exists", auth.RecordToken(name="billing", role="viewer", token_hash="d" * 64))
     t.say(auth.RevokeToken(token=token), actor=ADMIN)
+
+
+def members(t: Teller) -> None:
+    """Nodes come in with tokens, bring machines, and go."""
+    first, second = (f"{digit * 8}-2222-7333-8444-555555555555" for digit in "12")
+    place = {"address": "192.0.2.10:1995", "api": "192.0.2.10:1996"}
+    t.say(DescribeMember(member=first, name="m1", **place), node=first)
+    t.refused("not-your-row", DescribeMember(member=second, name="m1", **place), node=first)
+    t.refused("member-same", DescribeMember(member=second, name="m1", **place), node=second)
+    t.refused("last-member", RemoveMember(member=first))
+    t.say(KeepAuthority(certificate="PEM", key="sealed:1:x"))
+    t.refused("authority-kept", KeepAuthority(certificate="PEM", key="sealed:1:y"))
+    t.say(RecordJoinToken(token_hash="e" * 64), actor=ADA)
+    asks = {"token_hash": "e" * 64, "member": second, "address": "192.0.2.11:1995", "api": "192.0.2.11:1996"}
+    t.refused("join-token", AdmitMember(name="m2", **(asks | {"token_hash": "f" * 64})))
+    t.refused("join-conflicts", AdmitMember(name="m1", **asks))
+    t.say(AdmitMember(name="m2", **asks))
+    t.say(AdmitMember(name="m2", **asks))
+    t.refused("join-token", AdmitMember(name="m3", **(asks | {"member": first.replace("1", "3")})))
+    t.say(RecordJoinToken(token_hash="9" * 64), actor=ADA)
+    third = first.replace("1", "3")
+    again = {"token_hash": "9" * 64, "member": third, "address": "192.0.2.11:1995", "api": "192.0.2.11:1996"}
+    t.say(AdmitMember(name="m2", **again))  # the same host: its first try never came
+    t.refused("member-gone", DescribeMember(member=second, name="m2", address=again["address"], api="192.0.2.11:1996"),
+              node=second)  # fmt: skip
+    second = third
+    t.say(DescribeMember(member=second, name="m2", address="192.0.2.11:1995", api="192.0.2.11:1996"), node=second)
+    vm = BringVm(
+        node=second, id="33333333-2222-4333-8444-555555555555", name="shop", project="default", generation=4,
+        power="on", adopted=False, vcpu=2, memory_bytes=GIB, firmware="bios", image="", image_name="tiny",
+        user_data="sealed:1:z",
+        disks=(BroughtDisk("default", "/srv/shop-0.qcow2", "qcow2", GIB, "", "", full_copy=True),),
+        nics=(BroughtNic("default", "52:54:00:00:00:07", "192.168.196.77", "gvm7", ""),),
+    )  # fmt: skip
+    t.refused("not-your-row", vm)
+    t.say(vm, node=second)
+    t.refused("vm-brought", vm, node=second)
+    t.refused("node-has-machines", RemoveMember(member=second))
+    t.say(RemoveMember(member=second, lost=True), actor=ADA)
+    t.refused("member-missing", RemoveMember(member=second))
+    t.refused("member-gone", DescribeMember(member=second, name="m2", **place), node=second)
+
+
+def centers(t: Teller) -> None:
+    """A node is promoted, says what came of it, and is demoted."""
+    member = t.id("member", "m1")
+    url = "https://center.example.net:1997"
+    t.refused("member-missing", PromoteCenter(node="none", public_url=url))
+    t.say(PromoteCenter(node=member, public_url=url, admin_email="Eve@example.org", admin_password=HASH), actor=ADA)
+    t.say(PromoteCenter(node=member, public_url=url, admin_email="eve@example.org", admin_password=HASH + "3"))
+    t.refused("not-your-row", ReportCenter(node=member, bind="0.0.0.0:1997"))
+    t.say(ReportCenter(node=member, problem="cannot listen on 0.0.0.0:1997: Address already in use"), node=member)
+    t.say(ReportCenter(node=member, bind="0.0.0.0:1997"), node=member)
+    t.refused("confirm-missing", DemoteCenter(node=member))
+    t.say(DemoteCenter(node=member, confirm=True))
+    t.refused("center-missing", DemoteCenter(node=member, confirm=True))
+    t.say(ReportCenter(node=member), node=member)
 
 
 def old_age(t: Teller) -> None:

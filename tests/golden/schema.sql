@@ -1,3 +1,13 @@
+CREATE TABLE authority (
+  id INTEGER PRIMARY KEY CHECK (id = 1), certificate TEXT NOT NULL, sealed_key TEXT NOT NULL, at_ms INTEGER NOT NULL
+) STRICT;
+CREATE TABLE center (
+  node TEXT PRIMARY KEY, created_index INTEGER NOT NULL, bind TEXT NOT NULL, public_url TEXT NOT NULL,
+  at_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE center_found (
+  node TEXT PRIMARY KEY, bind TEXT NOT NULL, problem TEXT NOT NULL, at_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE cluster_key (
   one INTEGER PRIMARY KEY CHECK (one = 1), mark TEXT NOT NULL
 ) STRICT;
@@ -29,6 +39,10 @@ CREATE TABLE image (
   problem_code TEXT NOT NULL, problem TEXT NOT NULL, created_at_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE image_gone (id TEXT PRIMARY KEY, format TEXT NOT NULL, node TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE join_token (
+  token_hash TEXT PRIMARY KEY, created_index INTEGER NOT NULL, created_by TEXT NOT NULL, expires_at_ms INTEGER NOT NULL,
+  used_by TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE lease (
   network TEXT NOT NULL, address INTEGER NOT NULL, text TEXT NOT NULL, mac TEXT NOT NULL UNIQUE, vm TEXT NOT NULL,
   nic INTEGER NOT NULL, at_ms INTEGER NOT NULL, PRIMARY KEY (network, address)
@@ -39,6 +53,14 @@ CREATE TABLE machine_state (
   one INTEGER PRIMARY KEY CHECK (one = 1), applied_index INTEGER NOT NULL, applied_term INTEGER NOT NULL,
   at_ms INTEGER NOT NULL, incarnation TEXT NOT NULL, feature_level INTEGER NOT NULL, event_chain BLOB NOT NULL
 ) STRICT;
+CREATE TABLE member (
+  id TEXT PRIMARY KEY, created_index INTEGER NOT NULL, name TEXT NOT NULL UNIQUE, address TEXT NOT NULL UNIQUE,
+  api TEXT NOT NULL, state TEXT NOT NULL CHECK (state IN ('joining', 'member')), witness INTEGER NOT NULL,
+  at_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE member_gone (
+  id TEXT PRIMARY KEY, created_index INTEGER NOT NULL, name TEXT NOT NULL, reason TEXT NOT NULL, at_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE migration (
   room TEXT NOT NULL, number INTEGER NOT NULL, checksum TEXT NOT NULL, PRIMARY KEY (room, number)
 ) STRICT, WITHOUT ROWID;

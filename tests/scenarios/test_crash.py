@@ -23,6 +23,7 @@ from girginosvm.hypervisor.points import points_of
 from tests.scenarios import audit
 from tests.scenarios.deeds import DEEDS, FIRST_START, REAL_VOLUME, Deed, running, wake
 from tests.scenarios.node import REPO, Node, qcow2
+from tests.scenarios.test_join import JOINING
 
 # Segments and batches so small that a test's few entries fill many.
 SMALL = {"GIRGINOSVM_JOURNAL_SEGMENT_BYTES": "16384", "GIRGINOSVM_JOURNAL_COMPACT_ENTRIES": "20"}
@@ -30,7 +31,7 @@ SMALL = {"GIRGINOSVM_JOURNAL_SEGMENT_BYTES": "16384", "GIRGINOSVM_JOURNAL_COMPAC
 
 def written_points() -> set[str]:
     """Every ``reach("...")`` in the code; a name that is put together counts with each of its values."""
-    values = {"path.name": ("ca.key", "ca.crt", "server.pem")}
+    values = {"path.name": ("ca.key", "ca.crt", "server.pem"), "part": ("pki", "db", "raft")}
     found = set()
     for file in (REPO / "girginosvm").rglob("*.py"):
         for call in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
@@ -54,7 +55,7 @@ def port_points() -> set[str]:
 
 def test_every_point_of_the_code_is_killed_in_some_deed() -> None:
     here = [point for deed in (*DEEDS, FIRST_START) for point in deed.path()]
-    killed = {point.partition("/")[2] for point in (*here, *REAL_VOLUME)}
+    killed = {point.partition("/")[2] for point in (*here, *REAL_VOLUME, *JOINING)}
     assert len(written_points()) >= 30
     assert written_points() | port_points() == killed
 

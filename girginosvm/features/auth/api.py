@@ -9,6 +9,7 @@ import msgspec
 from girginosvm.core.access import Role
 from girginosvm.features.auth import model
 from girginosvm.state.reader import Reader
+from girginosvm.state.tx import Tx
 
 
 class Holder(msgspec.Struct, frozen=True):
@@ -71,6 +72,25 @@ def locked_until_ms(db: Any, email: str, address: str, now_ms: int) -> int | Non
         if row is not None and row["count"] >= limit and now_ms < row["last_at_ms"] + model.LOCK_MS:
             return int(row["last_at_ms"]) + model.LOCK_MS
     return None
+
+
+def make_administrator(tx: Tx, email: str, password_hash: str) -> None:
+    """The account of this address is an administrator's with this password (its argon2id hash): made, or changed; what
+    it had open ends."""
+    email = email.strip().lower()
+    row = tx.one("SELECT id FROM user WHERE email = ?", (email,))
+    if row is None:
+        tx.insert(
+            "user", id=tx.new_id(), created_index=tx.index, email=email, role=Role.ADMIN.value,
+            password_hash=password_hash, must_change=0, disabled=0, created_at_ms=tx.at_ms,
+        )  # fmt: skip
+    else:
+        tx.run(
+            "UPDATE user SET role = ?, password_hash = ?, must_change = 0, disabled = 0 WHERE id = ?",
+            (Role.ADMIN.value, password_hash, row["id"]),
+        )
+        tx.run("DELETE FROM session WHERE user = ?", (row["id"],))
+    tx.event("user.administrator", "user", email, f"{email} is an administrator with a new password")
 
 
 def _account(row: dict[str, Any] | None) -> Account | None:

@@ -36,6 +36,18 @@ def forget(tx: Tx, subject: str) -> None:
     tx.run("DELETE FROM report WHERE subject = ?", (subject,))
 
 
+def forget_node(tx: Tx, node: str) -> None:
+    """The host is gone for good: what it said of itself, and everything that was on it, is given up."""
+    for vm in tx.all("SELECT id FROM vm WHERE node = ? ORDER BY id", (node,)):
+        for table in ("vm_disk", "vm_nic", "vm_found", "lease"):
+            tx.run(f"DELETE FROM {table} WHERE vm = ?", (vm["id"],))
+        tx.run("DELETE FROM vm WHERE id = ?", (vm["id"],))
+        forget(tx, vm["id"])
+    for table in ("vm_foreign", "disk_kept", "pool_found", "report"):
+        tx.run(f"DELETE FROM {table} WHERE node = ?", (node,))
+    tx.run("DELETE FROM node WHERE id = ?", (node,))
+
+
 def place(tx: Tx, memory_bytes: int) -> str:
     """The node for a machine of this size. With one node it is that one; OverQuota says what is missing."""
     nodes = tx.all(

@@ -3,7 +3,7 @@
 from typing import Final
 
 from girginosvm.core.manifest import Manifest
-from girginosvm.features.vm import commands, power, queries, reports, schema
+from girginosvm.features.vm import bring, commands, power, queries, reports, schema
 
 MANIFEST: Final = Manifest(
     name="vm",
@@ -11,6 +11,7 @@ MANIFEST: Final = Manifest(
     actions=(
         queries.ListVms, queries.ShowVm, queries.SerialOutput, commands.CreateVm, power.StartVm, power.StopVm,
         power.RebootVm, commands.DestroyVm, commands.AdoptVm, reports.ReportVm, reports.ReportForeign,
+        bring.BringVm,
     ),
     migrations=schema.MIGRATIONS,
 )  # fmt: skip

@@ -61,6 +61,28 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     found_problem: str = ""
 
 
+class BroughtDisk(msgspec.Struct, frozen=True):
+    """A disk of a machine that comes with its node; ``pool`` by name, empty for one outside our pools."""
+
+    pool: str
+    path: str
+    format: str
+    size_bytes: int
+    image: str
+    image_format: str
+    full_copy: bool
+
+
+class BroughtNic(msgspec.Struct, frozen=True):
+    """An interface of a machine that comes with its node; ``network`` by name, empty for one on none of ours."""
+
+    network: str
+    mac: str
+    address: str
+    tap: str
+    bridge: str
+
+
 def tap_name(vm: str, nic: int) -> str:
     """``gvm`` and 11 hex digits: fits IFNAMSIZ (15 bytes), the same on every node and at every start."""
     return "gvm" + hashlib.sha256(f"{vm}/{nic}".encode()).hexdigest()[:11]

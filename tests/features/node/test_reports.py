@@ -12,6 +12,7 @@ from girginosvm.core.action import Command
 from girginosvm.core.errors import Stale
 from girginosvm.core.host import FoundDomain, Power
 from girginosvm.daemon.voice import Voice
+from girginosvm.features.center.commands import ReportCenter
 from girginosvm.features.node.commands import ReportNode
 from girginosvm.features.registry import REGISTRY
 from girginosvm.features.storage.commands import RemovePool, ReportPool
@@ -48,6 +49,10 @@ SUBJECTS: dict[str, tuple[Says, str]] = {
             pool=pool(engine), node=NODE, capacity_bytes=9, free_bytes=value, allocated_bytes=0, sequence=n
         ),
         "SELECT free_bytes AS value FROM pool_found",
+    ),
+    "ReportCenter": (
+        lambda engine, vm, value, n: ReportCenter(node=NODE, bind=f"192.0.2.1:{value}", sequence=n),
+        "SELECT CAST(substr(bind, 11) AS INTEGER) AS value FROM center_found",
     ),
     "ReportNode": (
         lambda engine, vm, value, n: ReportNode(node=NODE, name="h1", facts=FACTS, reserve_bytes=value, sequence=n),

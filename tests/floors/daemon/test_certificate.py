@@ -27,6 +27,7 @@ class Node:
     def __init__(self, folder: Path) -> None:
         self.now_ms = time.time_ns() // 1_000_000 - 61 * DAY_MS
         self.addresses: tuple[str, ...] = ("192.0.2.10",)
+        self.public = ""
         self.identity = Identity(folder)
         self.ensure()
         self.context = self.identity.context()
@@ -47,7 +48,7 @@ class Node:
         self.identity.ensure(names_of("n1", self.addresses), now=now)
 
     async def _read(self, _: Callable[[Any], Any]) -> Any:
-        return self.addresses
+        return self.addresses, self.public
 
     async def seen(self) -> x509.Certificate:
         """What a new connection that trusts the node's CA is shown."""
@@ -96,3 +97,10 @@ async def test_a_new_address_of_the_host_is_in_the_certificate(node: Node) -> No
     names = (await node.seen()).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert {"192.0.2.10", "2001:db8::7"} <= {str(one) for one in names.get_values_for_type(x509.IPAddress)}
     assert "n1" in names.get_values_for_type(x509.DNSName)
+
+
+async def test_the_public_name_of_a_center_is_in_the_certificate(node: Node) -> None:
+    node.public = "center.example.net"
+    await node.keeper.reconcile(LANES)
+    names = (await node.seen()).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert "center.example.net" in names.get_values_for_type(x509.DNSName)

@@ -22,6 +22,10 @@ from tests.floors.hypervisor.test_qcow2_header import image
 ADMIN = Actor(kind="local", id="local", name="root", role=Role.ADMIN)
 
 
+async def fresh() -> None:
+    """Nobody reads here."""
+
+
 class Refusing:
     """An executor that ends every command in one problem."""
 
@@ -41,7 +45,7 @@ async def test_the_file_stays_only_when_its_row_may_exist(tmp_path: Path, proble
         node="n1", settings=settings, host=FakeHost(tmp_path / "host.json"), read=None, say=None, unseal=str,
         clock=clock, log=Log(), progress={},
     )  # fmt: skip
-    desk = LocalDesk(Refusing(problem), site, Watch(), clock, chance)
+    desk = LocalDesk(Refusing(problem), site, Watch(), clock, chance, barrier=fresh)
     with desk.upload_room(UploadImage(name="tiny"), None) as (arrived, _):
         arrived.write_bytes(image())
         upload = Upload(path=arrived, size_bytes=arrived.stat().st_size, sha256="")

@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from girginosvm.raft.transport import URI, Credentials
+from girginosvm.core.ids import member_uri
+from girginosvm.raft.transport import Credentials
 
 PEM = serialization.Encoding.PEM
 
@@ -47,7 +48,7 @@ class Authority:
             .not_valid_after(now + timedelta(days=1))
         )
 
-    def credentials(self, *members: str, uri: str = URI) -> Credentials:
+    def credentials(self, *members: str, uri: str = member_uri("", "")) -> Credentials:
         """A certificate with the URIs of ``members`` (one, unless the test is about another number)."""
         key = ec.generate_private_key(ec.SECP256R1())
         names = [x509.UniformResourceIdentifier(uri + member) for member in members]

@@ -1,0 +1,91 @@
+"""Keeps agreement as the rows of members say: this node's own row, and as leader everybody's place."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from girginosvm.core.action import Command
+from girginosvm.core.entries import Change
+from girginosvm.core.errors import Conflict
+from girginosvm.core.log import Log
+from girginosvm.daemon.membership import Membership, Place
+from girginosvm.features.lanes import Lanes
+from girginosvm.features.membership import api, plan
+from girginosvm.features.membership.commands import DescribeMember, KeepAuthority
+from girginosvm.http.tls import Identity
+from girginosvm.raft.propose import Client
+from girginosvm.state.reader import Reader
+
+Read = Callable[[Callable[[Reader], Any]], Awaitable[Any]]
+
+
+class MembersReconciler:
+    """Woken by rows and by time: who leads changes without a row."""
+
+    name = "membership"
+    wakes_on = ("member", "member_gone", "node", "authority")
+    resync_s = 2.0
+
+    def __init__(
+        self, membership: Membership, client: Client, identity: Identity, *, read: Read,
+        say: Callable[[Command], Awaitable[object]], log: Log,
+    ) -> None:  # fmt: skip
+        self._membership = membership
+        self._client = client
+        self._identity = identity
+        self._read = read
+        self._say = say
+        self._log = log
+
+    async def reconcile(self, lanes: Lanes) -> float | None:
+        """One round: at most one change of members."""
+        place = await self._membership.place()
+        rows, gone, kept = await self._read(
+            lambda reader: (api.members(reader), api.gone(reader), api.authority(reader) is not None)
+        )
+        await self._describe(place, rows)
+        if not kept:
+            await self._keep_authority()
+        return await self._agree(place, rows, gone)
+
+    async def _describe(self, place: Place, rows: tuple[api.Row, ...]) -> None:
+        mine = next((row for row in rows if row.id == place.member), None)
+        wanted = api.Row(place.member, place.name, place.raft, place.api, "member", bool(mine and mine.witness))
+        if place.raft and mine != wanted:
+            await self._say(
+                DescribeMember(
+                    member=place.member, name=place.name, address=place.raft, api=place.api, witness=wanted.witness
+                )
+            )
+
+    async def _keep_authority(self) -> None:
+        certificate, key = self._identity.authority()
+        try:
+            await self._say(KeepAuthority(certificate=certificate, key=key))
+        except Conflict as kept:
+            if kept.code != "authority-kept":
+                raise
+
+    async def _agree(self, place: Place, rows: tuple[api.Row, ...], gone: frozenset[str]) -> float | None:
+        status = await self._client.status()
+        standing = plan.Standing(
+            me=place.member, leading=status.role == "leader", members=frozenset(status.members),
+            voters=frozenset(status.voters), reached=frozenset(status.reached),
+        )  # fmt: skip
+        step = plan.plan(rows, gone, standing)
+        if step is None:
+            return None
+        self._log.info("membership.step", step=type(step).__name__, reason=step.reason)
+        match step:
+            case plan.Open():
+                await self._client.turn("open", place.raft)
+            case plan.Add(member, address):
+                await self._client.change(Change("add", member, address))
+            case plan.Demote(member):
+                await self._client.change(Change("demote", member))
+            case plan.Remove(member):
+                await self._client.change(Change("remove", member))
+            case plan.HandOver(member):
+                await self._client.transfer(member)
+        return 0.2  # the next step, once this one is seen

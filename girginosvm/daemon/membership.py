@@ -1,0 +1,340 @@
+"""Into a cluster and out of it: tokens, letting nodes in, joining, and what a leader owes the rows."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import ipaddress
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import msgspec
+
+from girginosvm.core import access
+from girginosvm.core.access import Actor, Role
+from girginosvm.core.action import Stream
+from girginosvm.core.clock import Chance, Clock, new_request_id
+from girginosvm.core.errors import Busy, Conflict, HostFault, Invalid, Problem, Unauthenticated
+from girginosvm.core.ids import member_uri
+from girginosvm.core.log import Log
+from girginosvm.core.settings import Settings
+from girginosvm.daemon import turn
+from girginosvm.daemon.bring import bring_list, brought_by
+from girginosvm.daemon.identity import Member
+from girginosvm.features.membership import api, commands, model
+from girginosvm.features.node import api as nodes
+from girginosvm.features.times import rfc3339
+from girginosvm.http import outward, tls
+from girginosvm.http.desk import Answer, Caller
+from girginosvm.raft.alone import Status
+from girginosvm.raft.membership import Member as Peer
+from girginosvm.raft.membership import Roster
+from girginosvm.raft.propose import Client
+from girginosvm.state.reader import Reader
+
+Read = Callable[[Callable[[Reader], Any]], Awaitable[Any]]
+Say = Callable[..., Awaitable[Any]]
+STREAMS: Final = (
+    commands.ShowMembership, commands.CreateJoinToken, commands.JoinCluster, commands.AskAdmission,
+    commands.ShowAuthority,
+)  # fmt: skip
+_SECRET_BYTES: Final = 16
+_PREFIX: Final = "ops-"
+
+
+class Place(msgspec.Struct, frozen=True):
+    """How this node is called, and where the others reach it (IP:port); empty while it has no such address."""
+
+    member: str
+    cluster: str
+    name: str
+    raft: str = ""
+    api: str = ""
+
+
+def place_of(config: Settings, me: Member, name: str, addresses: tuple[str, ...], *, port: int) -> Place:
+    """Of the addresses that the host has, the one that is set, or the first that others can reach."""
+    wanted = config.address or next((one for one in addresses if _reachable(one)), "")
+    if not wanted:
+        return Place(me.member, me.cluster, name)
+    try:
+        host = ipaddress.ip_address(wanted)
+    except ValueError as fault:
+        raise Invalid("settings-invalid", f"address: {wanted!r} is no IP address") from fault
+    text = f"[{host}]" if host.version == 6 else str(host)
+    return Place(me.member, me.cluster, name, f"{text}:{config.raft_port}", f"{text}:{port}")
+
+
+def _reachable(text: str) -> bool:
+    try:
+        one = ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return not (one.is_loopback or one.is_link_local or one.is_unspecified or one.is_multicast)
+
+
+def token_of(secret: bytes, fingerprint: str) -> str:
+    """A token to join with: 16 bytes of chance, and the SHA-256 of the cluster's CA."""
+    return _PREFIX + base64.urlsafe_b64encode(secret + bytes.fromhex(fingerprint)).decode()
+
+
+def fingerprint_in(token: str) -> str:
+    """The fingerprint that a token carries; Invalid ``join-token-unreadable``."""
+    try:
+        raw = base64.urlsafe_b64decode(token.removeprefix(_PREFIX))
+    except ValueError:
+        raw = b""
+    if not token.startswith(_PREFIX) or len(raw) != _SECRET_BYTES + 32:
+        raise Invalid("join-token-unreadable", "this is no token of `membership token create`: it is not whole")
+    return raw[_SECRET_BYTES:].hex()
+
+
+def digest(token: str) -> str:
+    """What is stored of a token: it has 128 bits of chance, so a plain SHA-256 is enough."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class Membership:
+    """The desk's part for membership. ``leave`` ends this life of the agent, so that the next begins as what lies
+    prepared on the disk."""
+
+    def __init__(
+        self, *, config: Settings, client: Client, read: Read, say: Say, identity: tls.Identity, clock: Clock,
+        chance: Chance, log: Log, unseal: Callable[[str], str], leave: Callable[[], None], me: Member, name: str,
+    ) -> None:  # fmt: skip
+        self._me = me
+        self._name = name
+        self._config = config
+        self._client = client
+        self._read = read
+        self._say = say
+        self._identity = identity
+        self._clock = clock
+        self._chance = chance
+        self._log = log
+        self._unseal = unseal
+        self._leave = leave
+        self._joining = False
+        self.port = config.port  # the one that was opened, when 0 was asked for
+
+    async def perform(self, stream: Stream, caller: Caller) -> Answer:
+        """See ``Desk.perform``; for the requests in ``STREAMS``."""
+        if isinstance(stream, commands.AskAdmission):
+            return await self._admit(stream, caller)
+        if isinstance(stream, commands.ShowAuthority):
+            return Answer(value={"certificate": self._identity.ca_file.read_text()})
+        if caller.actor is None:
+            raise Unauthenticated("sign-in-needed", "this needs a bearer token")
+        access.check(caller.actor, stream.action.permission)
+        match stream:
+            case commands.CreateJoinToken():
+                return await self._token(caller.actor)
+            case commands.JoinCluster():
+                return await self._join(stream)
+            case _:
+                return Answer(value=await self.status())
+
+    async def status(self) -> model.Membership:
+        """The rows, and how agreement stands, as this node sees both."""
+        place = await self.place()
+        rows: tuple[api.Row, ...] = await self._read(api.members)
+        if not any(row.id == place.member for row in rows):
+            rows = (*rows, api.Row(place.member, place.name, place.raft, place.api, "member", witness=False))
+        problems = []
+        try:
+            standing = await self._client.status()
+        except Problem as away:
+            problems.append(away.detail)
+            standing = Status(place.member, 0, 0, 0, 0, 0, "", 0, role="unknown")
+        return membership_of(rows, standing, place, problems)
+
+    # As a node of the cluster: tokens, and whoever shows one.
+
+    async def _token(self, actor: Actor) -> Answer:
+        place = await self._placed()
+        authority = self._identity.ca_file.read_bytes()
+        token = token_of(self._chance.take(_SECRET_BYTES), tls.fingerprint_of(authority))
+        said = await self._say(commands.RecordJoinToken(token_hash=digest(token)), _speaker(actor))
+        value = model.JoinToken(
+            token=token, expires_at=rfc3339(said.value["expires_at_ms"]),
+            command=f"girginosvm membership join --center https://{place.api} --token {token}",
+        )  # fmt: skip
+        return Answer(value=value, index=said.index)
+
+    async def _admit(self, asked: commands.AskAdmission, caller: Caller) -> Answer:
+        """A rehearsal (no signing request) says what stands against it; else the node is in, and gets what it needs."""
+        place, now_ms, stored = await self._placed(), self._clock.wall_ms(), digest(asked.token)
+
+        def look(reader: Reader) -> tuple[tuple[api.Row, ...], tuple[str, ...]]:
+            api.check_token(reader, stored, asked.member, now_ms)
+            rows = api.members(reader)
+            again = any(row.id == asked.member for row in rows)
+            against = () if again else api.conflicts(reader, asked.name, asked.address, asked.brought)
+            return rows, against
+
+        rows, against = await self._read(look)
+        if not asked.request or against:
+            return Answer(value=model.Admission(cluster=place.cluster, nodes=len(rows), conflicts=against))
+        names = [asked.name, *(one.rpartition(":")[0].strip("[]") for one in (asked.address, asked.api))]
+        certificate = self._identity.admit(asked.request.encode(), names, member_uri(place.cluster, asked.member))
+        said = await self._say(
+            commands.AdmitMember(
+                token_hash=stored, member=asked.member, name=asked.name, address=asked.address, api=asked.api,
+                witness=asked.witness, brought=asked.brought,
+            ),
+            Actor("node", "membership", asked.name, Role.ADMIN, caller.address),
+        )  # fmt: skip
+        authority, key = self._identity.authority()
+        standing = await self._client.status()
+        value = model.Admission(
+            cluster=place.cluster, nodes=len(rows), certificate=certificate.decode(), authority=authority,
+            authority_key=key, cluster_key=self._config.path("pki", "cluster.key").read_text(),
+            members=tuple(model.PeerAt(row.id, row.address, _votes(row.id, standing, place)) for row in rows),
+        )  # fmt: skip
+        self._log.info("membership.admitted", member=asked.member, name=asked.name, address=asked.address)
+        return Answer(value=value, index=said.index, status=200)
+
+    # As a node that joins.
+
+    async def _join(self, asked: commands.JoinCluster) -> Answer:
+        place = await self._placed()
+        if self._joining:
+            raise Busy("joining", "this node is joining already", retry_after_s=5)
+        rows: tuple[api.Row, ...] = await self._read(api.members)
+        others = [row.name for row in rows if row.id != place.member]
+        if others:
+            raise Conflict("not-alone", f"this node is in a cluster with {', '.join(others)}: it leaves that one first")
+        self._joining = True
+        try:
+            return await self._joined(asked, place)
+        finally:
+            self._joining = False
+
+    async def _joined(self, asked: commands.JoinCluster, place: Place) -> Answer:
+        wanted = fingerprint_in(asked.token)
+        if not asked.center.startswith("https://"):
+            raise Invalid("url-invalid", f"{asked.center!r} is no address of a node, as https://192.0.2.10:1997")
+        found = await outward.ask(
+            asked.center, "GET", commands.ShowAuthority.action.path, dict[str, str], context=outward.unproved()
+        )
+        authority = found.get("certificate", "")
+        if tls.fingerprint_of(authority.encode()) != wanted:
+            raise Unauthenticated(
+                "cluster-other", f"{asked.center} is not a node of the cluster that made this token: its CA is another",
+                hint="check the address; if it is right, somebody answers in its place",
+            )  # fmt: skip
+        brought: model.Brought = await self._read(lambda reader: brought_by(reader, place.member))
+        member = new_request_id(self._clock, self._chance)
+        question = commands.AskAdmission(
+            token=asked.token, member=member, name=place.name, address=place.raft, api=place.api, brought=brought
+        )
+        context = outward.trusting(authority)
+        answer = await _asked(asked.center, question, context)
+        archive = f"{place.cluster}-{self._clock.wall_ms()}"
+        value = model.Joined(
+            member=member, cluster=answer.cluster, nodes=answer.nodes, brings=brought.text, conflicts=answer.conflicts,
+            archive=str(self._config.path("archive", archive)),
+        )  # fmt: skip
+        if asked.rehearse:
+            return Answer(value=value, status=200)
+        if answer.cluster == place.cluster:
+            raise Conflict("cluster-same", "that is this node's own cluster")
+        if answer.conflicts:
+            raise Conflict("join-conflicts", "; ".join(answer.conflicts), hint="end these first; nothing was changed")
+        if brought.text and not asked.confirm:
+            raise Conflict(
+                "join-brings", f"this node brings {brought.text} into the cluster; its people, tokens and history stay "
+                f"behind in {value.archive}", hint="say --confirm when that is meant",
+            )  # fmt: skip
+        await self._enter(asked, question, context, archive)
+        return Answer(value=value, status=202)
+
+    async def _enter(
+        self, asked: commands.JoinCluster, question: commands.AskAdmission, context: Any, archive: str
+    ) -> None:
+        key = tls.new_key()
+        question = msgspec.structs.replace(question, request=tls.signing_request(key).decode())
+        admitted = await _asked(asked.center, question, context)
+        if admitted.conflicts:  # it came up between the rehearsal and now
+            raise Conflict("join-conflicts", "; ".join(admitted.conflicts), hint="nothing was changed")
+        bringing = await self._read(lambda reader: bring_list(reader, self._me.member, self._unseal))
+        files = files_of(question, admitted, key, self._clock.wall_ms()) | {"raft/bring": bringing}
+        await asyncio.to_thread(turn.prepare, self._config.path(), files, archive=archive)
+        self._log.info("membership.joins", cluster=admitted.cluster, member=question.member)
+        # The answer leaves first; then this life of the agent ends.
+        asyncio.get_running_loop().call_later(0.3, self._leave)
+
+    async def place(self) -> Place:
+        """This node, as the others see it."""
+        addresses = await self._read(lambda reader: nodes.addresses(reader, self._me.member))
+        return place_of(self._config, self._me, self._name, addresses, port=self.port)
+
+    async def _placed(self) -> Place:
+        place = await self.place()
+        if not place.raft:
+            raise HostFault(
+                "address-missing", "this node has no address that other nodes could reach",
+                hint="set address in girginosvm.toml to the IP address that the other nodes reach it by",
+            )  # fmt: skip
+        return place
+
+
+async def _asked(center: str, question: commands.AskAdmission, context: Any) -> model.Admission:
+    return await outward.ask(
+        center, "POST", commands.AskAdmission.action.path, model.Admission, context=context, body=question,
+        deadline_s=30.0,
+    )  # fmt: skip
+
+
+def files_of(question: commands.AskAdmission, admitted: model.Admission, key: Any, now_ms: int) -> dict[str, bytes]:
+    """What a node that was let in begins with, by path below ``join/``."""
+    me = Member(question.member, admitted.cluster, now_ms)
+    peers = [Peer(one.id, one.address, one.voter) for one in admitted.members if one.id != question.member]
+    peers.append(Peer(question.member, question.address, voter=False))
+    roster = Roster(tuple(sorted(peers, key=lambda one: one.id)))
+    return {
+        "pki/ca.crt": admitted.authority.encode(),
+        "pki/ca.key": admitted.authority_key.encode(),
+        "pki/cluster.key": admitted.cluster_key.encode(),
+        "pki/server.pem": tls.key_and_certificate(key, admitted.certificate.encode()),
+        "raft/member.json": msgspec.json.encode(me),
+        "raft/roster": msgspec.msgpack.encode(roster),
+    }
+
+
+def membership_of(rows: tuple[api.Row, ...], standing: Status, place: Place, problems: list[str]) -> model.Membership:
+    """Rows and agreement as one picture. Pure."""
+    alone = not standing.voters
+    voters = frozenset(standing.voters) or frozenset({place.member})
+    reached = {*standing.reached, place.member}
+    names = {row.id: row.name for row in rows}
+    leader = place.member if alone and standing.role == "leader" else standing.leader
+    leader = leader if leader in reached else ""  # the one that was; who leads now is not known here
+    voters_reached = len(voters & reached)
+    quorum = 2 * voters_reached > len(voters)
+    if not quorum:
+        problems.append(f"{voters_reached} of {len(voters)} voters are reached from here: nothing can be changed")
+    elif not leader:
+        problems.append("nobody leads at the moment: changes wait")
+    members = [
+        model.Member(
+            id=row.id, name=row.name, address=row.address, api=row.api, state=row.state,
+            role="leader" if row.id == leader else "voter" if row.id in voters else "observer",
+            reached=row.id in reached, lag=-1, witness=row.witness, here=row.id == place.member,
+        )
+        for row in rows
+    ]  # fmt: skip
+    return model.Membership(
+        cluster=place.cluster, node=place.name, leader=names.get(leader, leader), term=standing.term,
+        applied_index=standing.applied_index, voters=len(voters), voters_reached=voters_reached, quorum=quorum,
+        members=members, problems=problems,
+    )  # fmt: skip
+
+
+def _votes(member: str, standing: Status, place: Place) -> bool:
+    return member in standing.voters or (not standing.voters and member == place.member)
+
+
+def _speaker(actor: Actor) -> Actor:
+    return Actor("node", actor.id, actor.name, Role.ADMIN, actor.address)

@@ -1,0 +1,95 @@
+"""From a cluster of one into another cluster: what was prepared takes the place of what was, part by part.
+
+A node that is to join writes everything that it will need under ``join/`` (``prepare``), last of all ``join/ready``.
+From then on it has joined: ``finish``, at the start of each life of the raft process, moves the old parts into an
+archive and the new ones to where they belong. Every step finds out whether it was done, so a crash between any two is
+finished by the next start; a crash before ``ready`` leaves the node as it was.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from girginosvm.core.errors import HostFault
+from girginosvm.core.log import Log
+from girginosvm.core.points import reach
+
+# In this order: the journal's folder has the identity in it, and goes last of those that a start looks at.
+_PARTS: Final = ("pki", "db", "raft")
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """The last file of a preparation: where the old parts go, below ``archive/``."""
+
+    archive: str
+
+
+def prepare(home: Path, files: Mapping[str, bytes], *, archive: str) -> None:
+    """Write ``files`` (paths below ``join/``) durably, then say that they are whole. What an attempt before left there
+    is thrown away."""
+    folder = home / "join"
+    if (folder / "ready").exists():
+        raise HostFault("joining-already", f"{folder} holds a preparation that the next start of this node finishes")
+    shutil.rmtree(folder, ignore_errors=True)
+    for part in _PARTS:
+        (folder / part).mkdir(parents=True, mode=0o700)
+    for name, data in sorted(files.items()):
+        _write(folder / name, data)
+    for part in _PARTS:
+        _flush(folder / part)
+    _flush(folder)
+    reach("join.ready:before")
+    _write(folder / "ready", msgspec.json.encode(Ready(archive)))
+    _flush(folder)
+    _flush(home)
+    reach("join.ready:after")
+
+
+def finish(home: Path, log: Log) -> bool:
+    """Bring a preparation to its end, if there is a whole one; answers whether there was."""
+    folder = home / "join"
+    ready = folder / "ready"
+    if not ready.exists():
+        return False
+    try:
+        archive = home / "archive" / msgspec.json.decode(ready.read_bytes(), type=Ready).archive
+        archive.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for part in _PARTS:
+            if not (folder / part).exists():
+                continue  # it took its place before
+            if (home / part).exists():
+                reach(f"join.archive-{part}:before")
+                os.rename(home / part, archive / part)
+                _flush(archive)
+            reach(f"join.place-{part}:before")
+            os.rename(folder / part, home / part)
+            _flush(home)
+        reach("join.done:before")
+        shutil.rmtree(folder)
+        _flush(home)
+    except (OSError, msgspec.MsgspecError) as fault:
+        raise HostFault("join-unfinished", f"{folder} cannot take the place of what was: {fault}") from fault
+    log.info("join.finished", archive=str(archive))
+    return True
+
+
+def _write(path: Path, data: bytes) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "wb") as out:
+        out.write(data)
+        out.flush()
+        os.fsync(out.fileno())
+
+
+def _flush(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

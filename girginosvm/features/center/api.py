@@ -1,0 +1,42 @@
+"""The door of centers: what a node has to serve, and what goes with a node."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+import msgspec
+
+from girginosvm.state.reader import Reader
+from girginosvm.state.tx import Tx
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """A node's center: where it listens (IP:port), how people reach it, and what the node last said of it."""
+
+    bind: str
+    public_url: str
+    said_bind: str
+    said_problem: str
+
+    @property
+    def host(self) -> str:
+        """The name in the public address."""
+        return urlsplit(self.public_url).hostname or ""
+
+
+def of_node(reader: Reader, node: str) -> Wanted:
+    """What is wanted of a node; ``bind`` is empty when it is no center."""
+    row = reader.one(
+        "SELECT ifnull(c.bind, '') AS bind, ifnull(c.public_url, '') AS url, ifnull(f.bind, '') AS said, "
+        "ifnull(f.problem, '') AS problem FROM (SELECT ? AS node) n LEFT JOIN center c ON c.node = n.node "
+        "LEFT JOIN center_found f ON f.node = n.node",
+        (node,),
+    )
+    assert row is not None
+    return Wanted(row["bind"], row["url"], row["said"], row["problem"])
+
+
+def forget_node(tx: Tx, node: str) -> None:
+    """The node is no member any more."""
+    tx.run("DELETE FROM center WHERE node = ?", (node,))
+    tx.run("DELETE FROM center_found WHERE node = ?", (node,))

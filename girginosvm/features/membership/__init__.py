@@ -1,0 +1,17 @@
+"""Membership: the nodes that agree with each other."""
+
+from typing import Final
+
+from girginosvm.core.manifest import Manifest
+from girginosvm.features.membership import commands, queries, schema
+
+MANIFEST: Final = Manifest(
+    name="membership",
+    nouns={"member": queries.resolve},
+    actions=(
+        commands.ShowMembership, commands.CreateJoinToken, commands.JoinCluster, commands.AskAdmission,
+        commands.ShowAuthority, commands.RemoveMember, commands.DescribeMember, commands.KeepAuthority,
+        commands.RecordJoinToken, commands.AdmitMember,
+    ),
+    migrations=schema.MIGRATIONS,
+)  # fmt: skip

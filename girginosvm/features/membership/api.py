@@ -1,0 +1,106 @@
+"""The door of membership: who is in, and who was."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from girginosvm.core.errors import Unauthenticated
+from girginosvm.features.membership.model import Brought
+from girginosvm.state.reader import Reader
+
+
+class Row(msgspec.Struct, frozen=True):
+    """A member as the database has it."""
+
+    id: str
+    name: str
+    address: str
+    api: str
+    state: str
+    witness: bool
+
+
+def members(reader: Reader) -> tuple[Row, ...]:
+    """Everybody who is in, or on the way in, in order of name."""
+    rows = reader.all("SELECT id, name, address, api, state, witness FROM member ORDER BY name")
+    return tuple(Row(**{**row, "witness": bool(row["witness"])}) for row in rows)
+
+
+def gone(reader: Reader) -> frozenset[str]:
+    """Who left or was removed."""
+    return frozenset(row["id"] for row in reader.all("SELECT id FROM member_gone ORDER BY id"))
+
+
+def authority(reader: Reader) -> tuple[str, str] | None:
+    """The cluster's CA: its certificate and its sealed key, PEM both; None before it was kept."""
+    row = reader.one("SELECT certificate, sealed_key FROM authority")
+    return (row["certificate"], row["sealed_key"]) if row else None
+
+
+def check_token(db: Any, token_hash: str, member: str, now_ms: int) -> None:
+    """Unauthenticated ``join-token`` unless a token with this hash may still be used, or was used by ``member`` itself
+    (its first try was cut off). One answer for unknown, expired and used. ``db``: a reader or a transaction."""
+    row = db.one("SELECT * FROM join_token WHERE token_hash = ?", (token_hash,))
+    if row is None or row["used_by"] not in ("", member) or (not row["used_by"] and row["expires_at_ms"] <= now_ms):
+        raise Unauthenticated(
+            "join-token", "this token lets nobody in: it is unknown, older than 10 minutes, or was used",
+            hint="girginosvm membership token create, on a node of the cluster, makes one",
+        )  # fmt: skip
+
+
+def forsaken(db: Any, name: str, address: str) -> str:
+    """The id under which this very node was let in before and never came: it died on the way, and begins anew under
+    another. Empty when there is none."""
+    row = db.one("SELECT id FROM member WHERE name = ? AND address = ? AND state = 'joining'", (name, address))
+    return row["id"] if row else ""
+
+
+def conflicts(db: Any, name: str, address: str, brought: Brought) -> tuple[str, ...]:
+    """Why a node cannot come in as it is, a sentence each; nothing is half taken over. ``db``: a reader or a
+    transaction."""
+    found = []
+    again = forsaken(db, name, address)
+    if db.one(
+        "SELECT 1 FROM node WHERE name = ? UNION SELECT 1 FROM member WHERE name = ? AND id <> ?", (name, name, again)
+    ):
+        found.append(f"the cluster has a node named {name} already (setting node_name)")
+    other = db.one("SELECT name FROM member WHERE address = ? AND id <> ?", (address, again))
+    if other is not None:
+        found.append(f"node {other['name']} of the cluster has the address {address} (setting address)")
+    for vm in brought.vms:
+        found += _of_vm(db, vm.name, vm.project, vm.macs, vm.leases)
+    for net in brought.networks:
+        row = db.one("SELECT * FROM network WHERE name = ?", (net.name,))
+        if row is not None and (row["kind"], row["bridge"], row["cidr"]) != (net.kind, net.bridge, net.cidr):
+            found.append(f"network {net.name} is {net.kind} {net.cidr or net.bridge} here, and {row['kind']} "
+                         f"{row['cidr'] or row['bridge']} in the cluster")  # fmt: skip
+        elif row is None and db.one("SELECT 1 FROM network WHERE bridge = ?", (net.bridge,)):
+            found.append(f"bridge {net.bridge} of network {net.name} belongs to another network of the cluster")
+    for pool in brought.pools:
+        row = db.one("SELECT path FROM pool WHERE name = ?", (pool.name,))
+        if row is not None and row["path"] != pool.path:
+            found.append(f"pool {pool.name} is {pool.path} here, and {row['path']} in the cluster")
+        elif row is None and db.one("SELECT 1 FROM pool WHERE path = ?", (pool.path,)):
+            found.append(f"{pool.path} of pool {pool.name} is another pool of the cluster")
+    return tuple(found)
+
+
+def _of_vm(db: Any, name: str, project: str, macs: tuple[str, ...], leases: tuple[tuple[str, str], ...]) -> list[str]:
+    found = []
+    if db.one("SELECT 1 FROM vm WHERE project = ? AND name = ?", (project, name)):
+        found.append(f"project {project} of the cluster has a machine named {name} already")
+    for mac in macs:
+        row = db.one("SELECT name FROM vm_nic JOIN vm ON vm.id = vm_nic.vm WHERE mac = ?", (mac,))
+        if row is not None:
+            found.append(f"machine {name} has the MAC address {mac} of the cluster's machine {row['name']}")
+    for network, address in leases:
+        row = db.one(
+            "SELECT vm.name FROM lease JOIN network ON network.id = lease.network JOIN vm ON vm.id = lease.vm "
+            "WHERE network.name = ? AND text = ?",
+            (network, address),
+        )
+        if row is not None:
+            found.append(f"machine {name} has {address} of network {network}, which the cluster's {row['name']} has")
+    return found

@@ -1,0 +1,235 @@
+"""Letting nodes in and out. ``membership.report`` marks what a node says of itself, or after it has seen a token."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+from girginosvm.core.action import Command, Stream, action
+from girginosvm.core.errors import Conflict, Forbidden, InUse, Missing, Unsafe
+from girginosvm.core.fields import Name, Ref, Sequence, field
+from girginosvm.features.center import api as centers
+from girginosvm.features.membership import api, model
+from girginosvm.features.node import api as nodes
+from girginosvm.state.tx import Tx
+
+MemberId = Annotated[str, field("Member id.", min_length=36, max_length=36)]
+Hash = Annotated[str, field("SHA-256, hex.", pattern=r"^[0-9a-f]{64}$", wants="64 hex digits")]
+Place = Annotated[
+    str,
+    field(
+        "IP address and port.",
+        pattern=r"^(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-f:]+\]):\d{1,5}$",
+        wants="an IP address and a port, as 192.0.2.1:1995 or [2001:db8::1]:1995",
+        max_length=64,
+    ),
+]
+Answer = dict[str, Any]
+
+
+@action(
+    "POST /v1/membership/describe", permission="membership.report", summary="A member says where it is",
+    audit="member {name} described itself", answers=Answer,
+)  # fmt: skip
+class DescribeMember(Command, frozen=True, kw_only=True):
+    """Upsert the speaking node's own row: the founder's first one, or the end of a joining."""
+
+    member: MemberId
+    name: Name
+    address: Place
+    api: Place
+    witness: Annotated[bool, field("It votes and keeps the log, and runs no machines.")] = False
+    sequence: Sequence = 0
+
+    def apply(self, tx: Tx) -> Answer:
+        nodes.own(tx, self.member)
+        nodes.newest(tx, self.member, "member", self.sequence)
+        if tx.one("SELECT 1 FROM member_gone WHERE id = ?", (self.member,)):
+            raise Forbidden("member-gone", f"{self.name} was removed from this cluster")
+        row = tx.one("SELECT * FROM member WHERE id = ?", (self.member,))
+        other = tx.one(
+            "SELECT name FROM member WHERE id <> ? AND (name = ? OR address = ?) ORDER BY id",
+            (self.member, self.name, self.address),
+        )
+        if other is not None:
+            raise Conflict("member-same", f"{self.name} at {self.address} is what member {other['name']} calls itself")
+        tx.run("DELETE FROM member WHERE id = ?", (self.member,))
+        tx.insert(
+            "member", id=self.member, created_index=row["created_index"] if row else tx.index, name=self.name,
+            address=self.address, api=self.api, state="member", witness=int(self.witness),
+            at_ms=row["at_ms"] if row else tx.at_ms,
+        )  # fmt: skip
+        if row is None or row["state"] == "joining":
+            tx.event("membership.joined", "membership", self.member, f"{self.name} is a member of the cluster")
+        return {"member": self.member}
+
+
+@action(
+    "POST /v1/membership/authority", permission="membership.report", summary="Keep the cluster's CA in the database",
+    audit="kept the cluster's CA", answers=Answer,
+)  # fmt: skip
+class KeepAuthority(Command, frozen=True, kw_only=True):
+    """Once: every node can then let others in, and renew its own certificate. The key is sealed."""
+
+    certificate: Annotated[str, field("Certificate, PEM.", max_length=4096)]
+    key: Annotated[str, field("Its key, PEM.", max_length=4096, secret="seal")]
+
+    def apply(self, tx: Tx) -> Answer:
+        if tx.one("SELECT 1 FROM authority"):
+            raise Conflict("authority-kept", "the cluster has its CA already")
+        tx.insert("authority", id=1, certificate=self.certificate, sealed_key=self.key, at_ms=tx.at_ms)
+        return {"kept": True}
+
+
+@action(
+    "POST /v1/membership/tokens/record", permission="membership.report", summary="Record a token to join with",
+    audit="create a token to join with", answers=Answer,
+)  # fmt: skip
+class RecordJoinToken(Command, frozen=True, kw_only=True):
+    """For ten minutes of log time, and one node. Old ones go on the way."""
+
+    token_hash: Hash
+
+    def apply(self, tx: Tx) -> Answer:
+        tx.run("DELETE FROM join_token WHERE expires_at_ms <= ?", (tx.at_ms - model.TOKEN_MS,))
+        expires = tx.at_ms + model.TOKEN_MS
+        tx.insert(
+            "join_token", token_hash=self.token_hash, created_index=tx.index, created_by=tx.actor.name,
+            expires_at_ms=expires, used_by="",
+        )  # fmt: skip
+        tx.event("membership.token-created", "membership", "", "made a token to join the cluster with")
+        return {"expires_at_ms": expires}
+
+
+@action(
+    "POST /v1/membership/members", permission="membership.report", summary="Let a node in that showed a token",
+    audit="let node {name} in", answers=Answer,
+)  # fmt: skip
+class AdmitMember(Command, frozen=True, kw_only=True):
+    """The token and the conflicts are looked at once more, in log order: of two nodes with one token one comes in."""
+
+    token_hash: Hash
+    member: MemberId
+    name: Name
+    address: Place
+    api: Place
+    witness: Annotated[bool, field("It votes and keeps the log, and runs no machines.")] = False
+    brought: Annotated[model.Brought, field("What it brings.")] = model.Brought()
+
+    def apply(self, tx: Tx) -> Answer:
+        api.check_token(tx, self.token_hash, self.member, tx.at_ms)
+        if tx.one("SELECT 1 FROM member WHERE id = ?", (self.member,)):
+            return {"member": self.member}
+        if tx.one("SELECT 1 FROM member_gone WHERE id = ?", (self.member,)):
+            raise Forbidden("member-gone", "this member was removed; a node that comes back does so under a new id")
+        against = api.conflicts(tx, self.name, self.address, self.brought)
+        if against:
+            raise Conflict("join-conflicts", "; ".join(against[:20]))
+        before = api.forsaken(tx, self.name, self.address)
+        if before:
+            _leaves(tx, before, self.name, "it was let in again under another id")
+        tx.run("UPDATE join_token SET used_by = ? WHERE token_hash = ?", (self.member, self.token_hash))
+        tx.insert(
+            "member", id=self.member, created_index=tx.index, name=self.name, address=self.address, api=self.api,
+            state="joining", witness=int(self.witness), at_ms=tx.at_ms,
+        )  # fmt: skip
+        brings = f", and brings {self.brought.text}" if self.brought.text else ""
+        tx.event("membership.admitted", "membership", self.member, f"{self.name} is let in{brings}")
+        return {"member": self.member}
+
+
+@action(
+    "DELETE /v1/membership/members/{member}", cli="membership remove", permission="membership.remove",
+    summary="Remove a node that is gone for good, or was drained", audit="remove member {member}", answers=Answer,
+    destroys=True, examples=("girginosvm membership remove n3",),
+)  # fmt: skip
+class RemoveMember(Command, frozen=True, kw_only=True):
+    """It is no member from here on, and its id never becomes one again; the leader takes its vote. What was on it is
+    answered, and with ``lost`` given up."""
+
+    member: Annotated[Ref, field("Node.", ref="member")]
+    lost: Annotated[bool, field("It is switched off for good: give up the machines on it.")] = False
+
+    def apply(self, tx: Tx) -> Answer:
+        row = tx.one("SELECT * FROM member WHERE id = ?", (self.member,))
+        if row is None:
+            raise Missing("member-missing", f"there is no member {self.member}")
+        if not tx.one("SELECT 1 FROM member WHERE id <> ? LIMIT 1", (self.member,)):
+            raise Unsafe("last-member", f"{row['name']} is the whole cluster")
+        vms = [vm["name"] for vm in tx.all("SELECT name FROM vm WHERE node = ? ORDER BY name, id", (self.member,))]
+        if vms and not self.lost:
+            raise InUse(
+                "node-has-machines",
+                f"{len(vms)} machines are on {row['name']}: {', '.join(vms[:10])}{', ...' if len(vms) > 10 else ''}",
+                hint="destroy them first; or, when the host is switched off for good, say --lost: they are given up",
+            )
+        nodes.forget_node(tx, self.member)
+        centers.forget_node(tx, self.member)
+        _leaves(tx, self.member, row["name"], tx.why)
+        lost = f"; given up with it: {', '.join(vms)}" if vms else ""
+        tx.event("membership.removed", "membership", self.member, f"{row['name']} is no member any more{lost}"[:2000])
+        return {"member": self.member, "name": row["name"], "lost": vms}
+
+
+def _leaves(tx: Tx, member: str, name: str, reason: str) -> None:
+    tx.run("DELETE FROM member WHERE id = ?", (member,))
+    tx.insert("member_gone", id=member, created_index=tx.index, name=name, reason=reason, at_ms=tx.at_ms)
+
+
+@action(
+    "POST /v1/membership/tokens", cli="membership token create", permission="membership.token",
+    summary="Make a token that lets one node in, within ten minutes", answers=model.JoinToken, status=201,
+    examples=("girginosvm membership token create",),
+)  # fmt: skip
+class CreateJoinToken(Stream, frozen=True, kw_only=True):
+    """The answer shows the token, once. It carries the fingerprint of the cluster's CA: the node that joins trusts
+    nobody else."""
+
+
+@action(
+    "POST /v1/membership/join", cli="membership join", permission="membership.join",
+    summary="Make this node a member of another cluster", answers=model.Joined, status=202,
+    examples=("girginosvm membership join --center https://192.0.2.10:1997 --token ops-...",),
+)  # fmt: skip
+class JoinCluster(Stream, frozen=True, kw_only=True):
+    """This node's own cluster of one ends: its people, tokens and history go into an archive; its machines, images and
+    disks come along. Running machines run on."""
+
+    center: Annotated[str, field("Any node of the cluster, as https://HOST:PORT.", max_length=300)]
+    token: Annotated[str, field("Token of `membership token create`.", min_length=10, max_length=200)]
+    confirm: Annotated[bool, field("Also when it brings machines or images along.")] = False
+    rehearse: Annotated[bool, field("Only say what it would bring, and what stands against it.")] = False
+
+
+@action(
+    "POST /v1/membership/admit", permission="membership.admit", summary="Ask to be let in, with a token",
+    answers=model.Admission, public=True,
+)  # fmt: skip
+class AskAdmission(Stream, frozen=True, kw_only=True):
+    """What a node that joins asks of a cluster. The token is the proof; nothing is told without it."""
+
+    body_bytes: ClassVar[int] = 4 * 1024 * 1024
+
+    token: Annotated[str, field("The token.", min_length=10, max_length=200)]
+    member: MemberId
+    name: Name
+    address: Place
+    api: Place
+    request: Annotated[str, field("Signing request, PEM; empty: a rehearsal.", max_length=4096)] = ""
+    witness: Annotated[bool, field("It votes and keeps the log, and runs no machines.")] = False
+    brought: Annotated[model.Brought, field("What it brings.")] = model.Brought()
+
+
+@action(
+    "GET /v1/membership/authority", permission="membership.admit", summary="The certificate of the cluster's CA",
+    answers=dict[str, str], public=True,
+)  # fmt: skip
+class ShowAuthority(Stream, frozen=True, kw_only=True):
+    """For a node that joins: it compares the fingerprint with its token's before it trusts anything."""
+
+
+@action(
+    "GET /v1/membership", cli="membership status", permission="membership.read",
+    summary="Show the cluster as the node that is asked sees it", answers=model.Membership,
+)  # fmt: skip
+class ShowMembership(Stream, frozen=True, kw_only=True):
+    """Answered by the process itself: who leads and who is reached is not in the database."""

@@ -1,0 +1,133 @@
+"""Public forms of membership, and what a node that joins brings along."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+TOKEN_MS: Final = 10 * 60 * 1000
+
+Text = Annotated[str, Meta(max_length=255)]
+
+
+class BroughtVm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A machine on a node that joins: what of it has to be unique in the cluster."""
+
+    id: Text
+    name: Text
+    project: Text
+    macs: Annotated[tuple[Text, ...], Meta(max_length=64)] = ()
+    leases: Annotated[tuple[tuple[Text, Text], ...], Meta(max_length=64)] = ()  # network by name, address
+
+
+class BroughtNetwork(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A network that machines of a node that joins are on."""
+
+    name: Text
+    kind: Text
+    bridge: Text
+    cidr: Text
+    gateway: Text
+
+
+class BroughtPool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A pool that disks of a node that joins lie in."""
+
+    name: Text
+    path: Text
+
+
+class BroughtImage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An image in the store of a node that joins."""
+
+    id: Text
+    name: Text
+    sha256: Text
+
+
+class Brought(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything that a node would bring into a cluster."""
+
+    vms: Annotated[tuple[BroughtVm, ...], Meta(max_length=5000)] = ()
+    networks: Annotated[tuple[BroughtNetwork, ...], Meta(max_length=200)] = ()
+    pools: Annotated[tuple[BroughtPool, ...], Meta(max_length=200)] = ()
+    images: Annotated[tuple[BroughtImage, ...], Meta(max_length=1000)] = ()
+
+    @property
+    def text(self) -> str:
+        """In words; empty when it is nothing that anybody would miss."""
+        parts = [(len(self.vms), "machine"), (len(self.images), "image")]
+        return ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in parts if count)
+
+
+class JoinToken(msgspec.Struct, frozen=True, kw_only=True):
+    """A fresh token to join with. It is in this answer and nowhere else."""
+
+    token: str
+    expires_at: str
+    command: str
+
+
+class PeerAt(msgspec.Struct, frozen=True):
+    """Where a member listens for the others, and whether it votes."""
+
+    id: str
+    address: str
+    voter: bool
+
+
+class Admission(msgspec.Struct, frozen=True, kw_only=True):
+    """What a node that was let in needs. A rehearsal has ``cluster`` and ``conflicts`` only."""
+
+    cluster: str
+    nodes: int
+    conflicts: tuple[str, ...] = ()
+    certificate: str = ""
+    authority: str = ""
+    authority_key: str = ""
+    cluster_key: str = ""
+    members: tuple[PeerAt, ...] = ()
+
+
+class Joined(msgspec.Struct, frozen=True, kw_only=True):
+    """What joining came to, or with ``dry_run`` would come to."""
+
+    member: str
+    cluster: str
+    nodes: int
+    brings: str
+    conflicts: tuple[str, ...]
+    archive: str
+
+
+class Member(msgspec.Struct, frozen=True, kw_only=True):
+    """One member, as the node that is asked knows it. ``state``: joining, member. ``role``: leader, follower, observer.
+    ``lag`` (entries that it lacks) is known to the leader only; -1: unknown here."""
+
+    id: str
+    name: str
+    address: str
+    api: str
+    state: str
+    role: str
+    reached: bool
+    lag: int
+    witness: bool
+    here: bool
+
+
+class Membership(msgspec.Struct, frozen=True, kw_only=True):
+    """The cluster as the node that is asked sees it. ``leader`` is a node's name, empty while nobody leads."""
+
+    cluster: str
+    node: str
+    leader: str
+    term: int
+    applied_index: int
+    voters: int
+    voters_reached: int
+    quorum: bool
+    members: list[Member]
+    problems: list[str]

@@ -1,0 +1,77 @@
+"""What the members' agreement needs next so that it is as the rows say. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+
+import msgspec
+
+from girginosvm.features.membership.api import Row
+
+
+class Open(msgspec.Struct, frozen=True):
+    """A cluster of one begins to listen for others."""
+
+    reason: str
+
+
+class Add(msgspec.Struct, frozen=True):
+    """Bring a member in as an observer; whether it votes is agreement's own choice."""
+
+    member: str
+    address: str
+    reason: str
+
+
+class Demote(msgspec.Struct, frozen=True):
+    """Take a vote."""
+
+    member: str
+    reason: str
+
+
+class Remove(msgspec.Struct, frozen=True):
+    """Let a member go."""
+
+    member: str
+    reason: str
+
+
+class HandOver(msgspec.Struct, frozen=True):
+    """Let another voter lead: this one is to go."""
+
+    member: str
+    reason: str
+
+
+Step = Open | Add | Demote | Remove | HandOver
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """How agreement stands, as this node sees it. ``members`` and ``voters`` are empty for a cluster of one."""
+
+    me: str
+    leading: bool
+    members: frozenset[str]
+    voters: frozenset[str]
+    reached: frozenset[str]
+
+
+def plan(rows: tuple[Row, ...], gone: Set[str], standing: Standing) -> Step | None:
+    """The next step, or None. Only a leader changes who belongs to the cluster, one change at a time."""
+    others = [row for row in rows if row.id != standing.me]
+    if not standing.members:
+        return Open(f"{others[0].name} is expected") if others else None
+    if not standing.leading:
+        return None
+    for row in others:
+        if row.id not in standing.members:
+            return Add(row.id, row.address, f"{row.name} was let in")
+    for member in sorted(standing.members & gone):
+        if member == standing.me:
+            next_leader = sorted((standing.voters & standing.reached) - gone - {member})
+            return HandOver(next_leader[0], "this node was removed") if next_leader else None
+        if member in standing.voters:
+            return Demote(member, "it was removed")
+        return Remove(member, "it was removed")
+    return None

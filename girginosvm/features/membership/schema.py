@@ -1,0 +1,29 @@
+"""Who belongs to the cluster, who may come in, and the authority that says who is who."""
+
+from typing import Final
+
+from girginosvm.core.manifest import Migration
+
+MIGRATIONS: Final = (
+    # A member that left or was removed stays in member_gone for ever: its id is never let in again.
+    Migration(
+        1,
+        """
+CREATE TABLE member (
+  id TEXT PRIMARY KEY, created_index INTEGER NOT NULL, name TEXT NOT NULL UNIQUE, address TEXT NOT NULL UNIQUE,
+  api TEXT NOT NULL, state TEXT NOT NULL CHECK (state IN ('joining', 'member')), witness INTEGER NOT NULL,
+  at_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE member_gone (
+  id TEXT PRIMARY KEY, created_index INTEGER NOT NULL, name TEXT NOT NULL, reason TEXT NOT NULL, at_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE join_token (
+  token_hash TEXT PRIMARY KEY, created_index INTEGER NOT NULL, created_by TEXT NOT NULL, expires_at_ms INTEGER NOT NULL,
+  used_by TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE authority (
+  id INTEGER PRIMARY KEY CHECK (id = 1), certificate TEXT NOT NULL, sealed_key TEXT NOT NULL, at_ms INTEGER NOT NULL
+) STRICT;
+""",
+    ),
+)

@@ -1,0 +1,203 @@
+"""Nodes on fake hosts, as processes, become one cluster: with what they bring, against what stands in the way, and
+killed at every step of joining."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.scenarios.deeds import create, running
+from tests.scenarios.node import Node, free_port, qcow2
+
+# Every step of the joining node: what it writes, and what its next life does with that.
+JOINING = (
+    "agent/join.ready:before", "agent/join.ready:after",
+    *(f"raft/join.{what}-{part}:before" for part in ("pki", "db", "raft") for what in ("archive", "place")),
+    "raft/join.done:before",
+)  # fmt: skip
+
+Start = Callable[..., Node]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Begins nodes; all of them end with the test."""
+    nodes: list[Node] = []
+
+    def begun(name: str, **environment: str) -> Node:
+        root = tmp_path / name
+        root.mkdir()
+        (root / "fuse").touch()
+        (root / "fuse").unlink()
+        nodes.append(
+            Node(
+                root, GIRGINOSVM_ADDRESS="127.0.0.1", GIRGINOSVM_RAFT_PORT=str(free_port()),
+                GIRGINOSVM_NODE_NAME=name, GIRGINOSVM_POINTS_FUSE=str(root / "fuse"), **environment,
+            )
+        )  # fmt: skip
+        return nodes[-1]
+
+    yield begun
+    for node in nodes:
+        node.remove()
+
+
+def membership(node: Node) -> Any:
+    return node.ask("GET", "/v1/membership")
+
+
+def token(node: Node) -> str:
+    return str(node.ask("POST", "/v1/membership/tokens", {})["token"])
+
+
+def with_other(secret: str, *, last: bool) -> str:
+    """The token with another last byte (of the fingerprint), or another first one (of the secret)."""
+    raw = bytearray(base64.urlsafe_b64decode(secret.removeprefix("ops-")))
+    raw[-1 if last else 0] ^= 1
+    return "ops-" + base64.urlsafe_b64encode(raw).decode()
+
+
+def asked(node: Node, center: Node, secret: str, **more: Any) -> tuple[int, Any]:
+    body = {"center": f"https://127.0.0.1:{center.port}", "token": secret, **more}
+    return node.once("POST", "/v1/membership/join", body)
+
+
+def is_member(center: Node, name: str) -> bool:
+    found = membership(center)["members"]
+    return any(one["name"] == name and one["state"] == "member" and one["reached"] for one in found)
+
+
+def joined(node: Node, center: Node, name: str, **more: Any) -> Any:
+    status, answer = asked(node, center, token(center), **more)
+    assert status == 202, answer
+    center.wait(lambda: is_member(center, name), f"{name} to join")
+    node.until("/v1/membership", lambda found: found["cluster"] == answer["cluster"])
+    return answer
+
+
+def test_three_nodes_become_one_cluster_and_each_takes_writes_and_shows_all(start: Start) -> None:
+    nodes = {name: start(name) for name in ("n1", "n2", "n3")}
+    for node in nodes.values():
+        node.ready()
+    first = nodes["n1"]
+    for name in ("n2", "n3"):
+        joined(nodes[name], first, name)
+    for name, node in nodes.items():
+        seen = node.until("/v1/membership", lambda found: len(found["members"]) == 3)
+        assert [one["name"] for one in seen["members"]] == ["n1", "n2", "n3"]
+        assert [one["name"] for one in seen["members"] if one["here"]] == [name]
+        node.until("/v1/nodes", lambda found: len(found["items"]) == 3)
+    # A write on one is read on another, at the index that the first one said.
+    made = nodes["n3"].ask("POST", "/v1/tokens", {"name": "billing", "role": "viewer"})
+    for node in nodes.values():
+        node.until("/v1/tokens", lambda found: made["id"] in {one["id"] for one in found["items"]})
+
+
+def test_a_node_brings_its_running_machine_along_untouched(start: Start) -> None:
+    first, second = start("n1").ready(), start("n2").ready()
+    second.upload("tiny", qcow2(second.root / "tiny.qcow2"))
+    vm = running(second)
+    before = second.ask("GET", f"/v1/vms/{vm}")
+    happened = [one for one in second.host()["happened"]["events"] if one[1] == vm]
+
+    status, said = asked(second, first, token(first), rehearse=True)
+    assert (status, said["brings"], said["conflicts"]) == (200, "1 machine, 1 image", [])
+    status, said = asked(second, first, token(first))
+    assert (status, said["code"]) == (409, "join-brings")
+    joined(second, first, "n2", confirm=True)
+
+    after = first.until(f"/v1/vms/{vm}", lambda found: found.get("state") == "running")
+    assert {key: before[key] for key in ("name", "generation", "memory_mb")} == {
+        key: after[key] for key in ("name", "generation", "memory_mb")
+    }
+    assert [one for one in second.host()["happened"]["events"] if one[1] == vm] == happened
+    # It is the cluster's now: stopped through the other node.
+    first.ask("POST", f"/v1/vms/{vm}/stop", {"force": True})
+    first.until(f"/v1/vms/{vm}", lambda found: found["state"] == "stopped")
+
+
+def test_what_stands_against_a_node_is_said_before_anything_changes(start: Start) -> None:
+    first, second = start("n1").ready(), start("n2").ready()
+    for node in (first, second):
+        node.upload("tiny", qcow2(node.root / "tiny.qcow2"))
+        create(node, made="web", start=False)
+    status, said = asked(second, first, token(first), confirm=True)
+    assert (status, said["code"]) == (409, "join-conflicts")
+    assert "project default of the cluster has a machine named web already" in said["detail"]
+    assert "machine web has 192.168.196.2 of network default, which the cluster's web has" in said["detail"]
+    assert not (second.root / "var/lib/girginosvm/join").exists()
+    assert [one["name"] for one in membership(first)["members"]] == ["n1"]
+
+
+def test_a_token_lets_one_node_in_and_names_the_cluster(start: Start) -> None:
+    first, second, third = (start(name).ready() for name in ("n1", "n2", "n3"))
+    secret = token(first)
+    status, said = asked(second, third, secret)  # a node of another cluster in its place
+    assert (status, said["code"]) == (401, "cluster-other")
+    status, said = asked(second, first, with_other(secret, last=True))
+    assert (status, said["code"]) == (401, "cluster-other")
+    status, said = asked(second, first, "ops-short-as-it-is")
+    assert (status, said["code"]) == (422, "join-token-unreadable")
+    status, said = asked(second, first, with_other(secret, last=False))
+    assert (status, said["code"]) == (401, "join-token")
+    status, said = asked(second, first, secret)
+    assert status == 202, said
+    first.wait(lambda: is_member(first, "n2"), "n2 to join")
+    status, said = asked(third, first, secret)
+    assert (status, said["code"]) == (401, "join-token")
+
+
+def test_a_removed_node_is_out_and_its_id_stays_out(start: Start) -> None:
+    first, second = start("n1").ready(), start("n2").ready()
+    joined(second, first, "n2")
+    (row,) = [one for one in membership(first)["members"] if one["name"] == "n2"]
+    answer = first.ask("DELETE", f"/v1/membership/members/{row['id']}", {})
+    assert answer == {"member": row["id"], "name": "n2", "lost": []}
+    assert [one["name"] for one in membership(first)["members"]] == ["n1"]
+    first.until("/v1/membership", lambda found: found["voters"] == 1)
+    status, said = first.once("POST", "/v1/tokens", {"name": "still-writing", "role": "viewer"})
+    assert status == 201, said
+
+
+def test_a_node_without_the_others_shows_what_it_knows_and_says_that_nothing_can_change(start: Start) -> None:
+    first, second = start("n1").ready(), start("n2").ready()
+    joined(second, first, "n2")
+    second.until("/v1/nodes", lambda found: len(found["items"]) == 2)
+    first.stop()
+    second.kill("agent")  # also from its very start
+    seen = second.until("/v1/membership", lambda found: not found["leader"])
+    assert seen["quorum"] is False
+    assert "0 of 1 voters are reached from here: nothing can be changed" in seen["problems"]
+    assert len(second.ask("GET", "/v1/nodes")["items"]) == 2
+    status, said = second.once("GET", "/v1/nodes?fresh=1")
+    assert (status, said["code"]) == (503, "no-fresh-read")
+    status, said = second.once("POST", "/v1/pools", {"name": "late", "path": "/srv/late"})
+    assert (status, said["code"], said["family"]) == (503, "no-leader", "NoQuorum")
+
+
+@pytest.mark.parametrize("point", JOINING)
+def test_a_joining_killed_at_any_step_leaves_the_node_alone_or_joined(start: Start, point: str) -> None:
+    first, second = start("n1").ready(), start("n2").ready()
+    mine = membership(second)["cluster"]
+    (second.root / "fuse").write_text(point)
+    with contextlib.suppress(OSError, json.JSONDecodeError):
+        asked(second, first, token(first))
+    second.wait(lambda: second.deaths, f"{point} to be reached")
+    assert not (second.root / "fuse").exists()
+    after = second.until("/v1/membership", lambda found: "cluster" in found)
+    if point == "agent/join.ready:before":
+        assert after["cluster"] == mine
+        joined(second, first, "n2")
+    first.wait(lambda: is_member(first, "n2"), "n2 to be a member")
+    second.until("/v1/membership", lambda found: found["cluster"] == membership(first)["cluster"])
+    home = second.root / "var/lib/girginosvm"
+    assert not (home / "join").exists()
+    assert [sorted(path.name for path in old.iterdir()) for old in (home / "archive").iterdir()] == [
+        ["db", "pki", "raft"]
+    ]

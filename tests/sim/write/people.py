@@ -19,6 +19,7 @@ from girginosvm.core.errors import Busy, NoQuorum, Problem, Unknown
 from girginosvm.core.host import Acceleration, HostFacts
 from girginosvm.core.units import GIB
 from girginosvm.daemon.execute import Answer
+from girginosvm.features.cluster.commands import FoundCluster
 from girginosvm.features.image.commands import RecordImage, RemoveImage
 from girginosvm.features.network.commands import AddNetwork, RemoveNetwork
 from girginosvm.features.node.commands import ReportNode
@@ -222,3 +223,22 @@ class Reporter:
             return
         else:
             raise Broken(f"{self.host.name} has spoken for {other}, and was believed")
+
+
+async def founded(world: WriteWorld) -> None:
+    """All hosts up, and in the database tables, a pool, a network, every node's word and an image."""
+    world.start()
+    first = world.hosts["n1"]
+    speaker = Reporter(world, first, 0)
+    await asyncio.sleep(1.5)
+    await first.agent.migrate()
+    await asyncio.sleep(0.2)
+    await speaker.say(FoundCluster(pool_path="/srv"))
+    pool = first.database.rows("SELECT id FROM pool")[0]["id"]
+    await asyncio.sleep(0.2)
+    for host in world.hosts.values():
+        reporter = Reporter(world, host, 0)
+        for command in (ReportNode(node=host.name, name=host.name, facts=facts(host.name)), reporter.pool(pool)):
+            if await reporter.say(command) is None:
+                raise Broken(f"{host.name} could not report in the calm before the storm")
+    await speaker.say(speaker.image("tiny"))

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import tempfile
-from pathlib import Path
 from typing import NamedTuple
 
 from sim.raft.faults import Faults
 from sim.raft.world import Broken
 from sim.write import audit
-from sim.write.people import ADMIN, Book, Person, Reporter, facts
+from sim.write.people import ADMIN, Book, Person, Reporter, founded
 from sim.write.world import WriteWorld
 
 from girginosvm.core.errors import Problem
-from girginosvm.features.cluster.commands import FoundCluster
-from girginosvm.features.node.commands import ReportNode
 from girginosvm.features.vm.commands import CreateVm
 
 PEOPLE = 4
 CALM_MS = 3000
 STORM_MS = 4000
 AFTER_MS = 20_000  # at most; longer than anybody insists
-MEMORY = Path("/dev/shm")
 
 
 class Tally(NamedTuple):
@@ -56,16 +50,14 @@ class WriteStorm(Faults):
     world: WriteWorld
 
     def __init__(self, seed: int) -> None:
-        self._home = Path(tempfile.mkdtemp(prefix="girginosvm-sim-", dir=MEMORY if MEMORY.is_dir() else None))
         self.book = Book()
-        super().__init__(WriteWorld(seed, self._home, voters=3, observers=seed % 2), CALM_MS + STORM_MS)
+        super().__init__(WriteWorld(seed, voters=3, observers=seed % 2), CALM_MS + STORM_MS)
 
     def run(self) -> None:
         try:
             self.world.complete(self._story())
         finally:
             self.world.close()
-            shutil.rmtree(self._home, ignore_errors=True)
 
     def _clock(self) -> None:
         """By less than the 24 h that requests are remembered: a leader that starts with a clock beyond that would take
@@ -80,8 +72,7 @@ class WriteStorm(Faults):
 
     async def _story(self) -> None:
         world = self.world
-        world.start()
-        await self._founded()
+        await founded(world)
         self.world.later(50, self.strike)
         async with asyncio.TaskGroup() as group:
             for number in range(PEOPLE):
@@ -93,24 +84,6 @@ class WriteStorm(Faults):
         audit.replicas(world)
         audit.books(self.book, world.ledger)
         audit.rows(world.hosts["n1"].database)
-
-    async def _founded(self) -> None:
-        """Tables, a pool, a network, every node's word and an image."""
-        world = self.world
-        first = world.hosts["n1"]
-        speaker = Reporter(world, first, 0)
-        await asyncio.sleep(1.5)
-        await first.agent.migrate()
-        await asyncio.sleep(0.2)
-        await speaker.say(FoundCluster(pool_path="/srv"))
-        pool = first.database.rows("SELECT id FROM pool")[0]["id"]
-        await asyncio.sleep(0.2)
-        for host in world.hosts.values():
-            reporter = Reporter(world, host, 0)
-            for command in (ReportNode(node=host.name, name=host.name, facts=facts(host.name)), reporter.pool(pool)):
-                if await reporter.say(command) is None:
-                    raise Broken(f"{host.name} could not report in the calm before the storm")
-        await speaker.say(speaker.image("tiny"))
 
     async def _calmed(self) -> None:
         await asyncio.sleep((self.until_ms - self.world.now) / 1000)

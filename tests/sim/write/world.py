@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import asyncio
 import math
+import shutil
+import tempfile
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ from girginosvm.features.registry import REGISTRY
 from girginosvm.state.reader import Readers
 from tests.sim.world import SimLoop
 
+MEMORY = Path("/dev/shm")  # where a flush costs nothing
 DEADLINE_S = 15.0  # as long as an agent waits for its raft process
 
 
@@ -144,12 +147,12 @@ class WriteHost(Host):
 
 
 class WriteWorld(World):
-    """Hosts under ``home``, and what their state machines did (``ledger``)."""
+    """Hosts, their databases in a folder that ``close`` takes away, and what their state machines did (``ledger``)."""
 
     hosts: dict[str, WriteHost]  # type: ignore[assignment]
 
-    def __init__(self, seed: int, home: Path, *, voters: int = 3, observers: int = 0) -> None:
-        self.home = home
+    def __init__(self, seed: int, *, voters: int = 3, observers: int = 0) -> None:
+        self._home = Path(tempfile.mkdtemp(prefix="girginosvm-sim-", dir=MEMORY if MEMORY.is_dir() else None))
         self.ledger = Ledger()
         super().__init__(seed, voters=voters, observers=observers)
         self.loop = WorldLoop(self)
@@ -161,7 +164,7 @@ class WriteWorld(World):
         def watch(database: Database, entry: Entry, applied: Applied) -> None:
             self.ledger.write(name, entry, applied, database.fingerprint)
 
-        return Database(self.home / name, watch)
+        return Database(self._home / name, watch)
 
     def complete(self, story: Coroutine[Any, Any, None]) -> None:
         """The story, to its end; the core's own clock is the world's meanwhile."""
@@ -184,6 +187,7 @@ class WriteWorld(World):
             host.agent.die()
             host.database.close()
         self.loop.close()
+        shutil.rmtree(self._home, ignore_errors=True)
 
     def pass_ms(self, most: int) -> None:
         """The next thing that happens within ``most`` ms; otherwise so much time passes."""

@@ -69,5 +69,10 @@ async def run(folder: Path, name: str, ports: dict[str, int]) -> None:
     await cluster.stop()
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """By the command line's words."""
     asyncio.run(run(Path(sys.argv[1]), sys.argv[2], json.loads(sys.argv[3])))
+
+
+if __name__ == "__main__":
+    main()

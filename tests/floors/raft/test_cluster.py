@@ -12,7 +12,25 @@ from girginosvm.core.errors import Busy, NoQuorum, Problem, Unknown
 from tests.floors.raft.pki import Authority
 from tests.floors.raft.trio import Trio
 
-KILLS = 5
+
+class Killed(Trio):
+    """The leader's process is killed."""
+
+    def strike(self, leader: str) -> None:
+        self.kill(leader)
+
+
+class Unplugged(Trio):
+    """All three lose power, and what was not flushed with it, in pieces; two come back at once."""
+
+    module = "tests.floors.raft.losing"
+
+    def strike(self, leader: str) -> None:
+        for name in list(self.processes):
+            self.kill(name)
+        for name in self.names:
+            if name != leader:
+                self.start(name)
 
 
 @pytest.fixture
@@ -46,15 +64,20 @@ class Caller:
                 await asyncio.sleep(0.01)
 
 
-async def test_killed_leaders_lose_no_acknowledged_write_and_no_command_runs_twice(trio: Trio) -> None:
+@pytest.mark.parametrize("kills", [5, pytest.param(50, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("kind", [Killed, Unplugged])
+async def test_killed_leaders_lose_no_acknowledged_write_and_no_command_runs_twice(
+    tmp_path: Path, kind: type[Killed | Unplugged], kills: int
+) -> None:
+    trio = kind(Authority(tmp_path), tmp_path)
     async with trio.running():
         callers = [Caller(trio, number) for number in range(8)]
         tasks = [asyncio.create_task(caller.run()) for caller in callers]
-        for _ in range(KILLS):
+        for _ in range(kills):
             before = sum(len(caller.did) for caller in callers)
             leader = await trio.leader()
-            trio.kill(leader)
-            async with asyncio.timeout(10):
+            trio.strike(leader)
+            async with asyncio.timeout(20):
                 while sum(len(caller.did) for caller in callers) < before + 50:  # noqa: ASYNC110 - a bounded look
                     await asyncio.sleep(0.01)
             trio.start(leader)
@@ -63,7 +86,7 @@ async def test_killed_leaders_lose_no_acknowledged_write_and_no_command_runs_twi
         await asyncio.gather(*tasks, return_exceptions=True)
         times = await trio.tally()
     did = [command for caller in callers for command in caller.did]
-    assert len(did) > 50 * KILLS
+    assert len(did) > 50 * kills
     assert {times.get(command, 0) for command in did} == {1}
     assert {times.get(command, 0) for caller in callers for command in caller.refused} <= {0}
     assert {times.get(command, 0) for caller in callers for command in caller.unknown} <= {0, 1}

@@ -31,6 +31,8 @@ def free_port() -> int:
 class Trio:
     """``start`` and ``kill`` processes; ``clients`` are their agents."""
 
+    module = "tests.floors.raft.member"
+
     def __init__(self, authority: Authority, folder: Path, count: int = 3) -> None:
         self.folder = authority.ca.parent
         self.names = [f"n{number}" for number in range(1, count + 1)]
@@ -48,7 +50,7 @@ class Trio:
 
     def start(self, name: str) -> None:
         self.processes[name] = subprocess.Popen(
-            [sys.executable, "-m", "tests.floors.raft.member", str(self.folder), name, json.dumps(self._ports)],
+            [sys.executable, "-m", self.module, str(self.folder), name, json.dumps(self._ports)],
             env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
         )
 

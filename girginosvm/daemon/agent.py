@@ -35,7 +35,7 @@ from girginosvm.daemon.desk import LocalDesk, Watch
 from girginosvm.daemon.execute import Answer, Executor
 from girginosvm.daemon.host import create, full_places, here, open_host, pull
 from girginosvm.daemon.members import MembersReconciler
-from girginosvm.daemon.membership import STREAMS, Membership
+from girginosvm.daemon.membership import REMOVED, STREAMS, Membership
 from girginosvm.daemon.reconcile import Loop
 from girginosvm.daemon.secrets import Turns, hash_password, load_key
 from girginosvm.daemon.signin import SignIn
@@ -48,6 +48,7 @@ from girginosvm.features.event import queries as events
 from girginosvm.features.image.commands import PullImage
 from girginosvm.features.image.reconciler import ImageReconciler
 from girginosvm.features.membership.api import members
+from girginosvm.features.membership.commands import DrainMember, UndrainMember
 from girginosvm.features.network.reconciler import NetworkReconciler
 from girginosvm.features.node.api import addresses
 from girginosvm.features.node.queries import Health, ShowHealth
@@ -107,6 +108,7 @@ class Agent:
         self._loops: list[Loop] = []
         self._stop = asyncio.Event()
         self._again = False
+        self._desk: Desk | None = None
         self._waits = ""  # the problem that this life's first words wait for
         self._readers = Readers(config.path("db", "state.db"))
         self._client = Client(config.run_path("raft.sock"), release=__version__, changed=self._heard.put, log=log)
@@ -172,11 +174,13 @@ class Agent:
         )  # fmt: skip
         executor.prepares[PullImage] = lambda asked, actor: pull(asked, actor, site)
         executor.prepares[CreateVm] = create
-        executor.prepares[PromoteCenter] = executor.prepares[DemoteCenter] = here(member)
+        for about_here in (PromoteCenter, DemoteCenter, DrainMember, UndrainMember):
+            executor.prepares[about_here] = here(member)
         desk = Desk(executor, site, self._watch, self._clock, self._chance, barrier=self._client.read_barrier)
         desk.signin = SignIn(read=self._readers.glance, say=say, clock=self._clock, chance=self._chance, turns=turns)
         desk.signin.chosen = self._chosen
         desk.health = self._health
+        self._desk = desk
         certificates = Identity(self._config.path("pki"), uri=member_uri(self._me.cluster, member))
         desk.membership = Membership(
             config=self._config, client=self._client, read=self._readers.read, say=say, identity=certificates,
@@ -248,7 +252,9 @@ class Agent:
     async def _health(self) -> Health:
         problems = [f"{loop.reconciler.name}: {loop.last_problem}" for loop in self._loops if loop.last_problem]
         problems += full_places(self._config)
-        if self._waits:
+        if self._desk is not None and self._desk.membership.removed:
+            problems.insert(0, REMOVED)
+        elif self._waits:
             problems.append("this node has nobody to agree with: it shows what it knows, and changes nothing")
         index, halted = self._watch.index, ""
         try:

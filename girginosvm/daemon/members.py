@@ -17,6 +17,8 @@ from girginosvm.http.tls import Identity
 from girginosvm.raft.propose import Client
 from girginosvm.state.reader import Reader
 
+# Rounds of 5 s: elections take less than one.
+_SILENT_ROUNDS = 2
 Read = Callable[[Callable[[Reader], Any]], Awaitable[Any]]
 
 
@@ -37,6 +39,7 @@ class MembersReconciler:
         self._read = read
         self._say = say
         self._log = log
+        self._silent = 0  # rounds without a leader
 
     async def reconcile(self, lanes: Lanes) -> float | None:
         """One round: at most one change of members."""
@@ -44,14 +47,28 @@ class MembersReconciler:
         rows, gone, kept = await self._read(
             lambda reader: (api.members(reader), api.gone(reader), api.authority(reader) is not None)
         )
+        if await self._alone_with_it():
+            return 5.0
         await self._describe(place, rows)
         if not kept:
             await self._keep_authority()
         return await self._agree(place, rows, gone)
 
+    async def _alone_with_it(self) -> bool:
+        """Nobody leads that this node hears. After a while it asks the others' panels whether they have removed it."""
+        status = await self._client.status()
+        heard = not status.members or status.role == "leader" or status.leader in status.reached
+        self._silent = 0 if heard else self._silent + 1
+        if self._silent >= _SILENT_ROUNDS:
+            await self._membership.look_whether_removed()
+        return bool(self._silent)
+
     async def _describe(self, place: Place, rows: tuple[api.Row, ...]) -> None:
         mine = next((row for row in rows if row.id == place.member), None)
-        wanted = api.Row(place.member, place.name, place.raft, place.api, "member", bool(mine and mine.witness))
+        wanted = api.Row(
+            place.member, place.name, place.raft, place.api, "member", bool(mine and mine.witness),
+            bool(mine and mine.drained),
+        )  # fmt: skip
         if place.raft and mine != wanted:
             await self._say(
                 DescribeMember(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import ipaddress
 from collections.abc import Awaitable, Callable
@@ -15,7 +16,7 @@ from girginosvm.core import access
 from girginosvm.core.access import Actor, Role
 from girginosvm.core.action import Stream
 from girginosvm.core.clock import Chance, Clock, new_request_id
-from girginosvm.core.errors import Busy, Conflict, HostFault, Invalid, Problem, Unauthenticated
+from girginosvm.core.errors import Busy, Conflict, HostFault, InUse, Invalid, Problem, Unauthenticated, Unsafe
 from girginosvm.core.ids import member_uri
 from girginosvm.core.log import Log
 from girginosvm.core.settings import Settings
@@ -37,10 +38,15 @@ Read = Callable[[Callable[[Reader], Any]], Awaitable[Any]]
 Say = Callable[..., Awaitable[Any]]
 STREAMS: Final = (
     commands.ShowMembership, commands.CreateJoinToken, commands.JoinCluster, commands.AskAdmission,
-    commands.ShowAuthority,
+    commands.ShowAuthority, commands.LeaveCluster, commands.AskStanding,
 )  # fmt: skip
 _SECRET_BYTES: Final = 16
 _PREFIX: Final = "ops-"
+_HAND_OVERS: Final = 25
+REMOVED: Final = (
+    "this node was removed from its cluster: what it shows is from before. "
+    "`girginosvm membership leave --confirm` makes it a cluster of one again"
+)
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -116,6 +122,7 @@ class Membership:
         self._unseal = unseal
         self._leave = leave
         self._joining = False
+        self.removed = False  # another member has said so
         self.port = config.port  # the one that was opened, when 0 was asked for
 
     async def perform(self, stream: Stream, caller: Caller) -> Answer:
@@ -124,6 +131,8 @@ class Membership:
             return await self._admit(stream, caller)
         if isinstance(stream, commands.ShowAuthority):
             return Answer(value={"certificate": self._identity.ca_file.read_text()})
+        if isinstance(stream, commands.AskStanding):
+            return Answer(value={"standing": await self._read(lambda reader: api.standing(reader, stream.member))})
         if caller.actor is None:
             raise Unauthenticated("sign-in-needed", "this needs a bearer token")
         access.check(caller.actor, stream.action.permission)
@@ -132,6 +141,8 @@ class Membership:
                 return await self._token(caller.actor)
             case commands.JoinCluster():
                 return await self._join(stream)
+            case commands.LeaveCluster():
+                return await self._leaves(stream, caller.actor)
             case _:
                 return Answer(value=await self.status())
 
@@ -141,7 +152,7 @@ class Membership:
         rows: tuple[api.Row, ...] = await self._read(api.members)
         if not any(row.id == place.member for row in rows):
             rows = (*rows, api.Row(place.member, place.name, place.raft, place.api, "member", witness=False))
-        problems = []
+        problems = [REMOVED] if self.removed else []
         try:
             standing = await self._client.status()
         except Problem as away:
@@ -265,6 +276,74 @@ class Membership:
         # The answer leaves first; then this life of the agent ends.
         asyncio.get_running_loop().call_later(0.3, self._leave)
 
+    # As a node that leaves.
+
+    async def _leaves(self, asked: commands.LeaveCluster, actor: Actor) -> Answer:
+        rows, standing, vms = await self._read(
+            lambda reader: (
+                api.members(reader), api.standing(reader, self._me.member), nodes.machines_on(reader, self._me.member),
+            )
+        )  # fmt: skip
+        out = self.removed or standing == "gone"
+        if len(rows) < 2 and not out:
+            raise Conflict("alone", "this node is a cluster of one: there is nothing to leave")
+        if vms and not out:
+            names = ", ".join(vms[:10]) + (", ..." if len(vms) > 10 else "")
+            raise InUse(
+                "node-has-machines", f"{len(vms)} machines are on this node: {names}", hint="destroy them first"
+            )
+        if not asked.confirm:
+            raise Unsafe(
+                "confirm-missing", "this node begins anew as a cluster of one; the cluster goes on without it",
+                hint="--confirm",
+            )  # fmt: skip
+        if not out:
+            await self._hand_over(rows)
+            await self._say(commands.RemoveMember(member=self._me.member), actor)
+        if not self.removed:
+            await self._until_it_votes_no_more()
+        archive = f"{self._me.cluster}-{self._clock.wall_ms()}"
+        await asyncio.to_thread(turn.prepare, self._config.path(), {}, archive=archive)
+        self._log.info("membership.leaves", cluster=self._me.cluster)
+        asyncio.get_running_loop().call_later(0.3, self._leave)
+        return Answer(value=model.Left(cluster=self._me.cluster, archive=str(self._config.path("archive", archive))))
+
+    async def _hand_over(self, rows: tuple[api.Row, ...]) -> None:
+        """Whoever leads does not go before another does. Busy ``leads-still``: nobody has taken over in time."""
+        for _ in range(_HAND_OVERS):
+            status = await self._client.status()
+            heirs = [row.id for row in rows if row.id in status.voters and row.id in status.reached and not row.drained]
+            if status.role != "leader":
+                return
+            if heirs:
+                await self._client.transfer(heirs[0])
+            await asyncio.sleep(0.2)
+        raise Busy("leads-still", "this node leads, and no other voter has taken over", retry_after_s=2)
+
+    async def _until_it_votes_no_more(self) -> None:
+        """The others need this node's voice for as long as it votes, also to take its vote."""
+        for _ in range(_HAND_OVERS * 2):
+            if self._me.member not in (await self._client.status()).voters:
+                return
+            await asyncio.sleep(0.2)
+        raise Busy("votes-still", "it is no member any more, and the others have not taken its vote yet: ask again")
+
+    async def look_whether_removed(self) -> None:
+        """Of a node that hears no leader: another member says whether it still belongs to the cluster."""
+        rows: tuple[api.Row, ...] = await self._read(api.members)
+        context = outward.trusting(self._identity.ca_file.read_text())
+        for row in rows:
+            if row.id == self._me.member or self.removed:
+                continue
+            path = f"{commands.AskStanding.action.path}?member={self._me.member}"
+            with contextlib.suppress(Problem):
+                said = await outward.ask(
+                    f"https://{row.api}", "GET", path, dict[str, str], context=context, deadline_s=5
+                )
+                self.removed = said.get("standing") == "gone"
+                if self.removed:
+                    self._log.error("membership.removed", told_by=row.name)
+
     async def place(self) -> Place:
         """This node, as the others see it."""
         addresses = await self._read(lambda reader: nodes.addresses(reader, self._me.member))
@@ -321,7 +400,8 @@ def membership_of(rows: tuple[api.Row, ...], standing: Status, place: Place, pro
         model.Member(
             id=row.id, name=row.name, address=row.address, api=row.api, state=row.state,
             role="leader" if row.id == leader else "voter" if row.id in voters else "observer",
-            reached=row.id in reached, lag=-1, witness=row.witness, here=row.id == place.member,
+            reached=row.id in reached, lag=-1, witness=row.witness,
+            drained=row.drained, here=row.id == place.member,
         )
         for row in rows
     ]  # fmt: skip
@@ -337,4 +417,5 @@ def _votes(member: str, standing: Status, place: Place) -> bool:
 
 
 def _speaker(actor: Actor) -> Actor:
+    """The node speaks after it has looked; the audit shows for whom."""
     return Actor("node", actor.id, actor.name, Role.ADMIN, actor.address)

@@ -20,9 +20,11 @@ from girginosvm.features.image.commands import PullImage, RecordImage, RemoveIma
 from girginosvm.features.membership.commands import (
     AdmitMember,
     DescribeMember,
+    DrainMember,
     KeepAuthority,
     RecordJoinToken,
     RemoveMember,
+    UndrainMember,
 )
 from girginosvm.features.network.commands import AddNetwork, RemoveNetwork
 from girginosvm.features.node.commands import ReportNode
@@ -240,6 +242,11 @@ def members(t: Teller) -> None:
     t.refused("not-your-row", vm)
     t.say(vm, node=second)
     t.refused("vm-brought", vm, node=second)
+    t.refused("member-missing", DrainMember(node="none"))
+    assert t.say(DrainMember(node=second), actor=ADA) == {"node": "m2", "machines": ["shop"]}
+    t.refused("last-member", DrainMember(node=first))
+    t.say(DrainMember(node=second))
+    t.say(UndrainMember(node=second))
     t.refused("node-has-machines", RemoveMember(member=second))
     t.say(RemoveMember(member=second, lost=True), actor=ADA)
     t.refused("member-missing", RemoveMember(member=second))

@@ -172,6 +172,16 @@ class Node(Door):
 
         super().wait(sound, what)
 
+    def pause(self) -> None:
+        """Both processes stand still (SIGSTOP): the others take the node for dead."""
+        for process in self._processes.values():
+            process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """After ``pause``."""
+        for process in self._processes.values():
+            process.send_signal(signal.SIGCONT)
+
     def pid(self, name: str) -> int:
         """The process of this name that runs now."""
         return self._processes[name].pid

@@ -165,6 +165,47 @@ def test_a_removed_node_is_out_and_its_id_stays_out(start: Start) -> None:
     assert status == 201, said
 
 
+def test_a_node_leaves_and_begins_anew_and_may_come_back_under_another_id(start: Start) -> None:
+    first, second = start("n1").ready(), start("n2").ready()
+    cluster = membership(first)["cluster"]
+    assert second.ask("POST", "/v1/membership/leave", {"confirm": True})["code"] == "alone"
+    joined(second, first, "n2")
+    (before,) = [one["id"] for one in membership(first)["members"] if one["name"] == "n2"]
+    assert second.ask("POST", "/v1/membership/leave", {})["code"] == "confirm-missing"
+    status, said = second.once("POST", "/v1/membership/leave", {"confirm": True})
+    assert (status, said["cluster"]) == (202, cluster)
+    second.until("/v1/membership", lambda found: found["cluster"] != cluster and len(found["members"]) == 1)
+    first.until("/v1/membership", lambda found: [one["name"] for one in found["members"]] == ["n1"])
+    second.ready()
+    joined(second, first, "n2")
+    (after,) = [one["id"] for one in membership(first)["members"] if one["name"] == "n2"]
+    assert after != before
+
+
+def test_a_node_with_machines_does_not_leave(start: Start) -> None:
+    first, second = start("n1").ready(), start("n2").ready()
+    second.upload("tiny", qcow2(second.root / "tiny.qcow2"))
+    running(second)
+    joined(second, first, "n2", confirm=True)
+    said = second.ask("POST", "/v1/membership/leave", {"confirm": True})
+    assert said["code"] == "node-has-machines"
+    assert "1 machines are on this node" in said["detail"]
+
+
+def test_a_node_that_was_removed_while_it_was_away_learns_it_and_can_begin_anew(start: Start) -> None:
+    first, second = start("n1").ready(), start("n2").ready()
+    joined(second, first, "n2")
+    (gone,) = [one["id"] for one in membership(first)["members"] if one["name"] == "n2"]
+    second.pause()
+    first.ask("DELETE", f"/v1/membership/members/{gone}", {})
+    first.until("/v1/membership", lambda found: len(found["members"]) == 1)
+    second.go_on()
+    seen = second.until("/v1/membership", lambda found: any("was removed" in one for one in found["problems"]))
+    assert [one["name"] for one in seen["members"]] == ["n1", "n2"]  # as it was when it knew
+    second.ask("POST", "/v1/membership/leave", {"confirm": True})
+    second.until("/v1/membership", lambda found: len(found["members"]) == 1 and not found["problems"])
+
+
 def test_a_node_without_the_others_shows_what_it_knows_and_says_that_nothing_can_change(start: Start) -> None:
     first, second = start("n1").ready(), start("n2").ready()
     joined(second, first, "n2")

@@ -10,7 +10,8 @@ MANIFEST: Final = Manifest(
     nouns={"member": queries.resolve},
     actions=(
         commands.ShowMembership, commands.CreateJoinToken, commands.JoinCluster, commands.AskAdmission,
-        commands.ShowAuthority, commands.RemoveMember, commands.DescribeMember, commands.KeepAuthority,
+        commands.ShowAuthority, commands.DrainMember, commands.UndrainMember, commands.LeaveCluster,
+        commands.AskStanding, commands.RemoveMember, commands.DescribeMember, commands.KeepAuthority,
         commands.RecordJoinToken, commands.AdmitMember,
     ),
     migrations=schema.MIGRATIONS,

@@ -20,17 +20,31 @@ class Row(msgspec.Struct, frozen=True):
     api: str
     state: str
     witness: bool
+    drained: bool = False
 
 
 def members(reader: Reader) -> tuple[Row, ...]:
     """Everybody who is in, or on the way in, in order of name."""
-    rows = reader.all("SELECT id, name, address, api, state, witness FROM member ORDER BY name")
-    return tuple(Row(**{**row, "witness": bool(row["witness"])}) for row in rows)
+    rows = reader.all("SELECT id, name, address, api, state, witness, drained FROM member ORDER BY name")
+    return tuple(
+        Row(
+            row["id"], row["name"], row["address"], row["api"], row["state"], bool(row["witness"]),
+            bool(row["drained"]),
+        )
+        for row in rows
+    )  # fmt: skip
 
 
 def gone(reader: Reader) -> frozenset[str]:
     """Who left or was removed."""
     return frozenset(row["id"] for row in reader.all("SELECT id FROM member_gone ORDER BY id"))
+
+
+def standing(reader: Reader, member: str) -> str:
+    """``member`` (also one on the way in), ``gone``, or ``unknown``."""
+    if reader.one("SELECT 1 FROM member WHERE id = ?", (member,)):
+        return "member"
+    return "gone" if reader.one("SELECT 1 FROM member_gone WHERE id = ?", (member,)) else "unknown"
 
 
 def authority(reader: Reader) -> tuple[str, str] | None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar
 
+import msgspec
+
 from girginosvm.core.action import Command, Stream, action
 from girginosvm.core.errors import Conflict, Forbidden, InUse, Missing, Unsafe
 from girginosvm.core.fields import Name, Ref, Sequence, field
 from girginosvm.features.center import api as centers
 from girginosvm.features.membership import api, model
 from girginosvm.features.node import api as nodes
+from girginosvm.state.db import Row
 from girginosvm.state.tx import Tx
 
 MemberId = Annotated[str, field("Member id.", min_length=36, max_length=36)]
@@ -23,7 +26,15 @@ Place = Annotated[
         max_length=64,
     ),
 ]
+NodeRef = Annotated[str, field("Node; empty: the one that is asked.", ref="member", max_length=63)]
 Answer = dict[str, Any]
+
+
+class Drained(msgspec.Struct, frozen=True):
+    """The node, and the machines that are still on it."""
+
+    node: str
+    machines: tuple[str, ...]
 
 
 @action(
@@ -56,7 +67,7 @@ class DescribeMember(Command, frozen=True, kw_only=True):
         tx.insert(
             "member", id=self.member, created_index=row["created_index"] if row else tx.index, name=self.name,
             address=self.address, api=self.api, state="member", witness=int(self.witness),
-            at_ms=row["at_ms"] if row else tx.at_ms,
+            at_ms=row["at_ms"] if row else tx.at_ms, drained=row["drained"] if row else 0,
         )  # fmt: skip
         if row is None or row["state"] == "joining":
             tx.event("membership.joined", "membership", self.member, f"{self.name} is a member of the cluster")
@@ -130,7 +141,7 @@ class AdmitMember(Command, frozen=True, kw_only=True):
         tx.run("UPDATE join_token SET used_by = ? WHERE token_hash = ?", (self.member, self.token_hash))
         tx.insert(
             "member", id=self.member, created_index=tx.index, name=self.name, address=self.address, api=self.api,
-            state="joining", witness=int(self.witness), at_ms=tx.at_ms,
+            state="joining", witness=int(self.witness), at_ms=tx.at_ms, drained=0,
         )  # fmt: skip
         brings = f", and brings {self.brought.text}" if self.brought.text else ""
         tx.event("membership.admitted", "membership", self.member, f"{self.name} is let in{brings}")
@@ -150,12 +161,10 @@ class RemoveMember(Command, frozen=True, kw_only=True):
     lost: Annotated[bool, field("It is switched off for good: give up the machines on it.")] = False
 
     def apply(self, tx: Tx) -> Answer:
-        row = tx.one("SELECT * FROM member WHERE id = ?", (self.member,))
-        if row is None:
-            raise Missing("member-missing", f"there is no member {self.member}")
+        row = _member(tx, self.member)
         if not tx.one("SELECT 1 FROM member WHERE id <> ? LIMIT 1", (self.member,)):
             raise Unsafe("last-member", f"{row['name']} is the whole cluster")
-        vms = [vm["name"] for vm in tx.all("SELECT name FROM vm WHERE node = ? ORDER BY name, id", (self.member,))]
+        vms = _machines(tx, self.member)
         if vms and not self.lost:
             raise InUse(
                 "node-has-machines",
@@ -167,7 +176,56 @@ class RemoveMember(Command, frozen=True, kw_only=True):
         _leaves(tx, self.member, row["name"], tx.why)
         lost = f"; given up with it: {', '.join(vms)}" if vms else ""
         tx.event("membership.removed", "membership", self.member, f"{row['name']} is no member any more{lost}"[:2000])
-        return {"member": self.member, "name": row["name"], "lost": vms}
+        return {"member": self.member, "name": row["name"], "lost": list(vms)}
+
+
+@action(
+    "POST /v1/membership/drain", cli="membership drain", permission="membership.drain",
+    summary="Prepare a node to be switched off: it gives leadership and vote away", audit="drain {node}",
+    answers=Drained, examples=("girginosvm membership drain", "girginosvm membership drain --node n3"),
+)  # fmt: skip
+class DrainMember(Command, frozen=True, kw_only=True):
+    """It stays a member and keeps the log; it gets no new machines. The machines on it stay and are listed: moving them
+    is not built yet."""
+
+    node: NodeRef = ""
+
+    def apply(self, tx: Tx) -> Drained:
+        row = _member(tx, self.node)
+        if not tx.one("SELECT 1 FROM member WHERE id <> ? AND drained = 0 AND state = 'member' LIMIT 1", (self.node,)):
+            raise Unsafe("last-member", f"nobody is left to take the vote of {row['name']}")
+        if not row["drained"]:
+            tx.run("UPDATE member SET drained = 1 WHERE id = ?", (self.node,))
+            tx.event("membership.drained", "membership", self.node, f"{row['name']} gives its vote away")
+        return Drained(row["name"], _machines(tx, self.node))
+
+
+@action(
+    "POST /v1/membership/undrain", cli="membership undrain", permission="membership.drain",
+    summary="Take a drained node back: it may vote and lead again", audit="undrain {node}", answers=Drained,
+)  # fmt: skip
+class UndrainMember(Command, frozen=True, kw_only=True):
+    """Whether it votes again is agreement's own choice: as many vote as the cluster needs."""
+
+    node: NodeRef = ""
+
+    def apply(self, tx: Tx) -> Drained:
+        row = _member(tx, self.node)
+        if row["drained"]:
+            tx.run("UPDATE member SET drained = 0 WHERE id = ?", (self.node,))
+            tx.event("membership.undrained", "membership", self.node, f"{row['name']} may vote again")
+        return Drained(row["name"], _machines(tx, self.node))
+
+
+def _member(tx: Tx, member: str) -> Row:
+    row = tx.one("SELECT * FROM member WHERE id = ?", (member,))
+    if row is None:
+        raise Missing("member-missing", f"there is no member {member}")
+    return row
+
+
+def _machines(tx: Tx, node: str) -> tuple[str, ...]:
+    return tuple(vm["name"] for vm in tx.all("SELECT name FROM vm WHERE node = ? ORDER BY name, id", (node,)))
 
 
 def _leaves(tx: Tx, member: str, name: str, reason: str) -> None:
@@ -198,6 +256,29 @@ class JoinCluster(Stream, frozen=True, kw_only=True):
     token: Annotated[str, field("Token of `membership token create`.", min_length=10, max_length=200)]
     confirm: Annotated[bool, field("Also when it brings machines or images along.")] = False
     rehearse: Annotated[bool, field("Only say what it would bring, and what stands against it.")] = False
+
+
+@action(
+    "POST /v1/membership/leave", cli="membership leave", permission="membership.leave",
+    summary="Take this node out of its cluster: it begins anew as a cluster of one", answers=model.Left, status=202,
+    examples=("girginosvm membership leave --confirm",),
+)  # fmt: skip
+class LeaveCluster(Stream, frozen=True, kw_only=True):
+    """Only a node without machines leaves by itself. What it knew of the cluster goes into an archive. A node that was
+    removed while it was away can do so without asking anybody."""
+
+    confirm: Annotated[bool, field("That is meant.")] = False
+
+
+@action(
+    "GET /v1/membership/standing", permission="membership.admit", summary="Whether a member still is one",
+    answers=dict[str, str], public=True,
+)  # fmt: skip
+class AskStanding(Stream, frozen=True, kw_only=True):
+    """A node that hears nobody asks the others' API: was it removed? Ids are secret enough that nobody learns anything
+    by guessing them."""
+
+    member: MemberId
 
 
 @action(

@@ -102,6 +102,13 @@ class Joined(msgspec.Struct, frozen=True, kw_only=True):
     archive: str
 
 
+class Left(msgspec.Struct, frozen=True, kw_only=True):
+    """What leaving came to."""
+
+    cluster: str
+    archive: str
+
+
 class Member(msgspec.Struct, frozen=True, kw_only=True):
     """One member, as the node that is asked knows it. ``state``: joining, member. ``role``: leader, follower, observer.
     ``lag`` (entries that it lacks) is known to the leader only; -1: unknown here."""
@@ -115,6 +122,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     reached: bool
     lag: int
     witness: bool
+    drained: bool
     here: bool
 
 

@@ -67,10 +67,17 @@ def plan(rows: tuple[Row, ...], gone: Set[str], standing: Standing) -> Step | No
     for row in others:
         if row.id not in standing.members:
             return Add(row.id, row.address, f"{row.name} was let in")
+    drained = {row.id: row.name for row in rows if row.drained}
+    heirs = sorted((standing.voters & standing.reached) - gone - drained.keys() - {standing.me})
+    for member in sorted(drained.keys() & standing.voters):
+        if len(standing.voters) == 1:
+            break  # it keeps its vote until somebody else has one
+        if member == standing.me:
+            return HandOver(heirs[0], "this node is drained") if heirs else None
+        return Demote(member, f"{drained[member]} is drained")
     for member in sorted(standing.members & gone):
         if member == standing.me:
-            next_leader = sorted((standing.voters & standing.reached) - gone - {member})
-            return HandOver(next_leader[0], "this node was removed") if next_leader else None
+            return HandOver(heirs[0], "this node was removed") if heirs else None
         if member in standing.voters:
             return Demote(member, "it was removed")
         return Remove(member, "it was removed")

@@ -26,4 +26,6 @@ CREATE TABLE authority (
 ) STRICT;
 """,
     ),
+    # A drained member keeps the log and gives its vote away, so that it can be switched off without anybody's notice.
+    Migration(2, "ALTER TABLE member ADD COLUMN drained INTEGER NOT NULL DEFAULT 0;\n"),
 )

@@ -14,6 +14,11 @@ def addresses(reader: Reader, node: str) -> tuple[str, ...]:
     return msgspec.json.decode(row["addresses"], type=tuple[str, ...]) if row else ()
 
 
+def machines_on(reader: Reader, node: str) -> tuple[str, ...]:
+    """Names of the machines on a node."""
+    return tuple(row["name"] for row in reader.all("SELECT name FROM vm WHERE node = ? ORDER BY name, id", (node,)))
+
+
 def own(tx: Tx, node: str) -> None:
     """A node speaks of its own rows only (raft stamps who spoke)."""
     if tx.node != node:

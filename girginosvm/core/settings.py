@@ -22,6 +22,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     # The IP address by which the other nodes reach this one; empty: the first that the host has.
     address: str = ""
     raft_port: int = 1995
+    # A witness votes and keeps the log, so that two hosts outlive the loss of one; it has no machines, and no libvirt.
+    witness: bool = False
     libvirt_uri: str = "qemu:///system"
     fake_host: bool = False
     # The nested trust key file and mirror of the image catalogue; empty: none.

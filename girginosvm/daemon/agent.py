@@ -196,8 +196,9 @@ class Agent:
         keeper = await self._open(desk, hub, site, certificates) if among else None
         await self._begin(desk, say, voice, "" if mark else key.mark)
         await bring_in(self._config.path("raft", "bring"), member, _node_name(self._config), say, self._log)
-        await ImageReconciler(site).sweep()
-        self._reconcile(site, group)
+        if not self._config.witness:
+            await ImageReconciler(site).sweep()
+            self._reconcile(site, group)
         keeper = keeper or await self._open(desk, hub, site, certificates)
         members = MembersReconciler(
             desk.membership, self._client, certificates, read=self._readers.read, say=voice.say, log=self._log
@@ -208,7 +209,8 @@ class Agent:
         late = [Loop(one, self._log) for one in (keeper, members, center)]
         self._loops += late
         self._tasks += tuple(group.create_task(loop.run()) for loop in late)
-        await self._follow_host()
+        if not self._config.witness:
+            await self._follow_host()
 
     async def _begin(self, desk: Desk, say: Any, voice: Voice, mark: str) -> None:
         """This life's first words into the log, for as long as it takes until somebody takes them. ``mark``: that of

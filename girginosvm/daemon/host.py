@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
 from girginosvm.core.access import Actor, Role
 from girginosvm.core.action import Command
-from girginosvm.core.errors import Forbidden
+from girginosvm.core.errors import Conflict, Forbidden
 from girginosvm.core.settings import Settings
 from girginosvm.core.units import MIB, shown
 from girginosvm.features.image.commands import PullImage, RecordImage
@@ -22,8 +22,21 @@ from girginosvm.hypervisor.storage.catalogue import offer
 from girginosvm.hypervisor.storage.mirror import checked, is_inside
 
 
+class _NoHost:
+    """What a witness has in a host's place. Nothing asks it for anything, unless a person does."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise Conflict("witness-only", "this node is a witness: it has no machines, images or disks")
+
+    async def close(self) -> None:
+        """There is nothing to let go of."""
+
+
 def open_host(config: Settings) -> Host:
-    """The real one, or the fake one when it was asked for. libvirt is imported only when it is used."""
+    """The real one, or the fake one when it was asked for; none for a witness. libvirt is imported only when it is
+    used."""
+    if config.witness:
+        return cast(Host, _NoHost())
     if config.fake_host:
         from girginosvm.hypervisor.fake.host import FakeHost
 

@@ -66,7 +66,7 @@ class MembersReconciler:
     async def _describe(self, place: Place, rows: tuple[api.Row, ...]) -> None:
         mine = next((row for row in rows if row.id == place.member), None)
         wanted = api.Row(
-            place.member, place.name, place.raft, place.api, "member", bool(mine and mine.witness),
+            place.member, place.name, place.raft, place.api, "member", self._membership.witness,
             bool(mine and mine.drained),
         )  # fmt: skip
         if place.raft and mine != wanted:

@@ -38,7 +38,7 @@ Read = Callable[[Callable[[Reader], Any]], Awaitable[Any]]
 Say = Callable[..., Awaitable[Any]]
 STREAMS: Final = (
     commands.ShowMembership, commands.CreateJoinToken, commands.JoinCluster, commands.AskAdmission,
-    commands.ShowAuthority, commands.LeaveCluster, commands.AskStanding,
+    commands.ShowAuthority, commands.LeaveCluster, commands.AskStanding, commands.AddWitness,
 )  # fmt: skip
 _SECRET_BYTES: Final = 16
 _PREFIX: Final = "ops-"
@@ -122,6 +122,7 @@ class Membership:
         self._unseal = unseal
         self._leave = leave
         self._joining = False
+        self.witness = config.witness
         self.removed = False  # another member has said so
         self.port = config.port  # the one that was opened, when 0 was asked for
 
@@ -141,6 +142,13 @@ class Membership:
                 return await self._token(caller.actor)
             case commands.JoinCluster():
                 return await self._join(stream)
+            case commands.AddWitness():
+                if not self.witness:
+                    raise Conflict(
+                        "no-witness", "this node has machines of its own: a witness is a host without libvirt",
+                        hint="start it with the setting witness = true, or join it as a node: membership join",
+                    )  # fmt: skip
+                return await self._join(commands.JoinCluster(center=stream.center, token=stream.token))
             case commands.LeaveCluster():
                 return await self._leaves(stream, caller.actor)
             case _:
@@ -238,7 +246,13 @@ class Membership:
         brought: model.Brought = await self._read(lambda reader: brought_by(reader, place.member))
         member = new_request_id(self._clock, self._chance)
         question = commands.AskAdmission(
-            token=asked.token, member=member, name=place.name, address=place.raft, api=place.api, brought=brought
+            token=asked.token,
+            member=member,
+            name=place.name,
+            address=place.raft,
+            api=place.api,
+            brought=brought,
+            witness=self.witness,
         )
         context = outward.trusting(authority)
         answer = await _asked(asked.center, question, context)

@@ -182,6 +182,22 @@ def test_a_node_leaves_and_begins_anew_and_may_come_back_under_another_id(start:
     assert after != before
 
 
+def test_a_witness_is_a_member_without_a_host(start: Start) -> None:
+    first, second = start("n1").ready(), start("w1", GIRGINOSVM_WITNESS="true")
+    first.upload("tiny", qcow2(first.root / "tiny.qcow2"))
+    second.until("/v1/membership", lambda found: found["members"])
+    body = {"center": f"https://127.0.0.1:{first.port}", "token": token(first)}
+    assert first.ask("POST", "/v1/witness", body)["code"] == "no-witness"
+    status, said = second.once("POST", "/v1/witness", body)
+    assert status == 202, said
+    first.wait(lambda: is_member(first, "w1"), "w1 to join")
+    assert [one["name"] for one in membership(first)["members"] if one["witness"]] == ["w1"]
+    assert [one["name"] for one in first.ask("GET", "/v1/nodes")["items"]] == ["n1"]  # nothing is placed on it
+    second.until("/v1/images", lambda found: [one["name"] for one in found["items"]] == ["tiny"])
+    refused = second.ask("POST", "/v1/images/upload/other", b"no image")
+    assert refused["code"] == "witness-only"
+
+
 def test_a_node_with_machines_does_not_leave(start: Start) -> None:
     first, second = start("n1").ready(), start("n2").ready()
     second.upload("tiny", qcow2(second.root / "tiny.qcow2"))

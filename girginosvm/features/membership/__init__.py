@@ -11,7 +11,7 @@ MANIFEST: Final = Manifest(
     actions=(
         commands.ShowMembership, commands.CreateJoinToken, commands.JoinCluster, commands.AskAdmission,
         commands.ShowAuthority, commands.DrainMember, commands.UndrainMember, commands.LeaveCluster,
-        commands.AskStanding, commands.RemoveMember, commands.DescribeMember, commands.KeepAuthority,
+        commands.AddWitness, commands.AskStanding, commands.RemoveMember, commands.DescribeMember, commands.KeepAuthority,
         commands.RecordJoinToken, commands.AdmitMember,
     ),
     migrations=schema.MIGRATIONS,

@@ -259,6 +259,19 @@ class JoinCluster(Stream, frozen=True, kw_only=True):
 
 
 @action(
+    "POST /v1/witness", cli="witness add", permission="membership.join",
+    summary="Make this host the witness of a cluster: it votes, and has no machines", answers=model.Joined, status=202,
+    examples=("girginosvm witness add --center https://192.0.2.10:1997 --token ops-...",),
+)  # fmt: skip
+class AddWitness(Stream, frozen=True, kw_only=True):
+    """Two hosts alone stop changing anything when one of them is lost, since neither can know that the other is not
+    there any more. A third voter, on any small host with the setting `witness = true`, settles that."""
+
+    center: Annotated[str, field("Any node of the cluster, as https://HOST:PORT.", max_length=300)]
+    token: Annotated[str, field("Token of `membership token create`.", min_length=10, max_length=200)]
+
+
+@action(
     "POST /v1/membership/leave", cli="membership leave", permission="membership.leave",
     summary="Take this node out of its cluster: it begins anew as a cluster of one", answers=model.Left, status=202,
     examples=("girginosvm membership leave --confirm",),

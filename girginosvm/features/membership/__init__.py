@@ -11,8 +11,8 @@ MANIFEST: Final = Manifest(
     actions=(
         commands.ShowMembership, commands.CreateJoinToken, commands.JoinCluster, commands.AskAdmission,
         commands.ShowAuthority, commands.DrainMember, commands.UndrainMember, commands.LeaveCluster,
-        commands.AddWitness, commands.AskStanding, commands.RemoveMember, commands.DescribeMember, commands.KeepAuthority,
-        commands.RecordJoinToken, commands.AdmitMember,
+        commands.AddWitness, commands.AskStanding, commands.RemoveMember,
+        commands.DescribeMember, commands.KeepAuthority, commands.RecordJoinToken, commands.AdmitMember,
     ),
     migrations=schema.MIGRATIONS,
 )  # fmt: skip

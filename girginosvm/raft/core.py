@@ -91,6 +91,7 @@ class Core:
         log.rebase(applied)
         self._link = _Link(say, log)
         voters = sorted(voters)
+        self._own = frozenset([member]) & frozenset(voters)
         self._voters = (log.changes, frozenset(voters))
         conf = SyncObjConf(
             autoTick=False, journalFile=log, dynamicMembershipChange=True, commandsWaitLeader=False,
@@ -99,10 +100,11 @@ class Core:
             raftMinTimeout=_NEVER_S, raftMaxTimeout=2 * _NEVER_S, connectionTimeout=2 * _NEVER_S,
             logCompactionMinEntries=2**62, logCompactionMinTime=2**62,
         )  # fmt: skip
+        # A learner has a seat as well: one that is nominated has to vote for a leader that knows it as a voter already.
+        # It never stands (its timers never fire), and is counted by nobody who does not know it as a voter.
         self._raft = Raft(
-            Peer(member) if member in voters else None, [Peer(one) for one in voters if one != member],
-            conf, nodeClass=Peer, transport=self._link,
-        )  # fmt: skip
+            Peer(member), [Peer(one) for one in voters if one != member], conf, nodeClass=Peer, transport=self._link
+        )
 
     @property
     def term(self) -> int:
@@ -129,8 +131,7 @@ class Core:
     def voters(self) -> frozenset[str]:
         """Who votes, this node included if it does."""
         if self._voters[0] != self._log.changes:
-            own = [] if self._raft.selfNode is None else [self._raft.selfNode.id]
-            self._voters = (self._log.changes, frozenset([*own, *(peer.id for peer in self._raft.otherNodes)]))
+            self._voters = (self._log.changes, self._own | {peer.id for peer in self._raft.otherNodes})
         return self._voters[1]
 
     def connected(self, peer: str, *, voter: bool) -> None:
@@ -160,11 +161,6 @@ class Core:
             self._raft.addNodeToCluster(peer)
         else:
             self._raft.removeNodeFromCluster(peer)
-
-    @property
-    def seated(self) -> bool:
-        """This core was made for a voter."""
-        return self._raft.selfNode is not None
 
     def match(self, peer: str) -> int | None:
         """Up to which entry a peer's log is known to be equal; of a leader, for peers it sends to."""

@@ -32,6 +32,7 @@ class View(msgspec.Struct, frozen=True):
     terms: Callable[[int], int | None]
     voters: frozenset[str]
     electable: frozenset[str]  # voters, and who may have become one
+    votes: bool  # this node has a vote, or may have one without knowing
     voted: frozenset[str]  # whose votes of this term have been counted
 
 
@@ -156,6 +157,8 @@ def _ack(view: View, peer: str, term: int, body: Ack) -> Verdict:
 def _ask_vote(view: View, body: AskVote) -> Verdict:
     if body.term < view.term:
         return Reply(Newer(), "a candidate of an old term")
+    if not view.votes:
+        return Drop("this node has no vote to give")
     if view.leader_alive and not body.transfer:
         return Drop("the leader is alive (Raft thesis, section 4.2.3)")
     return Deliver(body)

@@ -70,6 +70,11 @@ class Intake:
         if objection:
             asked.answer(Conflict("change-refused", f"{change.kind} {change.member}: {objection}"))
             return
+        if change.kind == "promote" and (core.match(change.member) or 0) < log.changed_at:
+            # It is to be able to vote for whoever knows that it votes: also if this leader dies with the entry.
+            detail = f"{change.member} has not heard yet that it is nominated"
+            asked.answer(Busy("change-pending", detail, retry_after_s=1))
+            return
         entry = Entry(0, core.term, 0, core.leader, (), proposals.once(core.term, asked), change)
         if change.kind in ("promote", "demote"):
             self._moving = entry

@@ -223,10 +223,11 @@ class Node:
         term = core.term
         if self._voted[0] != term:
             self._voted = (term, set())
+        electable = self.log.electable(core.committed)
         return View(
             term, core.leading, core.leader, core.leading or self.elections.leader_alive(now), self.log.last,
             core.committed, self.log.flushed, self.log.term_at, core.voters,
-            self.log.electable(self.core.committed), frozenset(self._voted[1]),
+            electable, self.member in electable, frozenset(self._voted[1]),
         )  # fmt: skip
 
     def _judge(self, peer: str, frame: Frame, now: int) -> None:
@@ -254,6 +255,8 @@ class Node:
                 self.elections.heard(now)
                 if items:
                     self._time.seen(entry_of(items[-1].command[1:]).at_ms)
+            case TimeoutNow() if self.member not in self.core.voters:
+                return  # a learner cannot lead
             case TimeoutNow():
                 self._outbox.transfer_until_ms = now + TRANSFER_MS
                 self.elections.stand(now)

@@ -22,13 +22,14 @@ from girginosvm.raft.filter import Deliver, Drop, StepDown, View, Wait, judge
 from girginosvm.raft.journal import Base, Vote
 from girginosvm.raft.log import NOTHING, REGULAR, Log
 from girginosvm.raft.logtime import LogTime
-from girginosvm.raft.messages import Ack, Append, Forward, Frame, NotTaken
+from girginosvm.raft.messages import Ack, Append, AskVote, Forward, Frame, NotTaken
 from girginosvm.raft.proposals import UNDER_WAY, Command, Proposals
 
 VOTERS = frozenset({"n1", "n2", "n3"})
 VIEW = View(
     term=5, leading=False, leader="n2", leader_alive=True, last=Base(10, 4), committed=6, flushed=8,
-    terms=lambda index: 4 if index <= 10 else None, voters=VOTERS, electable=VOTERS, voted=frozenset(),
+    terms=lambda index: 4 if index <= 10 else None, voters=VOTERS, electable=VOTERS, votes=True,
+    voted=frozenset(),
 )  # fmt: skip
 LEADS = msgspec.structs.replace(VIEW, leading=True, leader="n1")
 
@@ -52,6 +53,13 @@ def test_a_commit_index_is_cut_to_what_the_append_vouches_for() -> None:
 )
 def test_what_an_acknowledgement_is_worth(term: int, ack: Ack, verdict: object) -> None:
     assert judge(LEADS, "n3", Frame(term, ack)) == verdict
+
+
+def test_a_node_without_a_vote_gives_none() -> None:
+    forsaken = msgspec.structs.replace(VIEW, leader_alive=False)
+    asked = Frame(6, AskVote(6, 10, 4))
+    assert judge(forsaken, "n3", asked) == Deliver(asked.body)
+    assert isinstance(judge(msgspec.structs.replace(forsaken, votes=False), "n3", asked), Drop)
 
 
 def test_an_observer_in_a_higher_term_moves_nobody() -> None:

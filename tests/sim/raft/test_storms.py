@@ -14,6 +14,7 @@ from sim.raft.storm import Storm
 from sim.raft.world import Broken, Host, Put, World
 
 from girginosvm.core.entries import Change
+from girginosvm.core.errors import Problem
 from girginosvm.raft import elections, log
 
 FIRST, COUNT = int(os.environ.get("FIRST", "0")), int(os.environ.get("SEEDS", "40"))
@@ -236,6 +237,28 @@ def test_a_node_joins_gets_a_vote_and_leaves_again_while_writes_go_on(voters: in
     world.run(10_000)
     assert [type(answer) for answer in answers] == [bytes] * 60
     assert first.member.log.roster.voters == set(world.voters)
+
+
+@pytest.mark.parametrize("power", [True, False])
+@pytest.mark.parametrize("voters", [1, 2])
+def test_a_leader_that_dies_while_it_gives_a_vote_leads_again_when_it_is_back(voters: int, power: bool) -> None:
+    for seed in range(30):
+        world = World(seed, voters=voters, observers=1)
+        leader = world.led()
+        changed(world, Change("nominate", "o1"))
+        leader = world.leader() or leader
+        leader.member.change(Change("promote", "o1"), lambda outcome: None)
+        leader.wake()
+        world.run(world.now + seed % 6)
+        leader.stop(power=power)
+        world.run(world.now + 100)
+        leader.start()
+        answers: list[bytes | Problem] = []
+        world.run(world.now + 3000)
+        leader.propose(Put("a", "k", "v"), answers.append)
+        world.run(world.now + 2000)
+        assert [type(answer) for answer in answers] == [bytes], f"seed {seed}"
+        assert {host.store.registers.get("k") for host in world.hosts.values()} == {"v"}
 
 
 def write(began: int, ended: int, value: str) -> Operation:

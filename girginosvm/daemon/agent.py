@@ -158,7 +158,7 @@ class Agent:
         turns = Turns()
         executor = Executor(
             REGISTRY, self._readers, self._client.propose, key=key, hash_password=hash_password, clock=self._clock,
-            chance=self._chance, turns=turns,
+            chance=self._chance, turns=turns, fresh=self._client.read_barrier,
         )  # fmt: skip
         self._host = open_host(self._config)
         member = self._client.member

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 EXITS: Final[dict[str, int]] = {
-    "Invalid": 2, "Unauthenticated": 3, "Forbidden": 3, "Missing": 4, "Conflict": 5, "OverQuota": 5, "InUse": 5,
-    "Stale": 5, "NotLicensed": 6, "NoQuorum": 7, "Busy": 7, "Unknown": 8, "HostFault": 9, "Unsafe": 10, "Bug": 70,
+    "Invalid": 2, "Unauthenticated": 3, "Forbidden": 3, "Overreach": 3, "Missing": 4, "Conflict": 5, "OverQuota": 5,
+    "InUse": 5, "Stale": 5, "NotLicensed": 6, "NoQuorum": 7, "Busy": 7, "Unknown": 8, "HostFault": 9, "Unsafe": 10,
+    "Bug": 70,
 }  # fmt: skip
 STILL_RUNNING: Final = 11
 INTERRUPTED: Final = 130

@@ -37,6 +37,7 @@ class Problem(Exception):
     status: ClassVar[int] = 500
     exit_code: ClassVar[int] = 70
     title: ClassVar[str] = "A bug"
+    kept: ClassVar[bool] = False  # the refusal of a command is an event of its own
 
     def __init__(
         self, code: str, detail: str, *, faults: tuple[Fault, ...] = (), hint: str = "", retry_after_s: int = 0
@@ -77,6 +78,13 @@ class Forbidden(Problem):
     """Known, and not allowed."""
 
     status, exit_code, title = 403, 3, "Not allowed"
+
+
+class Overreach(Forbidden):
+    """A node spoke of what is not its own. Though nothing else of the request stays, this refusal is kept in the
+    history."""
+
+    kept = True
 
 
 class Missing(Problem):
@@ -158,7 +166,7 @@ def disk_fault(code: str, what: str, fault: OSError) -> HostFault:
 FAMILIES: dict[str, type[Problem]] = {
     family.__name__: family
     for family in (
-        Invalid, Unauthenticated, Forbidden, Missing, Conflict, OverQuota, InUse, Stale, NotLicensed,
+        Invalid, Unauthenticated, Forbidden, Overreach, Missing, Conflict, OverQuota, InUse, Stale, NotLicensed,
         NoQuorum, Busy, Unknown, HostFault, Unsafe, Bug,
     )
 }  # fmt: skip

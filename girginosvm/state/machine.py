@@ -2,10 +2,10 @@
 
 * An entry at or below ``applied_index`` is skipped; ``applied_index`` commits with the data.
 * A known request id, or the same key of the same actor, gets its recorded outcome, not a second execution.
-* A ``Problem`` rolls back to the savepoint and is recorded. Any other exception is a bug of ours, and so is a fault of
-  SQLite's that comes from the statement and the rows (a constraint, an overflow): recorded as ``internal-error``, so
-  that it can never wedge the log. What would differ between replicas (memory, the disk, an unknown command, version or
-  field) is a ``Halt``: nothing advances, the node stops applying, visibly.
+* A ``Problem`` rolls back to the savepoint and is recorded; a ``kept`` one is an event too. Any other exception is a
+  bug of ours, and so is a fault of SQLite's that comes from the statement and the rows (a constraint, an overflow):
+  recorded as ``internal-error``, so that it can never wedge the log. What would differ between replicas (memory, the
+  disk, an unknown command, version or field) is a ``Halt``: nothing advances, the node stops applying, visibly.
 * Tables come from the log too (``migrate``): an empty file has only what applying itself needs, and the first command
   of a log is the one that makes the rooms' tables.
 """
@@ -189,6 +189,8 @@ class Machine:
                 raise
             outcome = self._undone(envelope, entry, fault)
             self._tables = before
+            if isinstance(fault, Problem) and fault.kept:
+                history = self._refused(envelope, entry, history, fault)
         self._say("RELEASE command")
         # An id from a clock that is ahead is kept until it is stale, so that it can never be executed twice.
         until_ms = max(entry.at_ms, ids.uuid7_ms(envelope.request_id))
@@ -232,6 +234,12 @@ class Machine:
         self._log.error("apply.bug", command=envelope.name, index=entry.index, fault=repr(fault))
         problem = Bug("internal-error", f"a fault of ours, reference {entry.index}; nothing was changed")
         return codec.encode(Outcome(entry.index, problem=problem.body()))
+
+    def _refused(self, envelope: Envelope, entry: Entry, history: txs.History, problem: Problem) -> txs.History:
+        """A refusal that history keeps: an event in the place of those that were rolled back."""
+        tx = txs.Tx(self._db, envelope, index=entry.index, at_ms=entry.at_ms, node=entry.node)
+        tx.event("command.refused", "node", entry.node, f"refused: {problem.detail}", command=envelope.name)
+        return txs.record(self._db, tx, history)
 
     def _decoded(self, envelope: Envelope) -> Command:
         kind = self._kinds.get(envelope.name)

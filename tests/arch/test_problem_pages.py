@@ -22,6 +22,15 @@ WORKED_OUT: dict[tuple[str, str], list[str]] = {
     ("hypervisor/libvirt/loop.py", "code"): ["domain-missing", "libvirt-unreachable", "libvirt-refused"],
     # The others that `disk_fault` can be given stand where it is called.
     ("core/errors.py", "'disk-full' if full else code"): ["disk-full"],
+    # What its match leaves of plan.OBSTACLES.
+    ("features/node/api.py", "code"): [
+        "memory-short",
+        "pool-full",
+        "node-cordoned",
+        "node-unheard",
+        "firmware-missing",
+        "group-apart",
+    ],
     ("raft/alone.py", "code"): ["journal-full", "journal-faulty"],
     ("http/decode.py", "'query-invalid' if lax else 'body-invalid'"): ["query-invalid", "body-invalid"],
     # Passed on, or injected by a test into the fake host.

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from features.engine import ADMIN, FACTS, NODE, Engine
 
@@ -27,7 +28,14 @@ from girginosvm.features.membership.commands import (
     UndrainMember,
 )
 from girginosvm.features.network.commands import AddNetwork, RemoveNetwork
-from girginosvm.features.node.commands import ReportNode
+from girginosvm.features.node.commands import (
+    BeginMaintenance,
+    CordonNode,
+    EndMaintenance,
+    ReportNode,
+    SetDomain,
+    UncordonNode,
+)
 from girginosvm.features.operation.commands import FailOperation
 from girginosvm.features.storage.commands import AddPool, ForgetDisk, RemovePool, ReportPool
 from girginosvm.features.vm.bring import BringVm
@@ -72,7 +80,7 @@ class Teller:
 def tell(engine: Engine) -> None:
     """Everything, in order."""
     teller = Teller(engine)
-    for chapter in (cluster, storage, networks, images, machines, foreign, people, members, centers, old_age):
+    for chapter in (cluster, storage, networks, images, machines, nodes, foreign, people, members, centers, old_age):
         chapter(teller)
 
 
@@ -87,6 +95,7 @@ def cluster(t: Teller) -> None:
     t.say(ReportNode(node="n2", name="h2", facts=FACTS, reserve_bytes=GIB), node="n2")
     t.refused("not-your-row", ReportNode(node="n2", name="h2", facts=FACTS))
     t.say(ReportNode(node=NODE, name="h1", facts=FACTS, reserve_bytes=2 * GIB))
+    t.refused("node-name-taken", ReportNode(node="n3", name="h1", facts=FACTS), node="n3")
 
 
 def storage(t: Teller) -> None:
@@ -172,6 +181,30 @@ def _ends(t: Teller, web: str) -> None:
     t.refused("pool-in-use", RemovePool(pool=t.id("pool", "default")))
 
 
+def nodes(t: Teller) -> None:
+    """Two nodes with room: placement, its reasons and refusals, and what people say of nodes."""
+    t.say(_room(t, "default", node="n2"), node="n2")
+    t.say(SetDomain(node="n2", domain="rack2"), actor=ADA)
+    t.say(SetDomain(node=NODE, domain="rack1"))
+    t.say(SetDomain(node=NODE, domain=""))
+    first = t.say(_web(t, name="db1", anti_affinity="db"))["node"]
+    assert {first, t.say(_web(t, name="db2", anti_affinity="db"))["node"]} == {NODE, "n2"}
+    t.refused("group-apart", _web(t, name="db3", anti_affinity="db"))
+    t.say(CordonNode(node=NODE), actor=ADA)
+    t.say(BeginMaintenance(node="n2"), actor=ADA)
+    t.refused("node-cordoned", _web(t, name="db3"))
+    t.say(EndMaintenance(node="n2"))
+    assert t.say(_web(t, name="pinned", node="n2"))["node"] == "n2"
+    t.refused("node-cordoned", _web(t, name="db3", node=NODE))
+    t.say(UncordonNode(node=NODE))
+    t.refused("node-missing", CordonNode(node="n9"))
+    t.later(200_000)
+    t.refused("node-unheard", _web(t, name="late", node="n2"))
+    old = msgspec.structs.replace(FACTS, firmwares=("bios",))
+    t.say(ReportNode(node=NODE, name="h1", facts=old, reserve_bytes=2 * GIB))
+    t.refused("firmware-missing", _web(t, name="late", firmware="uefi", node=NODE))
+
+
 def foreign(t: Teller) -> None:
     found = FoundDomain(
         id="11111111-2222-4333-8444-555555555555", name="mail", ours=False, power=Power.RUNNING, vcpu=2,
@@ -179,8 +212,11 @@ def foreign(t: Teller) -> None:
         nics=(FoundNic("52:54:00:aa:bb:cc", "virbr7", "vnet3"),),
     )  # fmt: skip
     t.say(ReportForeign(node=NODE, domains=(found,)))
+    t.say(ReportForeign(node="n2", domains=(found,)), node="n2")
     t.refused("foreign-missing", AdoptVm(vm="99999999-2222-4333-8444-555555555555"))
-    t.say(AdoptVm(vm=found.id, name="post"), actor=ADA)
+    t.refused("foreign-twice", AdoptVm(vm=found.id))
+    t.say(AdoptVm(vm=found.id, name="post", node=NODE), actor=ADA)
+    t.refused("vm-exists", AdoptVm(vm=found.id, name="copy"))
     t.say(ReportForeign(node=NODE, domains=()))
 
 
@@ -280,9 +316,8 @@ def old_age(t: Teller) -> None:
 
 def _room(t: Teller, pool: str, **fields: Any) -> ReportPool:
     size = 200 * GIB
-    return ReportPool(
-        pool=t.id("pool", pool), node=NODE, capacity_bytes=size, free_bytes=size, allocated_bytes=0, **fields
-    )
+    words = {"node": NODE} | fields
+    return ReportPool(pool=t.id("pool", pool), capacity_bytes=size, free_bytes=size, allocated_bytes=0, **words)
 
 
 def _image(name: str, **fields: Any) -> RecordImage:

@@ -75,6 +75,11 @@ CREATE TABLE node (
   kernel TEXT NOT NULL, os TEXT NOT NULL, libvirt TEXT NOT NULL, qemu TEXT NOT NULL, acceleration TEXT NOT NULL,
   acceleration_reason TEXT NOT NULL, firmwares TEXT NOT NULL, addresses TEXT NOT NULL, reported_at_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE node_cordon (
+  node TEXT NOT NULL, holder TEXT NOT NULL CHECK (holder IN ('person', 'maintenance', 'drain')), why TEXT NOT NULL,
+  actor TEXT NOT NULL, at_ms INTEGER NOT NULL, PRIMARY KEY (node, holder)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE node_domain (node TEXT PRIMARY KEY, domain TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE node_load (
   node TEXT PRIMARY KEY, memory_bytes INTEGER NOT NULL, vcpus INTEGER NOT NULL, vms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
@@ -87,6 +92,9 @@ CREATE TABLE operation (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX operation_order ON operation (created_index, id);
 CREATE INDEX operation_subject ON operation (subject_id, state);
+CREATE TABLE placement (
+  vm TEXT PRIMARY KEY, node TEXT NOT NULL, generation INTEGER NOT NULL, reasons TEXT NOT NULL, at_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE pool (
   id TEXT PRIMARY KEY, created_index INTEGER NOT NULL, name TEXT NOT NULL UNIQUE, path TEXT NOT NULL UNIQUE,
   reserve_percent INTEGER NOT NULL
@@ -95,12 +103,14 @@ CREATE TABLE pool_found (
   pool TEXT NOT NULL, node TEXT NOT NULL, capacity_bytes INTEGER NOT NULL, free_bytes INTEGER NOT NULL,
   allocated_bytes INTEGER NOT NULL, problem TEXT NOT NULL, at_ms INTEGER NOT NULL, filesystem TEXT NOT NULL DEFAULT '', PRIMARY KEY (pool, node)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX pool_found_node ON pool_found (node, filesystem);
 CREATE TABLE pool_load (
   pool TEXT NOT NULL, node TEXT NOT NULL, booked_bytes INTEGER NOT NULL, PRIMARY KEY (pool, node)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE report (
   node TEXT NOT NULL, subject TEXT NOT NULL, sequence INTEGER NOT NULL, PRIMARY KEY (subject, node)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX report_node ON report (node);
 CREATE TABLE request (
   request_id TEXT PRIMARY KEY, actor TEXT NOT NULL, key TEXT, digest BLOB NOT NULL, outcome BLOB NOT NULL,
   at_ms INTEGER NOT NULL
@@ -155,10 +165,11 @@ CREATE TABLE vm (
   adopted INTEGER NOT NULL, vcpu INTEGER NOT NULL, memory_bytes INTEGER NOT NULL, firmware TEXT NOT NULL,
   image TEXT NOT NULL, image_name TEXT NOT NULL, ssh_keys TEXT NOT NULL, user_data TEXT NOT NULL,
   tags TEXT NOT NULL, notes TEXT NOT NULL, external_id TEXT NOT NULL, created_at_ms INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+, anti_affinity TEXT NOT NULL DEFAULT '', anti_affinity_soft INTEGER NOT NULL DEFAULT 0) STRICT, WITHOUT ROWID;
 CREATE INDEX vm_by_name ON vm (name, id);
+CREATE INDEX vm_group ON vm (project, anti_affinity, name, id) WHERE anti_affinity <> '';
 CREATE UNIQUE INDEX vm_name ON vm (project, name);
-CREATE INDEX vm_node ON vm (node);
+CREATE INDEX vm_node ON vm (node, name, id);
 CREATE INDEX vm_order ON vm (created_index, id);
 CREATE TRIGGER vm_disk_booked AFTER INSERT ON vm_disk BEGIN
   INSERT INTO pool_load SELECT new.pool, node, new.size_bytes FROM vm WHERE id = new.vm

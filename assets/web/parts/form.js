@@ -139,6 +139,7 @@ function choice(common, schema, kind) {
     const value = control.wish || control.input.value || schema.default;
     const rows = [...rowsOf(kind).values()].filter((row) => (row.state ?? "ready") === "ready");
     const texts = rows.map((row) => [row.name, [row.name, row.version || row.cidr || row.path].filter(Boolean).join(" · ")]);
+    if (schema.default === "") texts.unshift(["", t("form.any")]);
     control.input.replaceChildren(...texts.map(([name, text]) => h("option", { value: name }, text)));
     if (rows.some((row) => row.name === value)) control.input.value = value;
     if (control.input.value === control.wish) control.wish = "";

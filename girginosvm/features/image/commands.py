@@ -3,8 +3,9 @@
 from typing import Annotated, Literal
 
 from girginosvm.core.action import Command, Stream, action
-from girginosvm.core.errors import Conflict, Forbidden, InUse, Missing
+from girginosvm.core.errors import Conflict, InUse, Missing
 from girginosvm.core.fields import Name, Ref, field
+from girginosvm.features.node import api as nodes
 from girginosvm.features.operation import api as operations
 from girginosvm.state.tx import Tx
 
@@ -58,6 +59,7 @@ class RecordImage(Command, frozen=True, kw_only=True):
     id: Annotated[str, field("Id given at upload; empty: a new one.", max_length=36)] = ""
 
     def apply(self, tx: Tx) -> dict[str, str]:
+        nodes.own(tx, self.node)
         same = tx.one("SELECT * FROM image WHERE name = ?", (self.name,))
         if same is not None and same["state"] != "failed":
             raise Conflict("image-exists", f"image {self.name} is here already ({same['state']})")
@@ -157,8 +159,7 @@ class ReportImage(Command, frozen=True, kw_only=True):
     problem: Annotated[str, field("Sentence when it failed.", max_length=1000)] = ""
 
     def apply(self, tx: Tx) -> dict[str, str]:
-        if tx.node != self.node:
-            raise Forbidden("not-your-row", f"node {tx.node} spoke for node {self.node}")
+        nodes.own(tx, self.node)
         if self.state == "gone":
             tx.run("DELETE FROM image_gone WHERE id = ? AND node = ?", (self.image, self.node))
             return {"image": self.image}

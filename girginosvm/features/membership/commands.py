@@ -196,6 +196,7 @@ class DrainMember(Command, frozen=True, kw_only=True):
             raise Unsafe("last-member", f"nobody is left to take the vote of {row['name']}")
         if not row["drained"]:
             tx.run("UPDATE member SET drained = 1 WHERE id = ?", (self.node,))
+            nodes.close(tx, self.node, "drain")
             tx.event("membership.drained", "membership", self.node, f"{row['name']} gives its vote away")
         return Drained(row["name"], _machines(tx, self.node))
 
@@ -213,6 +214,7 @@ class UndrainMember(Command, frozen=True, kw_only=True):
         row = _member(tx, self.node)
         if row["drained"]:
             tx.run("UPDATE member SET drained = 0 WHERE id = ?", (self.node,))
+            nodes.open_again(tx, self.node, "drain")
             tx.event("membership.undrained", "membership", self.node, f"{row['name']} may vote again")
         return Drained(row["name"], _machines(tx, self.node))
 

@@ -8,6 +8,9 @@ from girginosvm.features.node import commands, queries, schema
 MANIFEST: Final = Manifest(
     name="node",
     nouns={"node": queries.resolve},
-    actions=(queries.ListNodes, queries.ShowNode, queries.ShowHealth, commands.ReportNode),
+    actions=(
+        queries.ListNodes, queries.ShowNode, queries.ShowHealth, commands.ReportNode, commands.CordonNode,
+        commands.UncordonNode, commands.BeginMaintenance, commands.EndMaintenance, commands.SetDomain,
+    ),
     migrations=schema.MIGRATIONS,
-)
+)  # fmt: skip

@@ -1,17 +1,29 @@
-"""The door of nodes: where a machine can go, what room is left there, and whose word counts."""
+"""The door of nodes: which of them takes a machine, what they are like, and whose word counts."""
+
+from collections.abc import Mapping
 
 import msgspec
 
-from girginosvm.core.errors import Busy, Forbidden, OverQuota, Stale
-from girginosvm.core.units import shown
+from girginosvm.core.errors import Busy, Conflict, HostFault, Missing, OverQuota, Overreach, Problem, Stale
+from girginosvm.features.node.model import Asked, Beside, Decision, Pool
+from girginosvm.features.node.plan import Candidate, decide, decisive, sentence
+from girginosvm.state.db import Row
 from girginosvm.state.reader import Reader
 from girginosvm.state.tx import Tx
+
+_TEXTS = msgspec.json.Decoder(tuple[str, ...])
 
 
 def addresses(reader: Reader, node: str) -> tuple[str, ...]:
     """The addresses that a node has reported; none before its first report."""
     row = reader.one("SELECT addresses FROM node WHERE id = ?", (node,))
-    return msgspec.json.decode(row["addresses"], type=tuple[str, ...]) if row else ()
+    return _TEXTS.decode(row["addresses"]) if row else ()
+
+
+def domains(reader: Reader) -> dict[str, str]:
+    """The failure domain of each node; "" for one that nobody has put into one."""
+    rows = reader.all("SELECT id, domain FROM node LEFT JOIN node_domain ON node = id ORDER BY id")
+    return {row["id"]: row["domain"] or "" for row in rows}
 
 
 def machines_on(reader: Reader, node: str) -> tuple[str, ...]:
@@ -20,9 +32,9 @@ def machines_on(reader: Reader, node: str) -> tuple[str, ...]:
 
 
 def own(tx: Tx, node: str) -> None:
-    """A node speaks of its own rows only (raft stamps who spoke)."""
+    """A node speaks of its own rows only (raft stamps who spoke). The refusal is kept in the history."""
     if tx.node != node:
-        raise Forbidden("not-your-row", f"node {tx.node} spoke for node {node}")
+        raise Overreach("not-your-row", f"node {tx.node} spoke for node {node}")
 
 
 def newest(tx: Tx, node: str, subject: str, sequence: int) -> None:
@@ -41,29 +53,92 @@ def forget(tx: Tx, subject: str) -> None:
     tx.run("DELETE FROM report WHERE subject = ?", (subject,))
 
 
+def known(tx: Tx, node: str) -> Row:
+    """A node's row; Missing ``node-missing``."""
+    row = tx.one("SELECT * FROM node WHERE id = ?", (node,))
+    if row is None:
+        raise Missing("node-missing", f"there is no node {node}")
+    return row
+
+
+def close(tx: Tx, node: str, holder: str) -> bool:
+    """Let no new machine onto a node until ``holder`` opens it again; the reason is the request's. False when this
+    holder has closed it before. Holders do not know of each other: the last to open it opens it."""
+    if tx.one("SELECT 1 FROM node_cordon WHERE node = ? AND holder = ?", (node, holder)):
+        return False
+    tx.insert("node_cordon", node=node, holder=holder, why=tx.why, actor=tx.actor.name, at_ms=tx.at_ms)
+    return True
+
+
+def open_again(tx: Tx, node: str, holder: str) -> bool:
+    """Take back what ``holder`` closed; False when it had not."""
+    return bool(tx.run("DELETE FROM node_cordon WHERE node = ? AND holder = ?", (node, holder)))
+
+
 def forget_node(tx: Tx, node: str) -> None:
     """The host is gone for good: what it said of itself, and everything that was on it, is given up."""
     for vm in tx.all("SELECT id FROM vm WHERE node = ? ORDER BY id", (node,)):
-        for table in ("vm_disk", "vm_nic", "vm_found", "lease"):
+        for table in ("vm_disk", "vm_nic", "vm_found", "lease", "placement"):
             tx.run(f"DELETE FROM {table} WHERE vm = ?", (vm["id"],))
         tx.run("DELETE FROM vm WHERE id = ?", (vm["id"],))
-        forget(tx, vm["id"])
-    for table in ("vm_foreign", "disk_kept", "pool_found", "report"):
+        forget(tx, f"vm {vm['id']}")
+    for table in ("vm_foreign", "disk_kept", "pool_found", "pool_load", "report", "node_cordon", "node_domain"):
         tx.run(f"DELETE FROM {table} WHERE node = ?", (node,))
     tx.run("DELETE FROM node WHERE id = ?", (node,))
 
 
-def place(tx: Tx, memory_bytes: int) -> str:
-    """The node for a machine of this size. With one node it is that one; OverQuota says what is missing."""
-    nodes = tx.all(
-        "SELECT id, name, node.memory_bytes - reserve_bytes - ifnull(load.memory_bytes, 0) AS free_bytes FROM node "
-        "LEFT JOIN node_load load ON load.node = node.id ORDER BY id"
-    )
-    if not nodes:
+def place(tx: Tx, asked: Asked, pools: Mapping[str, Pool], beside: Mapping[str, Beside]) -> Decision:
+    """The node for a machine, with the reasons. ``pools``: the asked pool on each node that shows it; ``beside``: the
+    machines of its group on each node that has some. A problem with all reasons when no node can take it."""
+    candidates = _candidates(tx, pools, beside)
+    if not candidates:
         raise Busy("no-node", "no node has described itself yet; try again in a few seconds", retry_after_s=2)
-    reasons = []
-    for node in nodes:
-        if memory_bytes <= node["free_bytes"]:
-            return str(node["id"])
-        reasons.append(f"node {node['name']} has {shown(max(node['free_bytes'], 0))} of memory free")
-    raise OverQuota("memory-short", f"{'; '.join(reasons)}; {shown(memory_bytes)} asked")
+    decision = decide(asked, candidates)
+    if not decision.node:
+        raise _refusal(asked, decision)
+    return decision
+
+
+def _candidates(tx: Tx, pools: Mapping[str, Pool], beside: Mapping[str, Beside]) -> tuple[Candidate, ...]:
+    closed = {row["node"]: _closed(row) for row in tx.all("SELECT * FROM node_cordon ORDER BY node, holder DESC")}
+    for row in tx.all("SELECT id, state, witness FROM member ORDER BY id"):
+        if row["witness"] or row["state"] != "member":
+            closed[row["id"]] = "is a witness and runs no machines" if row["witness"] else "is still joining"
+    closed |= {row["id"]: "is no member any more" for row in tx.all("SELECT id FROM member_gone ORDER BY id")}
+    rows = tx.all(
+        "SELECT id, name, node.memory_bytes, reserve_bytes, firmwares, reported_at_ms, "
+        "ifnull(load.memory_bytes, 0) AS booked_bytes, ifnull(node_domain.domain, '') AS domain FROM node "
+        "LEFT JOIN node_load load ON load.node = node.id LEFT JOIN node_domain ON node_domain.node = node.id "
+        "ORDER BY node.id"
+    )
+    alone = Beside()
+    return tuple(
+        Candidate(
+            id=row["id"], name=row["name"], domain=row["domain"], memory_bytes=row["memory_bytes"],
+            reserve_bytes=row["reserve_bytes"], booked_bytes=row["booked_bytes"],
+            firmwares=_TEXTS.decode(row["firmwares"]), closed=closed.get(row["id"], ""),
+            # Whoever hands the request in is there.
+            silent_ms=0 if row["id"] == tx.node else tx.at_ms - row["reported_at_ms"],
+            pool=pools.get(row["id"]), beside=beside.get(row["id"], alone),
+        )
+        for row in rows
+    )  # fmt: skip
+
+
+def _closed(row: Row) -> str:
+    how = {"maintenance": "is in maintenance", "drain": "is being drained"}.get(row["holder"], "is cordoned")
+    return f"{how}: {row['why']}" if row["why"] else how
+
+
+def _refusal(asked: Asked, decision: Decision) -> Problem:
+    verdicts = tuple(one for one in decision.verdicts if one.code != "elsewhere")
+    code, detail = decisive(verdicts), sentence(verdicts)
+    match code:
+        case "pool-unknown":
+            return Busy("pool-unknown", detail, retry_after_s=2)
+        case "pool-faulty":
+            return HostFault("pool-faulty", detail)
+        case "memory-short" | "pool-full":
+            return OverQuota(code, detail)
+        case _:
+            return Conflict(code, detail)

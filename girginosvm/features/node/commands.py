@@ -1,13 +1,14 @@
-"""What a node says of itself."""
+"""What a node says of itself, and what people say of it."""
 
 from typing import Annotated
 
 import msgspec
 
 from girginosvm.core.action import Command, action
-from girginosvm.core.fields import Name, Sequence, field
+from girginosvm.core.errors import Conflict
+from girginosvm.core.fields import Name, Ref, Sequence, field
 from girginosvm.core.host import HostFacts
-from girginosvm.features.node.api import newest, own
+from girginosvm.features.node.api import close, known, newest, open_again, own
 from girginosvm.state.tx import Tx
 
 
@@ -30,17 +31,170 @@ class ReportNode(Command, frozen=True, kw_only=True):
     def apply(self, tx: Tx) -> dict[str, str]:
         own(tx, self.node)
         newest(tx, self.node, "node", self.sequence)
-        known = tx.one("SELECT created_index FROM node WHERE id = ?", (self.node,))
+        before = tx.one("SELECT created_index FROM node WHERE id = ?", (self.node,))
+        same = tx.one("SELECT id FROM node WHERE name = ?", (self.name,))
+        if same is not None and same["id"] != self.node:
+            raise Conflict("node-name-taken", f"node {same['id']} has the name {self.name} already")
         tx.run("DELETE FROM node WHERE id = ?", (self.node,))
         facts = self.facts
         tx.insert(
-            "node", id=self.node, created_index=known["created_index"] if known else tx.index, name=self.name,
+            "node", id=self.node, created_index=before["created_index"] if before else tx.index, name=self.name,
             hostname=facts.hostname, cpus=facts.cpus, cpu_model=facts.cpu_model, memory_bytes=facts.memory_bytes,
             reserve_bytes=self.reserve_bytes, kernel=facts.kernel, os=facts.os, libvirt=facts.libvirt,
             qemu=facts.qemu, acceleration=facts.acceleration.value, acceleration_reason=facts.acceleration_reason,
             firmwares=msgspec.json.encode(facts.firmwares).decode(),
             addresses=msgspec.json.encode(facts.addresses).decode(), reported_at_ms=tx.at_ms,
         )  # fmt: skip
-        if known is None:
+        if before is None:
             tx.event("node.added", "node", self.node, f"node {self.name} came up ({facts.acceleration.value})")
         return {"node": self.node}
+
+
+Node = Annotated[Ref, field("Node.", ref="node")]
+
+
+class Cordoned(msgspec.Struct, frozen=True):
+    """The node, and who else keeps it closed: a person, a maintenance, a drain."""
+
+    node: str
+    closed_by: list[str]
+
+
+def _closed_by(tx: Tx, node: str) -> list[str]:
+    return [row["holder"] for row in tx.all("SELECT holder FROM node_cordon WHERE node = ? ORDER BY holder", (node,))]
+
+
+@action(
+    "POST /v1/nodes/{node}/cordon",
+    cli="node cordon",
+    permission="node.cordon",
+    summary="Let no new machine onto a node; those that are there stay",
+    audit="cordon node {node}",
+    answers=Cordoned,
+    examples=("girginosvm node cordon h2 --why disks",),
+)
+class CordonNode(Command, frozen=True, kw_only=True):
+    """Placement passes the node by, and says why."""
+
+    node: Node
+
+    def apply(self, tx: Tx) -> Cordoned:
+        row = known(tx, self.node)
+        if close(tx, self.node, "person"):
+            tx.event("node.cordoned", "node", self.node, f"node {row['name']} takes no new machines")
+        return Cordoned(self.node, _closed_by(tx, self.node))
+
+
+@action(
+    "POST /v1/nodes/{node}/uncordon",
+    cli="node uncordon",
+    permission="node.cordon",
+    summary="Let new machines onto a node again",
+    audit="uncordon node {node}",
+    answers=Cordoned,
+)
+class UncordonNode(Command, frozen=True, kw_only=True):
+    """Take a cordon back. One that a maintenance or a drain holds stays until that ends."""
+
+    node: Node
+
+    def apply(self, tx: Tx) -> Cordoned:
+        row = known(tx, self.node)
+        if open_again(tx, self.node, "person"):
+            tx.event("node.uncordoned", "node", self.node, f"node {row['name']} is no longer cordoned")
+        return Cordoned(self.node, _closed_by(tx, self.node))
+
+
+class Maintained(msgspec.Struct, frozen=True):
+    """The node, the machines that are on it (the first 100 by name), and in words what becomes of them."""
+
+    node: str
+    vms: int
+    names: list[str]
+    detail: str
+
+
+def _maintained(tx: Tx, node: str, name: str) -> Maintained:
+    load = tx.one("SELECT vms FROM node_load WHERE node = ?", (node,))
+    count = load["vms"] if load else 0
+    names = [row["name"] for row in tx.all("SELECT name FROM vm WHERE node = ? ORDER BY name, id LIMIT 100", (node,))]
+    detail = f"no machine is on {name}"
+    if count:
+        few = ", ".join(names[:5]) + (f" and {count - 5} more" if count > 5 else "")
+        detail = f"{few} stay{'s' if count == 1 else ''} on {name}: machines cannot be moved to another node yet"
+    return Maintained(node, count, names, detail)
+
+
+@action(
+    "POST /v1/nodes/{node}/maintenance",
+    cli="node maintenance on",
+    permission="node.maintain",
+    summary="Begin work on a node: it takes no new machines",
+    audit="begin maintenance of node {node}",
+    answers=Maintained,
+    examples=("girginosvm node maintenance on h2 --why firmware",),
+)
+class BeginMaintenance(Command, frozen=True, kw_only=True):
+    """Cordons it. Its machines stay and go on running: the answer names them."""
+
+    node: Node
+
+    def apply(self, tx: Tx) -> Maintained:
+        row = known(tx, self.node)
+        if close(tx, self.node, "maintenance"):
+            tx.event("node.maintenance-begun", "node", self.node, f"node {row['name']} is in maintenance")
+        return _maintained(tx, self.node, row["name"])
+
+
+@action(
+    "DELETE /v1/nodes/{node}/maintenance",
+    cli="node maintenance off",
+    permission="node.maintain",
+    summary="End the work on a node: it takes new machines again",
+    audit="end maintenance of node {node}",
+    answers=Cordoned,
+)
+class EndMaintenance(Command, frozen=True, kw_only=True):
+    """Takes back the cordon that the maintenance began with; one by a person stays."""
+
+    node: Node
+
+    def apply(self, tx: Tx) -> Cordoned:
+        row = known(tx, self.node)
+        if open_again(tx, self.node, "maintenance"):
+            tx.event("node.maintenance-ended", "node", self.node, f"the maintenance of node {row['name']} has ended")
+        return Cordoned(self.node, _closed_by(tx, self.node))
+
+
+@action(
+    "POST /v1/nodes/{node}/domain",
+    cli="node domain",
+    permission="node.locate",
+    summary="Say what fails together with a node: a rack, a power feed, a room",
+    audit="put node {node} into failure domain {domain}",
+    answers=dict[str, str],
+    examples=("girginosvm node domain h2 --domain rack1",),
+)
+class SetDomain(Command, frozen=True, kw_only=True):
+    """Nodes of one domain fail together: machines of one anti-affinity group are spread over domains."""
+
+    node: Node
+    domain: Annotated[
+        str,
+        field(
+            "Failure domain; empty: it fails alone.",
+            pattern=r"^([A-Za-z0-9][A-Za-z0-9_.:/-]{0,62})?$",
+            wants="letters, digits and _ . : / -, a letter or digit first, 63 characters at most",
+        ),
+    ]
+
+    def apply(self, tx: Tx) -> dict[str, str]:
+        row = known(tx, self.node)
+        before = tx.one("SELECT domain FROM node_domain WHERE node = ?", (self.node,))
+        if (before["domain"] if before else "") != self.domain:
+            tx.run("DELETE FROM node_domain WHERE node = ?", (self.node,))
+            if self.domain:
+                tx.insert("node_domain", node=self.node, domain=self.domain)
+            text = f"is in failure domain {self.domain}" if self.domain else "is in no failure domain"
+            tx.event("node.located", "node", self.node, f"node {row['name']} {text}")
+        return {"node": self.node, "domain": self.domain}

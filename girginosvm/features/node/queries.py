@@ -8,16 +8,30 @@ from girginosvm.core.action import Page, Query, Stream, action
 from girginosvm.core.errors import Missing
 from girginosvm.core.fields import Ref, field
 from girginosvm.core.units import MIB
+from girginosvm.features.node.plan import SILENT_MS
 from girginosvm.features.times import rfc3339
 from girginosvm.state.page import page
 from girginosvm.state.reader import Reader
 
 
+class Cordon(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a node takes no new machines. ``holder``: person, maintenance or drain; ``by``: who asked for it."""
+
+    holder: str
+    by: str
+    why: str
+    since: str
+
+
 class Node(msgspec.Struct, frozen=True, kw_only=True):
-    """A host that runs the product."""
+    """A host that runs the product. ``state``: ready; cordoned, maintenance or draining; silent when it has not said
+    that it is there for three minutes. Only one that is ready takes new machines."""
 
     id: str
     name: str
+    state: str
+    cordons: list[Cordon]
+    domain: str
     hostname: str
     cpus: int
     cpu_model: str
@@ -45,16 +59,36 @@ class Nodes(msgspec.Struct, frozen=True):
     applied_index: int
 
 
-_SQL: Final = """
-SELECT node.*, ifnull(load.vms, 0) AS vms, ifnull(load.memory_bytes, 0) AS used_bytes, ifnull(load.vcpus, 0) AS vcpus
-FROM node LEFT JOIN node_load load ON load.node = node.id"""
-COLUMNS: Final = {name: name for name in ("id", "name", "hostname", "cpus", "acceleration", "kernel", "os", "vms")}
+# A lone node says that it is there only when it has something to say: whoever asks it hears it.
+_SQL: Final = f"""
+SELECT node.*, ifnull(load.vms, 0) AS vms, ifnull(load.memory_bytes, 0) AS used_bytes, ifnull(load.vcpus, 0) AS vcpus,
+  ifnull(node_domain.domain, '') AS domain, CASE
+    WHEN (SELECT count(*) FROM node) > 1 AND
+      reported_at_ms < (SELECT at_ms FROM machine_state) - {SILENT_MS} THEN 'silent'
+    ELSE ifnull((SELECT CASE holder WHEN 'person' THEN 'cordoned' WHEN 'drain' THEN 'draining' ELSE holder END
+      FROM node_cordon WHERE node_cordon.node = node.id ORDER BY holder LIMIT 1), 'ready') END AS state
+FROM node LEFT JOIN node_load load ON load.node = node.id LEFT JOIN node_domain ON node_domain.node = node.id"""
+COLUMNS: Final = {
+    name: name for name in ("id", "name", "state", "domain", "hostname", "cpus", "acceleration", "kernel", "os", "vms")
+}
 
 
-def shown(row: dict[str, Any]) -> Node:
+def cordons(reader: Reader, *nodes: str) -> dict[str, list[Cordon]]:
+    """Who keeps each of these nodes closed."""
+    found: dict[str, list[Cordon]] = {node: [] for node in nodes}
+    marks = ", ".join("?" * len(nodes))
+    for row in reader.all(f"SELECT * FROM node_cordon WHERE node IN ({marks}) ORDER BY node, holder", nodes):
+        found[row["node"]].append(
+            Cordon(holder=row["holder"], by=row["actor"], why=row["why"], since=rfc3339(row["at_ms"]))
+        )
+    return found
+
+
+def shown(row: dict[str, Any], cordoned: list[Cordon]) -> Node:
     """A row as its public form."""
     return Node(
-        id=row["id"], name=row["name"], hostname=row["hostname"], cpus=row["cpus"], cpu_model=row["cpu_model"],
+        id=row["id"], name=row["name"], state=row["state"], cordons=cordoned, domain=row["domain"],
+        hostname=row["hostname"], cpus=row["cpus"], cpu_model=row["cpu_model"],
         memory_mb=row["memory_bytes"] // MIB, memory_used_mb=row["used_bytes"] // MIB,
         memory_reserve_mb=row["reserve_bytes"] // MIB, vcpus=row["vcpus"], vms=row["vms"], kernel=row["kernel"],
         os=row["os"], libvirt=row["libvirt"], qemu=row["qemu"], acceleration=row["acceleration"],
@@ -75,20 +109,22 @@ class ListNodes(Page, frozen=True, kw_only=True):
 
     def fetch(self, reader: Reader) -> Nodes:
         found, following = page(reader, _SQL, COLUMNS, self)
-        return Nodes([shown(row) for row in found], following, reader.applied_index)
+        closed = cordons(reader, *(row["id"] for row in found))
+        return Nodes([shown(row, closed[row["id"]]) for row in found], following, reader.applied_index)
 
 
 @action("GET /v1/nodes/{node}", cli="node show", permission="node.read", summary="Show one node", answers=Node)
 class ShowNode(Query, frozen=True, kw_only=True):
     """One node."""
 
+    rows = (("node_cordon", "node"), ("node_domain", "node"))
     node: Annotated[Ref, field("Node.", ref="node")]
 
     def fetch(self, reader: Reader) -> Node:
         row = reader.one(f"SELECT * FROM ({_SQL}) WHERE id = ?", (self.node,))
         if row is None:
             raise Missing("node-missing", f"there is no node {self.node}")
-        return shown(row)
+        return shown(row, cordons(reader, self.node)[self.node])
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):

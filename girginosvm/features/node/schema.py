@@ -34,4 +34,17 @@ CREATE TABLE report (
 ) STRICT, WITHOUT ROWID;
 """,
     ),
+    # What people say of nodes. A cordon has holders: a person, a maintenance, a drain; a node takes machines when the
+    # last of them has let go.
+    Migration(
+        4,
+        """
+CREATE TABLE node_cordon (
+  node TEXT NOT NULL, holder TEXT NOT NULL CHECK (holder IN ('person', 'maintenance', 'drain')), why TEXT NOT NULL,
+  actor TEXT NOT NULL, at_ms INTEGER NOT NULL, PRIMARY KEY (node, holder)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE node_domain (node TEXT PRIMARY KEY, domain TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE INDEX report_node ON report (node);
+""",
+    ),
 )

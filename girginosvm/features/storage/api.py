@@ -1,12 +1,22 @@
-"""The door of storage: booking room inside the transaction that needs it."""
+"""The door of storage: what room each node has, inside the transaction that needs it."""
 
-from girginosvm.core.errors import Busy, HostFault, Missing, OverQuota
-from girginosvm.core.units import shown
+import msgspec
+
+from girginosvm.core.errors import Missing
+from girginosvm.features.node.model import Pool
 from girginosvm.state.tx import Tx
 
 
-def book(tx: Tx, pool: str, node: str, size_bytes: int) -> str:
-    """Room for a disk of this size on a node; answers the pool's path.
+class Offer(msgspec.Struct, frozen=True):
+    """A pool: its name, its directory, and what each node that shows it has of it."""
+
+    name: str
+    path: str
+    nodes: dict[str, Pool]
+
+
+def offer(tx: Tx, pool: str) -> Offer:
+    """What can be booked of a pool, node by node; Missing ``pool-missing``.
 
     A disk is booked with its whole size, though it starts small, so that no pool is ever filled past its reserve:
     ``room = free + already allocated by our disks - booked by all our disks - reserve``, over all pools of the node
@@ -15,27 +25,19 @@ def book(tx: Tx, pool: str, node: str, size_bytes: int) -> str:
     row = tx.one("SELECT * FROM pool WHERE id = ?", (pool,))
     if row is None:
         raise Missing("pool-missing", f"there is no storage pool {pool}")
-    found = tx.one("SELECT * FROM pool_found WHERE pool = ? AND node = ?", (pool, node))
-    if found is None:
-        raise Busy("pool-unknown", f"pool {row['name']} has not been seen on its node yet", retry_after_s=2)
-    if found["problem"]:
-        raise HostFault("pool-faulty", f"pool {row['name']}: {found['problem']}")
-    shared = tx.one(
-        "SELECT min(free_bytes) AS free, sum(allocated_bytes) AS allocated, ifnull(sum(booked_bytes), 0) AS booked "
-        "FROM pool_found f LEFT JOIN pool_load load ON load.pool = f.pool AND load.node = f.node "
-        "WHERE f.node = ? AND (f.pool = ? OR f.filesystem <> '' AND f.filesystem = ?) AND f.problem = ''",
-        (node, pool, found["filesystem"]),
+    found = tx.all(
+        "SELECT f.node, f.capacity_bytes, f.problem, ("
+        " SELECT min(free_bytes) + sum(allocated_bytes) - ifnull(sum(booked_bytes), 0) FROM pool_found o"
+        " LEFT JOIN pool_load ON pool_load.pool = o.pool AND pool_load.node = o.node WHERE o.node = f.node AND"
+        " o.problem = '' AND CASE f.filesystem WHEN '' THEN o.pool = f.pool ELSE o.filesystem = f.filesystem END"
+        ") AS left_bytes FROM pool_found f WHERE f.pool = ? ORDER BY f.node",
+        (pool,),
     )
-    assert shared is not None  # the pool's own row is one of them
-    reserve = found["capacity_bytes"] * row["reserve_percent"] // 100
-    room = shared["free"] + shared["allocated"] - shared["booked"] - reserve
-    if size_bytes > room:
-        raise OverQuota(
-            "pool-full",
-            f"pool {row['name']} has {shown(max(room, 0))} left above its reserve of {shown(reserve)}; "
-            f"{shown(size_bytes)} asked",
-        )
-    return str(row["path"])
+    nodes = {}
+    for one in found:
+        reserve = one["capacity_bytes"] * row["reserve_percent"] // 100
+        nodes[one["node"]] = Pool((one["left_bytes"] or 0) - reserve, reserve, one["problem"])
+    return Offer(row["name"], row["path"], nodes)
 
 
 def keep(tx: Tx, vm: str, name: str, node: str, *, unbuilt: tuple[int, ...] = ()) -> None:

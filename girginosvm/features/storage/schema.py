@@ -48,4 +48,6 @@ CREATE TRIGGER disk_kept_freed AFTER DELETE ON disk_kept BEGIN
 END;
 """,
     ),
+    # What a node has of a file system, for placement over all nodes.
+    Migration(4, "CREATE INDEX pool_found_node ON pool_found (node, filesystem);\n"),
 )

@@ -1,6 +1,10 @@
 """The door of machines."""
 
+import msgspec
+
 from girginosvm.core.errors import Conflict, Missing
+from girginosvm.features.node.model import Beside, Verdict
+from girginosvm.features.node.plan import told
 from girginosvm.features.operation import api as operations
 from girginosvm.state.db import Row
 from girginosvm.state.tx import Tx
@@ -24,3 +28,26 @@ def changed(tx: Tx, row: Row, kind: str, **columns: str | int) -> str:
     return operations.start(
         tx, kind=kind, noun="vm", subject_id=row["id"], name=row["name"], node=row["node"], generation=generation
     )
+
+
+def beside(tx: Tx, project: str, group: str) -> dict[str, Beside]:
+    """The machines of an anti-affinity group on each node that has some; those that are being destroyed count."""
+    if not group:
+        return {}
+    found: dict[str, Beside] = {}
+    rows = tx.all(
+        "SELECT node, name, anti_affinity_soft FROM vm WHERE project = ? AND anti_affinity = ? AND anti_affinity <> '' "
+        "ORDER BY name, id",
+        (project, group),
+    )
+    for row in rows:
+        there = found.get(row["node"], Beside())
+        found[row["node"]] = Beside((*there.names, row["name"]), there.hard or not row["anti_affinity_soft"])
+    return found
+
+
+def placed(tx: Tx, vm: str, node: str, generation: int, verdicts: tuple[Verdict, ...]) -> None:
+    """Keep why a machine is where it is from ``generation`` on."""
+    tx.run("DELETE FROM placement WHERE vm = ?", (vm,))
+    reasons = msgspec.json.encode([(one.name, one.text) for one in told(verdicts)]).decode()
+    tx.insert("placement", vm=vm, node=node, generation=generation, reasons=reasons, at_ms=tx.at_ms)

@@ -12,6 +12,8 @@ from girginosvm.core.action import Command, action
 from girginosvm.core.errors import Conflict, Missing
 from girginosvm.core.fields import field
 from girginosvm.features.node import api as nodes
+from girginosvm.features.node.model import Verdict
+from girginosvm.features.vm.api import placed
 from girginosvm.features.vm.model import BroughtDisk, BroughtNic
 from girginosvm.state.reader import Reader
 from girginosvm.state.tx import Tx
@@ -43,6 +45,8 @@ class BringVm(Command, frozen=True, kw_only=True):
     notes: Annotated[str, field("Notes.", max_length=4000)] = ""
     external_id: Annotated[str, field("Id elsewhere.", max_length=100)] = ""
     created_at_ms: Annotated[int, field("When it was made.", ge=0)] = 0
+    anti_affinity: Annotated[str, field("Anti-affinity group.", max_length=63)] = ""
+    anti_affinity_soft: Annotated[bool, field("It shares a node rather than not exist.")] = False
     disks: Annotated[tuple[BroughtDisk, ...], field("Disks.", max_length=64)] = ()
     nics: Annotated[tuple[BroughtNic, ...], field("Interfaces.", max_length=64)] = ()
 
@@ -59,8 +63,12 @@ class BringVm(Command, frozen=True, kw_only=True):
             firmware=self.firmware, image=self.image, image_name=self.image_name,
             ssh_keys=msgspec.json.encode(self.ssh_keys).decode(), user_data=self.user_data,
             tags=msgspec.json.encode(self.tags).decode(), notes=self.notes, external_id=self.external_id,
-            created_at_ms=self.created_at_ms,
+            created_at_ms=self.created_at_ms, anti_affinity=self.anti_affinity,
+            anti_affinity_soft=int(self.anti_affinity_soft),
         )  # fmt: skip
+        row = tx.one("SELECT name FROM node WHERE id = ?", (self.node,))
+        node = row["name"] if row else self.node
+        placed(tx, self.id, self.node, self.generation, (Verdict(self.node, node, "", "brought it into the cluster"),))
         for n, disk in enumerate(self.disks):
             tx.insert(
                 "vm_disk", vm=self.id, n=n, pool=_pool(tx, disk.pool), path=disk.path, format=disk.format,
@@ -122,6 +130,7 @@ def _bring(
         {
             **plain,
             "adopted": bool(row["adopted"]),
+            "anti_affinity_soft": bool(row["anti_affinity_soft"]),
             "ssh_keys": msgspec.json.decode(str(row["ssh_keys"])),
             "tags": msgspec.json.decode(str(row["tags"])),
             "user_data": unseal(str(row["user_data"])),

@@ -12,9 +12,10 @@ from girginosvm.core.units import GIB, MIB
 from girginosvm.features.image import api as images
 from girginosvm.features.network import api as networks
 from girginosvm.features.node import api as nodes
+from girginosvm.features.node.model import Asked, Decision, Verdict
 from girginosvm.features.operation import api as operations
 from girginosvm.features.storage import api as storage
-from girginosvm.features.vm.api import changed, machine
+from girginosvm.features.vm.api import beside, changed, machine, placed
 from girginosvm.features.vm.model import tap_name
 from girginosvm.state.db import Row
 from girginosvm.state.tx import Tx
@@ -111,17 +112,39 @@ class CreateVm(Command, frozen=True, kw_only=True):
     ] = ()
     notes: Annotated[str, field("For people.", max_length=4000, form={"group": "notes"})] = ""
     external_id: Annotated[str, field("Its id in another system.", max_length=100, form={"group": "notes"})] = ""
+    node: Annotated[
+        str,
+        field(
+            "Node that it has to be on; empty: the one that suits it best.",
+            ref="node",
+            max_length=63,
+            form={"group": "place"},
+        ),
+    ] = ""
+    anti_affinity: Annotated[
+        str,
+        field(
+            "Group of machines of the project that share no node, and no failure domain while there are others.",
+            pattern=r"^([A-Za-z0-9][A-Za-z0-9_.:-]{0,62})?$",
+            wants="letters, digits and _ . : -, a letter or digit first, 63 characters at most",
+            form={"group": "place"},
+        ),
+    ] = ""
+    anti_affinity_soft: Annotated[
+        bool, field("Share a node with others of the group rather than not exist.", form={"group": "place"})
+    ] = False
 
     def apply(self, tx: Tx) -> Accepted:
         if tx.one("SELECT 1 FROM vm WHERE project = ? AND name = ?", (self.project, self.name)):
             raise Conflict("name-taken", f"project {self.project} has a machine named {self.name} already")
         image = images.usable(tx, self.image)
         size = self._disk_bytes(images.least_gb(image))
-        node = nodes.place(tx, self.memory_mb * MIB)
-        vm = tx.new_id()
-        directory = storage.book(tx, self.pool, node, size)
-        nic = networks.lease(tx, self.network, vm=vm, nic=0, address=self.address)
         firmware = (image["firmware"] or "bios") if self.firmware == "auto" else self.firmware
+        pool = storage.offer(tx, self.pool)
+        decision = self._decision(tx, pool, size, firmware)
+        node, vm = decision.node, tx.new_id()
+        nic = networks.lease(tx, self.network, vm=vm, nic=0, address=self.address)
+        placed(tx, vm, node, 1, decision.verdicts)
         tx.insert(
             "vm",
             id=vm,
@@ -148,13 +171,15 @@ class CreateVm(Command, frozen=True, kw_only=True):
             notes=self.notes,
             external_id=self.external_id,
             created_at_ms=tx.at_ms,
+            anti_affinity=self.anti_affinity,
+            anti_affinity_soft=int(self.anti_affinity_soft),
         )
         tx.insert(
             "vm_disk",
             vm=vm,
             n=0,
             pool=self.pool,
-            path=f"{directory}/{vm}-0.qcow2",
+            path=f"{pool.path}/{vm}-0.qcow2",
             format="qcow2",
             size_bytes=size,
             image=self.image,
@@ -167,6 +192,15 @@ class CreateVm(Command, frozen=True, kw_only=True):
         )
         tx.event("vm.created", "vm", vm, f"created machine {self.name} from {image['name']}", address=nic.address)
         return Accepted(vm, operation, node)
+
+    def _decision(self, tx: Tx, pool: storage.Offer, size: int, firmware: str) -> Decision:
+        if self.node:
+            nodes.known(tx, self.node)
+        asked = Asked(
+            memory_bytes=self.memory_mb * MIB, disk_bytes=size, pool=pool.name, firmware=firmware, node=self.node,
+            group=self.anti_affinity, hard=not self.anti_affinity_soft,
+        )  # fmt: skip
+        return nodes.place(tx, asked, pool.nodes, beside(tx, self.project, self.anti_affinity))
 
     def _disk_bytes(self, least_gb: int) -> int:
         if self.disk_gb and self.disk_gb < least_gb:
@@ -231,11 +265,10 @@ class AdoptVm(Command, frozen=True, kw_only=True):
     vm: Annotated[str, field("UUID of the domain.", min_length=36, max_length=36)]
     name: Annotated[str, field("Name here; empty: the domain's.", max_length=63)] = ""
     project: Annotated[str, field("Project that owns it.", max_length=63)] = "default"
+    node: Annotated[str, field("Node that shows it, when several do.", ref="node", max_length=63)] = ""
 
     def apply(self, tx: Tx) -> Accepted:
-        row = tx.one("SELECT * FROM vm_foreign WHERE id = ? ORDER BY node", (self.vm,))
-        if row is None:
-            raise Missing("foreign-missing", f"no node shows a foreign domain {self.vm}")
+        row = self._found(tx)
         name = self.name or row["name"]
         try:
             msgspec.convert(name, Name)
@@ -272,12 +305,30 @@ class AdoptVm(Command, frozen=True, kw_only=True):
             created_at_ms=tx.at_ms,
         )
         self._devices(tx, row)
-        tx.run("DELETE FROM vm_foreign WHERE id = ?", (self.vm,))
+        node = nodes.known(tx, row["node"])
+        placed(tx, self.vm, row["node"], 1, (Verdict(row["node"], node["name"], "", "had it when it was adopted"),))
+        tx.run("DELETE FROM vm_foreign WHERE node = ? AND id = ?", (row["node"], self.vm))
         operation = operations.start(
             tx, kind="vm.adopt", noun="vm", subject_id=self.vm, name=name, node=row["node"], generation=1
         )
         tx.event("vm.adopted", "vm", self.vm, f"adopted domain {row['name']} as machine {name}")
         return Accepted(self.vm, operation, row["node"])
+
+    def _found(self, tx: Tx) -> Row:
+        """The domain where it was found. Two hosts that have it share its disks, or one has a copy: taking the wrong
+        one would run a machine twice."""
+        rows = tx.all("SELECT * FROM vm_foreign WHERE id = ? ORDER BY node", (self.vm,))
+        here = [row for row in rows if self.node in ("", row["node"])]
+        if not here:
+            raise Missing("foreign-missing", f"no node shows a foreign domain {self.vm}")
+        ours = tx.one("SELECT name FROM vm WHERE id = ?", (self.vm,))
+        if ours is not None:
+            raise Conflict("vm-exists", f"machine {ours['name']} has the id {self.vm} already")
+        if len(here) > 1:
+            names = ", ".join(nodes.known(tx, row["node"])["name"] for row in here)
+            detail = f"{names} each show a domain {self.vm}: say with --node which of them is meant"
+            raise Conflict("foreign-twice", detail)
+        return here[0]
 
     def _devices(self, tx: Tx, row: Row) -> None:
         disks = msgspec.json.decode(row["disks"], type=tuple[DiskSpec, ...])

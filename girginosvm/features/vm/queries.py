@@ -62,6 +62,22 @@ class Vm(msgspec.Struct, frozen=True, kw_only=True):
     created_at: str | None
 
 
+class Reason(msgspec.Struct, frozen=True):
+    """What was found of one node; ``node`` is empty where further ones are counted."""
+
+    node: str
+    text: str
+
+
+class Placement(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a machine is on its node: what placement found of each when it was decided, the chosen one first."""
+
+    node: str
+    generation: int
+    at: str
+    reasons: list[Reason]
+
+
 class VmDetail(Vm, frozen=True, kw_only=True):
     """A machine with all that hangs on it."""
 
@@ -71,6 +87,9 @@ class VmDetail(Vm, frozen=True, kw_only=True):
     tags: list[str]
     notes: str
     external_id: str
+    anti_affinity: str
+    anti_affinity_soft: bool
+    placement: Placement | None
     operations: list[Operation]
 
 
@@ -157,7 +176,8 @@ class ShowVm(Query, frozen=True, kw_only=True):
     """One machine."""
 
     rows = (
-        ("vm", "id"), ("vm_found", "vm"), ("vm_disk", "vm"), ("vm_nic", "vm"), ("operation", "subject_id"),
+        ("vm", "id"), ("vm_found", "vm"), ("vm_disk", "vm"), ("vm_nic", "vm"), ("placement", "vm"),
+        ("operation", "subject_id"),
     )  # fmt: skip
     vm: Annotated[Ref, field("Machine.", ref="vm")]
 
@@ -165,7 +185,7 @@ class ShowVm(Query, frozen=True, kw_only=True):
         row = reader.one(f"SELECT * FROM ({_OURS}) WHERE id = ?", (self.vm,))
         if row is None:
             raise Missing("vm-missing", f"there is no machine {self.vm}")
-        more = reader.one("SELECT ssh_keys, tags, notes, external_id FROM vm WHERE id = ?", (self.vm,)) or {}
+        more = reader.one("SELECT * FROM vm WHERE id = ?", (self.vm,)) or {}
         disks = reader.all(
             "SELECT vm_disk.*, pool.name AS pool_name, image.name AS image_name FROM vm_disk "
             "LEFT JOIN pool ON pool.id = vm_disk.pool LEFT JOIN image ON image.id = vm_disk.image "
@@ -197,8 +217,23 @@ class ShowVm(Query, frozen=True, kw_only=True):
             tags=msgspec.json.decode(more["tags"]),
             notes=more["notes"],
             external_id=more["external_id"],
+            anti_affinity=more["anti_affinity"],
+            anti_affinity_soft=bool(more["anti_affinity_soft"]),
+            placement=_placement(reader, self.vm),
             operations=[operation_shown(one) for one in running],
         )  # fmt: skip
+
+
+def _placement(reader: Reader, vm: str) -> Placement | None:
+    row = reader.one(
+        "SELECT placement.*, node.name FROM placement LEFT JOIN node ON node.id = placement.node WHERE vm = ?", (vm,)
+    )
+    if row is None:  # a machine from before reasons were kept
+        return None
+    reasons = [Reason(name, text) for name, text in msgspec.json.decode(row["reasons"])]
+    return Placement(
+        node=row["name"] or row["node"], generation=row["generation"], at=rfc3339(row["at_ms"]), reasons=reasons
+    )
 
 
 @action(

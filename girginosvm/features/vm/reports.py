@@ -75,7 +75,7 @@ class ReportVm(Command, frozen=True, kw_only=True):
             storage.keep(tx, self.vm, row["name"], self.node, unbuilt=self.unbuilt)
         operations.finish(tx, self.vm, self.reached)
         networks.release(tx, self.vm)
-        for table in ("vm_disk", "vm_nic", "vm_found"):
+        for table in ("vm_disk", "vm_nic", "vm_found", "placement"):
             tx.run(f"DELETE FROM {table} WHERE vm = ?", (self.vm,))
         tx.run("DELETE FROM vm WHERE id = ?", (self.vm,))
         nodes.forget(tx, f"vm {self.vm}")

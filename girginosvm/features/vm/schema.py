@@ -90,4 +90,18 @@ END;
     ),
     # Lists in order of name, and machines by name: in one project or another.
     Migration(4, "CREATE INDEX vm_by_name ON vm (name, id);\n"),
+    # Why a machine is where it is, as found when it was placed; and groups whose machines stay apart.
+    Migration(
+        5,
+        """
+CREATE TABLE placement (
+  vm TEXT PRIMARY KEY, node TEXT NOT NULL, generation INTEGER NOT NULL, reasons TEXT NOT NULL, at_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+ALTER TABLE vm ADD COLUMN anti_affinity TEXT NOT NULL DEFAULT '';
+ALTER TABLE vm ADD COLUMN anti_affinity_soft INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX vm_group ON vm (project, anti_affinity, name, id) WHERE anti_affinity <> '';
+DROP INDEX vm_node;
+CREATE INDEX vm_node ON vm (node, name, id);
+""",
+    ),
 )

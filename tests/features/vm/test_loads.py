@@ -88,14 +88,15 @@ def test_the_loads_are_the_sums_of_the_rows(deeds: list[tuple[str, int]]) -> Non
         engine.close()
 
 
-LATER = {("node", 2), ("storage", 3), ("vm", 2), ("vm", 3)}
+# From these steps of each room on.
+LATER = {"node": 2, "storage": 3, "vm": 2}
 
 
 def test_a_database_from_before_is_counted_when_it_is_migrated() -> None:
     db = apsw.Connection(":memory:")
     steps = [(room.name, step) for room in REGISTRY.rooms for step in room.migrations]
     for room, step in steps:
-        if (room, step.number) not in LATER:
+        if step.number < LATER.get(room, 100):
             db.execute(step.sql)
     filler = {"power": "on", "doomed": "", "state": "ready"}
     for table, rows in {
@@ -112,7 +113,7 @@ def test_a_database_from_before_is_counted_when_it_is_migrated() -> None:
             marks = ", ".join("?" * len(full))
             db.execute(f"INSERT INTO {table} VALUES ({marks})", tuple(full.values()))
     for room, step in steps:
-        if (room, step.number) in LATER:
+        if step.number >= LATER.get(room, 100):
             db.execute(step.sql)
     assert list(db.execute(COUNTED)) == list(db.execute(SUMMED)) == [("n1", 12, 3, 2)]
     assert list(db.execute(BOOKED)) == list(db.execute(ADDED)) == [("p", "n1", 111)]

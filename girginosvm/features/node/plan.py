@@ -1,0 +1,160 @@
+"""Which node takes a machine. Pure: what is asked and every node in, one of them and a reason for each out.
+
+Every reason is the rest of a sentence that begins with the node: "node h2 is cordoned". The first thing that stands in
+the way is the reason; they are looked at in the order of ``OBSTACLES``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Final
+
+import msgspec
+
+from girginosvm.core.units import shown
+from girginosvm.features.node.model import Asked, Beside, Decision, Pool, Verdict
+
+# A node says that it is there once a minute; one that missed three words takes no machine.
+SILENT_MS: Final = 180_000
+# Reasons that are kept of one decision. With more nodes than that the rest are counted.
+KEPT: Final = 12
+# What can stand in the way, in the order in which it is looked at, and how it is counted.
+OBSTACLES: Final = {
+    "elsewhere": "not the node that was asked for",
+    "node-cordoned": "cordoned",
+    "node-unheard": "not heard of",
+    "firmware-missing": "without that firmware",
+    "pool-unknown": "not shown the pool yet",
+    "pool-faulty": "with a faulty pool",
+    "memory-short": "short of memory",
+    "pool-full": "short of room in the pool",
+    "group-apart": "with a machine of the group",
+}
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    """A node as placement sees it. ``closed``: why it takes no machine, "" when it does; ``silent_ms``: since it was
+    last heard of; ``pool``: None when it has not shown the asked pool yet."""
+
+    id: str
+    name: str
+    domain: str = ""
+    memory_bytes: int
+    reserve_bytes: int = 0
+    booked_bytes: int = 0
+    firmwares: tuple[str, ...] = ()
+    closed: str = ""
+    silent_ms: int = 0
+    pool: Pool | None = None
+    beside: Beside = Beside()
+
+    @property
+    def failure_domain(self) -> str:
+        """What fails together with it: its domain, or itself alone. The two never meet."""
+        return f"domain {self.domain}" if self.domain else f"node {self.id}"
+
+
+def decide(asked: Asked, candidates: tuple[Candidate, ...]) -> Decision:
+    """The node that takes the machine: where its group is spread widest over domains and nodes, then where the smallest
+    share of memory is booked with it, then the one with the lowest id."""
+    fit: list[Candidate] = []
+    lacking: list[Verdict] = []
+    for candidate in sorted(candidates, key=lambda one: one.id):
+        code, text = _obstacle(asked, candidate)
+        if code:
+            lacking.append(Verdict(candidate.id, candidate.name, code, text))
+        else:
+            fit.append(candidate)
+    crowd = Counter[str]()
+    for candidate in candidates:
+        crowd[candidate.failure_domain] += len(candidate.beside.names)
+    fit.sort(key=lambda one: (crowd[one.failure_domain], len(one.beside.names), _share(asked, one), one.id))
+    verdicts = [
+        Verdict(one.id, one.name, "", _merit(asked, one, n, len(fit), crowd[one.failure_domain]) if n < KEPT else "")
+        for n, one in enumerate(fit)
+    ]
+    return Decision(fit[0].id if fit else "", (*verdicts, *lacking))
+
+
+def decisive(verdicts: tuple[Verdict, ...]) -> str:
+    """The code of a refusal: of the obstacle that the node which came furthest met."""
+    met = {verdict.code for verdict in verdicts}
+    return next(code for code in reversed(OBSTACLES) if code in met)
+
+
+def told(verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
+    """The first ``KEPT`` verdicts, and one of no node that counts the others."""
+    rest = verdicts[KEPT:]
+    if not rest:
+        return verdicts
+    words = [f"{count} able to take it" for count in [sum(not one.code for one in rest)] if count]
+    words += [
+        f"{count} {word}"
+        for code, word in OBSTACLES.items()
+        if (count := sum(one.code == code for one in rest))
+    ]  # fmt: skip
+    return (*verdicts[:KEPT], Verdict("", "", "", f"{len(rest)} more nodes: {', '.join(words)}"))
+
+
+def sentence(verdicts: tuple[Verdict, ...]) -> str:
+    """All that was found, for a person."""
+    return "; ".join(f"node {one.name} {one.text}" if one.node else one.text for one in told(verdicts))
+
+
+def _obstacle(asked: Asked, node: Candidate) -> tuple[str, str]:
+    """The first thing in the way, as code and reason; two empty texts when there is none."""
+    if asked.node and node.id != asked.node:
+        return "elsewhere", "is not the node that was asked for"
+    if node.closed:
+        return "node-cordoned", node.closed
+    if node.silent_ms > SILENT_MS:
+        return "node-unheard", f"has not been heard of for {_time(node.silent_ms)}"
+    if node.firmwares and asked.firmware not in node.firmwares:
+        return "firmware-missing", f"has no {asked.firmware.upper()} firmware"
+    return _no_room(asked, node)
+
+
+def _no_room(asked: Asked, node: Candidate) -> tuple[str, str]:
+    pool = node.pool
+    if pool is None:
+        return "pool-unknown", f"has not shown pool {asked.pool} yet"
+    if pool.problem:
+        return "pool-faulty", f"cannot use pool {asked.pool}: {pool.problem}"
+    free = node.memory_bytes - node.reserve_bytes - node.booked_bytes
+    if asked.memory_bytes > free:
+        return "memory-short", f"has {shown(max(free, 0))} of memory free, {shown(asked.memory_bytes)} asked"
+    if asked.disk_bytes > pool.room_bytes:
+        left = f"{shown(max(pool.room_bytes, 0))} left above its reserve of {shown(pool.reserve_bytes)}"
+        return "pool-full", f"has pool {asked.pool} with {left}, {shown(asked.disk_bytes)} asked"
+    if node.beside.names and (asked.hard or node.beside.hard):
+        return "group-apart", f"has {_few(node.beside.names)} of the anti-affinity group {asked.group}"
+    return "", ""
+
+
+def _share(asked: Asked, node: Candidate) -> int:
+    """Millionths of its memory for machines that are booked with this one."""
+    return (node.booked_bytes + asked.memory_bytes) * 1_000_000 // max(1, node.memory_bytes - node.reserve_bytes)
+
+
+def _merit(asked: Asked, node: Candidate, place: int, of: int, crowd: int) -> str:
+    """Why it was chosen (``place`` 0), or what would have been with it."""
+    share = f"{_share(asked, node) // 10_000} % of its memory"
+    group = ""
+    if asked.group:
+        where = f"domain {node.domain}" if node.domain else "it"
+        group = f"{where} has {crowd or 'no'} machine{'' if crowd == 1 else 's'} of group {asked.group}, "
+    if place:
+        return f"could take it: {group}{share} would be booked"
+    if asked.node:
+        return f"was asked for: {group}{share} is booked with it"
+    best = "the only one that can take it" if of == 1 else f"the best of {of} that can take it"
+    return f"is {best}: {group}{share} is booked with it"
+
+
+def _few(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _time(ms: int) -> str:
+    minutes = ms // 60_000
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h"

@@ -67,8 +67,8 @@ class Trio:
             return None
 
     async def leader(self) -> str:
-        """Who leads the newest term; TimeoutError when nobody does within 10 s."""
-        async with asyncio.timeout(10):
+        """Who leads the newest term; TimeoutError when nobody does within 30 s."""
+        async with asyncio.timeout(30):
             while True:
                 found = [one for name in self.processes if (one := await self.status(name)) is not None]
                 leading = [one for one in found if one.role == "leader"]
@@ -77,8 +77,8 @@ class Trio:
                 await asyncio.sleep(0.005)
 
     async def rejoined(self, name: str) -> None:
-        """A member that was started hears the leader and reaches all others; TimeoutError after 10 s."""
-        async with asyncio.timeout(10):
+        """A member that was started hears the leader and reaches all others; TimeoutError after 30 s."""
+        async with asyncio.timeout(30):
             while True:
                 status = await self.status(name)
                 if status is not None and status.leader and len(status.reached) == len(self.names) - 1:

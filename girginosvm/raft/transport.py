@@ -31,6 +31,7 @@ _TURN_BYTES: Final = 2 * FRAME_BYTES  # read from one line before the others hav
 _BACKLOG_BYTES: Final = 64 * 1024 * 1024
 _HANDSHAKE_S: Final = 3.0
 _STRANGERS: Final = 64  # connections that have not yet proved who they are
+_ACCEPTS: Final = 64  # taken in one turn, before lines have theirs
 _REDIAL_S: Final = 0.1
 _REDIAL_MOST_S: Final = 1.0  # to a member that lets nothing be said: it may not know us yet
 _SAID_S: Final = 30.0
@@ -74,7 +75,8 @@ class Address(msgspec.Struct, frozen=True):
 class _Line:
     """One connection, from TCP's first packet on. ``peer`` is whom it was dialled for, or who it proved to be."""
 
-    def __init__(self, sock: socket.socket, peer: str, until_s: float, *, dialled: bool) -> None:
+    def __init__(self, sock: socket.socket, peer: str, until_s: float, *, dialled: bool, known: bool = True) -> None:
+        self.known = known  # it comes from where a member listens
         self.sock = sock
         self.peer = peer
         self.until_s = until_s
@@ -97,7 +99,7 @@ class Transport:
         self._members: dict[str, Address] = {}
         self._lines: dict[str, _Line] = {}  # proved, one per member
         self._dialling: dict[str, _Line] = {}
-        self._strangers: set[_Line] = set()
+        self._strangers: dict[_Line, None] = {}  # the oldest first
         self._redial: dict[str, float] = {}
         self._pause: dict[str, float] = {}  # seconds between two tries; a frame from the member ends what it grew to
         self._refused: dict[str, float] = {}  # who was refused, and when that may be said again
@@ -106,7 +108,7 @@ class Transport:
         self._selector = selectors.DefaultSelector()
         self.renew(credentials)
         family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
-        self._listener = socket.create_server((listen.host, listen.port), family=family, backlog=64)
+        self._listener = socket.create_server((listen.host, listen.port), family=family, backlog=512)
         self._listener.setblocking(False)
         self._selector.register(self._listener, selectors.EVENT_READ, "listener")
         self._waking, self._waker = os.pipe()
@@ -207,19 +209,25 @@ class Transport:
             self._selector.register(sock, selectors.EVENT_WRITE, line)
 
     def _accept(self) -> None:
-        try:
-            sock, _ = self._listener.accept()
-        except OSError:  # gone again, or no file handles left: the others go on
-            return
-        if len(self._strangers) >= _STRANGERS:
-            sock.close()
-            return
-        sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        wrapped = self._server.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
-        line = _Line(wrapped, "", time.monotonic() + self._handshake_s, dialled=False)
-        self._strangers.add(line)
-        self._selector.register(wrapped, selectors.EVENT_READ, line)
+        for _ in range(_ACCEPTS):
+            try:
+                sock, address = self._listener.accept()
+            except OSError:  # nobody more, gone again, or no file handles left: the others go on
+                return
+            if len(self._strangers) >= _STRANGERS:
+                self._end(self._least(), "too many who do not say who they are")
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            wrapped = self._server.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+            known = any(address[0] == member.host for member in self._members.values())
+            line = _Line(wrapped, "", time.monotonic() + self._handshake_s, dialled=False, known=known)
+            self._strangers[line] = None
+            self._selector.register(wrapped, selectors.EVENT_READ, line)
+
+    def _least(self) -> _Line:
+        """Which stranger has to make room: the oldest from somewhere else, or else the oldest. A member proves itself
+        in a moment; whoever is still one after 64 others have come is in no hurry."""
+        return next((line for line in self._strangers if not line.known), next(iter(self._strangers)))
 
     def _ready(self, line: _Line, mask: int) -> None:
         if not line.proved:
@@ -260,7 +268,7 @@ class Transport:
         old = self._lines.get(name)
         if old is not None:
             self._end(old, "a newer connection took its place")
-        self._strangers.discard(line)
+        self._strangers.pop(line, None)
         self._dialling.pop(name, None)
         line.peer, line.proved = name, True
         self._lines[name] = line
@@ -279,7 +287,7 @@ class Transport:
             self._selector.unregister(line.sock)
         line.sock.close()
         self._eager.discard(line)
-        self._strangers.discard(line)
+        self._strangers.pop(line, None)
         if self._dialling.get(line.peer) is line:
             del self._dialling[line.peer]
         if line.proved and self._lines.get(line.peer) is line:

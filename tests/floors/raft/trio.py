@@ -45,6 +45,10 @@ class Trio:
             for name in self.names
         }
 
+    def port(self, name: str) -> int:
+        """Where a member listens for the others."""
+        return self._ports[name]
+
     async def _changed(self, change: Change | None) -> None:
         """Nobody listens here."""
 

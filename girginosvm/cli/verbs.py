@@ -136,10 +136,13 @@ def parser(verb: Verb, prog: str, formatter: type[argparse.HelpFormatter]) -> ar
     if verb["way"] == "command":
         _add_manners(made.add_argument_group("manners"), verb)
     everywhere = made.add_argument_group("everywhere")
-    taken = {f"--{field['flag']}" for field in verb["fields"]}
+    taken = {f"--{field['flag']}" for field in verb["fields"] if field["name"] not in verb["positionals"]}
     for flags, words in _global_options():
-        if not taken & set(flags):
-            everywhere.add_argument(*flags, dest="_" + flags[-1][2:].replace("-", "_"), **words)
+        dest = "_" + flags[-1][2:].replace("-", "_")
+        if taken & set(flags):  # it means the verb's own field here, and the global option stays unsaid
+            made.set_defaults(**{dest: None})
+        else:
+            everywhere.add_argument(*flags, dest=dest, **words)
     return made
 
 

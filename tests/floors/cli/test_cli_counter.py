@@ -35,6 +35,15 @@ def test_a_list_follows_its_pages(agent: Any, say: Callable[..., Any]) -> None:
     assert [row["name"] for row in json.loads(say("vm list -f json").out)] == ["web01", "web02"]
 
 
+def test_a_token_to_join_with_is_the_requests_and_not_the_callers(agent: Any, say: Callable[..., Any]) -> None:
+    agent.on("POST", "/v1/membership/join", (202, {"cluster": "c", "nodes": 1, "brings": "", "conflicts": []}))
+    said = say("membership join --center https://192.0.2.10:1997 --token ops-0123456789")
+    assert (said.code, said.talk) == (0, "")
+    (asked,) = agent.asked
+    assert asked.json == {"center": "https://192.0.2.10:1997", "token": "ops-0123456789"}
+    assert "Authorization" not in asked.headers
+
+
 def test_one_page_tells_how_to_go_on(agent: Any, say: Callable[..., Any]) -> None:
     agent.on("GET", "/v1/vms?limit=1", (200, {"items": [VM], "next": "c1"}))
     said = say("vm list --limit 1")

@@ -10,6 +10,7 @@ from girginosvm.cli.catalogue import VERBS
 from girginosvm.cli.trouble import Trouble
 
 ALL = (*VERBS, *verbs.LOCAL)
+GLOBAL = ("_format", "_url", "_token_file", "_token", "_ca", "_socket", "_root")
 
 
 def parsed(line: str | list[str]) -> verbs.Request:
@@ -84,6 +85,23 @@ def test_every_example_of_a_help_parses(verb: verbs.Verb) -> None:
 def test_every_verb_has_a_help(verb: verbs.Verb) -> None:
     text = verbs.parser(verb, "girginosvm", argparse.RawDescriptionHelpFormatter).format_help()
     assert verb["summary"] in text
+
+
+@pytest.mark.parametrize("verb", ALL, ids=lambda verb: verb["cli"])
+def test_every_verb_can_be_asked_for_every_global_option(verb: verbs.Verb) -> None:
+    """Also one whose own field has the flag, as --token of ``membership join``: nobody said the global one then."""
+    options = vars(verbs.parser(verb, "girginosvm", argparse.HelpFormatter).parse_known_args(filled(verb))[0])
+    assert {name: options[name] for name in GLOBAL} == dict.fromkeys(GLOBAL)
+
+
+def filled(verb: verbs.Verb) -> list[str]:
+    """Words that the verb cannot go without."""
+    words = ["--file=f"] if verb["way"] == "stream" and verb["method"] != "GET" else []
+    for field in verb["fields"]:
+        if field.get("required"):
+            value = (field.get("choices") or ["1"])[0]
+            words.append(value if field["name"] in verb["positionals"] else f"--{field['flag']}={value}")
+    return words
 
 
 @pytest.mark.parametrize(("text", "mib"), [("8192", 8192), ("8GiB", 8192), ("8g", 8192), ("512M", 512)])

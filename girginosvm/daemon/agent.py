@@ -39,6 +39,7 @@ from girginosvm.daemon.membership import REMOVED, STREAMS, Membership
 from girginosvm.daemon.reconcile import Loop
 from girginosvm.daemon.secrets import Turns, hash_password, load_key
 from girginosvm.daemon.signin import SignIn
+from girginosvm.daemon.trust import TrustReconciler
 from girginosvm.daemon.voice import Voice
 from girginosvm.features.auth.api import Account, account, anybody
 from girginosvm.features.center.commands import DemoteCenter, PromoteCenter
@@ -204,9 +205,13 @@ class Agent:
             desk.membership, self._client, certificates, read=self._readers.read, say=voice.say, log=self._log
         )
         center = CenterReconciler(
-            self._doors[0], keeper.context, node=member, read=self._readers.read, say=voice.say, log=self._log
+            self._doors[0], keeper.shown, node=member, read=self._readers.read, say=voice.say, log=self._log
         )
-        late = [Loop(one, self._log) for one in (keeper, members, center)]
+        trust = TrustReconciler(
+            certificates, keeper, key, self._config.path("pki", "cluster.key"), node=member, read=self._readers.read,
+            say=voice.say, status=self._client.status, log=self._log,
+        )  # fmt: skip
+        late = [Loop(one, self._log) for one in (keeper, members, center, trust)]
         self._loops += late
         self._tasks += tuple(group.create_task(loop.run()) for loop in late)
         if not self._config.witness:
@@ -341,10 +346,12 @@ class Agent:
         own = (self._config.address,) if self._config.address else ()
         known = await site.read(lambda reader: addresses(reader, site.node))
         identity.ensure(names_of(called, (*known, *own)))
-        context = identity.context()
+        keeper = CertificateReconciler(
+            identity, node=site.node, called=called, read=site.read, clock=self._clock, log=self._log, own=own
+        )
         place = f"{self._config.bind}:{self._config.port}"
         try:
-            port = await door.tcp(self._config.bind, self._config.port, context)
+            port = await door.tcp(self._config.bind, self._config.port, keeper.shown)
         except OSError as fault:
             raise HostFault(
                 "port-taken", f"cannot listen on {place}: {os.strerror(fault.errno or 0)}",
@@ -352,10 +359,7 @@ class Agent:
             ) from fault  # fmt: skip
         desk.membership.port = port
         self._log.info("agent.up", port=port, ca_sha256=identity.fingerprint(), fake_host=self._config.fake_host)
-        return CertificateReconciler(
-            identity, context, node=site.node, called=called, read=site.read, clock=self._clock, log=self._log,
-            own=own,
-        )  # fmt: skip
+        return keeper
 
     async def _follow_host(self) -> None:
         """libvirt's events: something happened to a machine, so the vm room looks again. Guests' taps and bridges

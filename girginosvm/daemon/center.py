@@ -26,7 +26,7 @@ class CenterReconciler:
     resync_s = 30.0
 
     def __init__(
-        self, door: Door, context: ssl.SSLContext, *, node: str, read: Read,
+        self, door: Door, context: Callable[[], ssl.SSLContext], *, node: str, read: Read,
         say: Callable[[Command], Awaitable[object]], log: Log,
     ) -> None:  # fmt: skip
         self._door = door

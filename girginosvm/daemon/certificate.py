@@ -29,13 +29,13 @@ class CertificateReconciler:
     resync_s = 3600.0
 
     def __init__(
-        self, identity: Identity, context: ssl.SSLContext, *, node: str, called: str, read: Read, clock: Clock,
+        self, identity: Identity, *, node: str, called: str, read: Read, clock: Clock,
         log: Log, own: tuple[str, ...] = (),
     ) -> None:  # fmt: skip
         """``own``: further names that the node's settings give it."""
         self._own = own
         self._identity = identity
-        self.context = context
+        self.context = identity.context()
         self._node = node
         self._called = called
         self._read = read
@@ -50,9 +50,17 @@ class CertificateReconciler:
         now = datetime.fromtimestamp(self._clock.wall_ms() / 1000, UTC)
         names = names_of(self._called, (*addresses, *self._own, *([public] if public else [])))
         if await asyncio.to_thread(self._identity.ensure, names, now=now):
-            self._identity.reload(self.context)
+            self.context = self._identity.context()
             self._log.info("certificate.renewed", names=names)
         return None
+
+    def renewed(self) -> None:
+        """What this node trusts has changed: connections from now on are judged by it."""
+        self.context = self._identity.context()
+
+    def shown(self) -> ssl.SSLContext:
+        """For the next connection."""
+        return self.context
 
 
 def names_of(called: str, addresses: tuple[str, ...]) -> list[str]:

@@ -26,7 +26,7 @@ class MembersReconciler:
     """Woken by rows and by time: who leads changes without a row."""
 
     name = "membership"
-    wakes_on = ("member", "member_gone", "node", "authority")
+    wakes_on = ("member", "member_gone", "node", "ca")
     resync_s = 2.0
 
     def __init__(
@@ -45,7 +45,7 @@ class MembersReconciler:
         """One round: at most one change of members."""
         place = await self._membership.place()
         rows, gone, kept = await self._read(
-            lambda reader: (api.members(reader), api.gone(reader), api.authority(reader) is not None)
+            lambda reader: (api.members(reader), api.gone(reader), bool(api.cas(reader)))
         )
         if await self._alone_with_it():
             return 5.0

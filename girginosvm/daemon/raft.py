@@ -33,6 +33,7 @@ from girginosvm.raft.transport import Address, Credentials, Transport
 from girginosvm.state.machine import opened as opened_machine
 
 _LOOK_S: Final = 0.1
+_RENEW_S: Final = 1.0
 
 
 def _open_disk(config: Settings) -> RealDisk:
@@ -77,11 +78,9 @@ class _Life:
 
     def _among_others(self, config: Settings, journal: Journal, me: identity.Member, roster: Roster) -> Cluster:
         pki = config.path("pki")
+        self._credentials = Credentials(pki / "ca.crt", pki / "server.pem", me.cluster)
         try:
-            transport = Transport(
-                me.member, Address(config.bind, config.raft_port),
-                Credentials(pki / "ca.crt", pki / "server.pem", me.cluster), self._log,
-            )  # fmt: skip
+            transport = Transport(me.member, Address(config.bind, config.raft_port), self._credentials, self._log)
         except OSError as fault:
             raise HostFault(
                 "raft-port", f"cannot listen on {config.bind}:{config.raft_port} for the other nodes: {fault}",
@@ -90,6 +89,21 @@ class _Life:
         return Cluster(
             journal, self.machine, SystemClock(), SystemChance(), self._log, transport, member=me.member, roster=roster
         )
+
+    async def renew(self) -> None:
+        """The agent keeps the certificates; lines from now on show and accept what it wrote."""
+        seen = _stamps(self._credentials)
+        while isinstance(self.agreement, Cluster):
+            await asyncio.sleep(_RENEW_S)
+            now = _stamps(self._credentials)
+            if now != seen:
+                try:
+                    self.agreement.renew(self._credentials)
+                except (OSError, ValueError) as fault:  # half of two files: the next look has both
+                    self._log.warning("raft.certificate-unreadable", fault=str(fault))
+                else:
+                    seen = now
+                    self._log.info("raft.certificate-renewed")
 
     async def migrate(self) -> None:
         """Bring the tables to this release's through the log: at once when alone, before anybody else may propose;
@@ -121,7 +135,9 @@ class _Life:
         alone = isinstance(self.agreement, Alone)
         if alone:
             await self.migrate()
-        tasks: list[asyncio.Task[Any]] = [] if alone else [asyncio.create_task(self.migrate())]
+        tasks: list[asyncio.Task[Any]] = (
+            [] if alone else [asyncio.create_task(self.migrate()), asyncio.create_task(self.renew())]
+        )
         server = await serve(
             config.run_path("raft.sock"), self.agreement, release=__version__, member=self.member, log=self._log,
             turn=turn,
@@ -137,6 +153,16 @@ class _Life:
         await self.agreement.stop()
         self.machine.close()
         return wanted[0] if wanted and not stop.is_set() else None
+
+
+def _stamps(credentials: Credentials) -> tuple[int, ...]:
+    """What tells that a file is another one; each is replaced as a whole."""
+    found = []
+    for path in (credentials.ca, credentials.own):
+        with contextlib.suppress(FileNotFoundError):
+            status = path.stat()
+            found += [status.st_ino, status.st_mtime_ns]
+    return tuple(found)
 
 
 async def run(config: Settings, log: Log) -> int:

@@ -19,22 +19,29 @@ T = TypeVar("T")
 
 
 class ClusterKey:
-    """AES-256-GCM (NIST SP 800-38D) with a fresh 96-bit nonce per value."""
+    """The cluster's keys, the newest first: AES-256-GCM (NIST SP 800-38D) with a fresh 96-bit nonce per value. A key
+    comes along when a member was removed (``add``); the older ones stay, to open what they have sealed.
 
-    def __init__(self, key: bytes, chance: Chance) -> None:
+    What has to be equal for ever (the digest of a request, the mark) is made with the first key there was.
+    """
+
+    def __init__(self, *keys: bytes, chance: Chance) -> None:
+        self._chance = chance
+        self._hold(keys)
+
+    def _hold(self, keys: tuple[bytes, ...]) -> None:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-        self._key = key
-        self._cipher = AESGCM(key)
-        self._digest_key = hmac.digest(key, b"girginosvm request digest 1", "sha256")
-        self._chance = chance
+        self.keys = keys
+        self._ciphers = [AESGCM(key) for key in keys]
+        self._digest_key = hmac.digest(keys[-1], b"girginosvm request digest 1", "sha256")
 
     def seal(self, text: str) -> str:
         """Ciphertext as text; an empty text stays empty."""
         if not text:
             return ""
         nonce = self._chance.take(12)
-        return _PREFIX + base64.b64encode(nonce + self._cipher.encrypt(nonce, text.encode(), b"")).decode()
+        return _PREFIX + base64.b64encode(nonce + self._ciphers[0].encrypt(nonce, text.encode(), b"")).decode()
 
     def digest(self, data: bytes) -> bytes:
         """HMAC-SHA256: equal for equal requests on every node. Keyed, because a request may hold a password, and a
@@ -43,9 +50,9 @@ class ClusterKey:
 
     @property
     def mark(self) -> str:
-        """Which key this is, for the database: another key, or one with a changed bit, has another mark. It says
-        nothing about the key, which is 256 bits of chance."""
-        return hmac.digest(self._key, b"girginosvm cluster key mark 1", "sha256").hex()
+        """Which keys these are, for the database: others, or a first one with a changed bit, have another mark. It
+        says nothing about the key, which is 256 bits of chance."""
+        return hmac.digest(self.keys[-1], b"girginosvm cluster key mark 1", "sha256").hex()
 
     def unseal(self, text: str) -> str:
         """What was sealed; HostFault ``seal-broken`` when the key is another one."""
@@ -53,46 +60,71 @@ class ClusterKey:
 
         if not text:
             return ""
-        try:
-            raw = base64.b64decode(text.removeprefix(_PREFIX), validate=True)
-            return self._cipher.decrypt(raw[:12], raw[12:], b"").decode()
-        except (InvalidTag, ValueError) as fault:
-            raise HostFault("seal-broken", "a sealed value does not open with this node's cluster key") from fault
+        why: Exception | None = None
+        for cipher in self._ciphers:
+            try:
+                raw = base64.b64decode(text.removeprefix(_PREFIX), validate=True)
+                return cipher.decrypt(raw[:12], raw[12:], b"").decode()
+            except (InvalidTag, ValueError) as fault:
+                why = fault
+        raise HostFault("seal-broken", "a sealed value does not open with this node's cluster key") from why
+
+    def with_new(self) -> ClusterKey:
+        """These and a fresh one, which seals from then on."""
+        return ClusterKey(self._chance.take(32), *self.keys, chance=self._chance)
+
+    def add(self, newest: bytes, path: Path) -> bool:
+        """Take a new key in, on disk first; False when it is here."""
+        if newest in self.keys:
+            return False
+        _write_key(path, text_of(newest, *self.keys).encode())
+        self._hold((newest, *self.keys))
+        return True
+
+
+def text_of(*keys: bytes) -> str:
+    """Keys as their file has them: a line each, the newest first."""
+    return "\n".join(base64.b64encode(key).decode() for key in keys)
 
 
 def load_key(path: Path, chance: Chance, *, founded: bool = False, mark: str = "") -> ClusterKey:
-    """The key at ``path`` (0600), made at first start: written aside, flushed, renamed. HostFault
+    """The keys at ``path`` (0600), made at first start: written aside, flushed, renamed. HostFault
     ``cluster-key-damaged`` when it is no key, is not there although the cluster is ``founded``, or is not the one
     whose ``mark`` the cluster has recorded: what was sealed would not open with another one."""
     if not path.exists():
         if founded:
             raise _no_key(path, "it is not there")
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        aside = path.with_suffix(".new")
-        handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        try:
-            os.write(handle, base64.b64encode(chance.take(32)))
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-        reach("cluster-key.rename:before")
-        os.rename(aside, path)
-        reach("cluster-key.rename:after")
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        _write_key(path, base64.b64encode(chance.take(32)))
     try:
-        key = base64.b64decode(path.read_bytes(), validate=True)
+        keys = [base64.b64decode(line, validate=True) for line in path.read_bytes().split(b"\n")]
     except (OSError, ValueError) as fault:
         raise _no_key(path, str(fault)) from fault
-    if len(key) != 32:
-        raise _no_key(path, f"it has {len(key)} bytes of 32")
-    made = ClusterKey(key, chance)
+    for key in keys:
+        if len(key) != 32:
+            raise _no_key(path, f"it has {len(key)} bytes of 32")
+    made = ClusterKey(*keys, chance=chance)
     if mark and not hmac.compare_digest(mark, made.mark):
         raise _no_key(path, "it is another key, or was changed")
     return made
+
+
+def _write_key(path: Path, data: bytes) -> None:
+    aside = path.with_suffix(".new")
+    handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        os.write(handle, data)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    reach("cluster-key.rename:before")
+    os.rename(aside, path)
+    reach("cluster-key.rename:after")
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
 
 
 def _no_key(path: Path, why: str) -> HostFault:

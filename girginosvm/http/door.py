@@ -113,8 +113,9 @@ class Door:
         self._ends: dict[int, tuple[socket.socket, asyncio.Task[None]]] = {}  # by port
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def tcp(self, host: str, port: int, context: ssl.SSLContext) -> int:
-        """Listen with TLS; answers the port (for port 0). OSError when it is taken."""
+    async def tcp(self, host: str, port: int, context: Callable[[], ssl.SSLContext]) -> int:
+        """Listen with TLS; answers the port (for port 0). OSError when it is taken. ``context`` is asked for each
+        connection: a CA that is trusted no more cannot be taken out of one."""
         inner = await self._inner()
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         end = socket.create_server((host, port), family=family, backlog=_BACKLOG)
@@ -160,7 +161,9 @@ class Door:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _accept(self, end: socket.socket, context: ssl.SSLContext, inner: Callable[[], asyncio.Protocol]) -> None:
+    async def _accept(
+        self, end: socket.socket, context: Callable[[], ssl.SSLContext], inner: Callable[[], asyncio.Protocol]
+    ) -> None:
         loop = asyncio.get_running_loop()
         while True:
             try:
@@ -173,7 +176,7 @@ class Door:
                 connection.close()
                 continue
             self._count(who, 1)
-            self._begin(self._greet(connection, context, who, inner))
+            self._begin(self._greet(connection, context(), who, inner))
 
     async def _greet(
         self, connection: socket.socket, context: ssl.SSLContext, who: str, inner: Callable[[], asyncio.Protocol]

@@ -93,6 +93,41 @@ class Identity:
         ca_key, ca = self._authority(now)
         return _signed(ca_key, ca, key, wanted_names(names), uri, now).public_bytes(serialization.Encoding.PEM)
 
+    def adopt(self, key: str, certificates: Iterable[str]) -> bool:
+        """Sign with this CA key from now on; trust these CAs, of which the first is the key's. PEM all. False when it
+        is so already. One file first: a crash between the two that are made of it is mended at the next look."""
+        whole = (key.strip() + "\n" + "".join(one.strip() + "\n" for one in certificates)).encode()
+        file = self._folder / "authority.pem"
+        if file.exists() and file.read_bytes() == whole:
+            self._settle()
+            return False
+        _write(file, whole, 0o600)
+        self._settle()
+        return True
+
+    def _settle(self) -> None:
+        """``ca.key`` and ``ca.crt`` are what ``authority.pem`` says, if there is one."""
+        file = self._folder / "authority.pem"
+        if not file.exists():
+            return
+        key, mark, certificates = file.read_text().partition("-----BEGIN CERTIFICATE-----")
+        for path, text, mode in (
+            (self._folder / "ca.key", key, 0o600), (self.ca_file, mark + certificates, 0o644),
+        ):  # fmt: skip
+            if not path.exists() or path.read_text() != text:
+                _write(path, text.encode(), mode)
+
+    def issuer(self) -> bytes:
+        """The CA (PEM) of those in ``ca.crt`` that signed what this node shows; empty when none did."""
+        shown = x509.load_pem_x509_certificate((self._folder / "server.pem").read_bytes())
+        for one in x509.load_pem_x509_certificates(self.ca_file.read_bytes()):
+            try:
+                shown.verify_directly_issued_by(one)
+            except (ValueError, TypeError, InvalidSignature):
+                continue
+            return one.public_bytes(serialization.Encoding.PEM)
+        return b""
+
     def authority(self) -> tuple[str, str]:
         """The CA's certificate and its key, both PEM."""
         self._authority(datetime.now(UTC))
@@ -104,25 +139,12 @@ class Identity:
         return certificate.fingerprint(hashes.SHA256()).hex(":").upper()
 
     def _authority(self, now: datetime) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+        self._settle()
         key_file = self._folder / "ca.key"
         if self.ca_file.exists() or (self._folder / "server.pem").exists():
             return _known_authority(key_file, self.ca_file)
         key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name(
-            [x509.NameAttribute(NameOID.COMMON_NAME, f"girginosvm CA {x509.random_serial_number():x}"[:60])]
-        )
-        usage = x509.KeyUsage(
-            digital_signature=True, key_cert_sign=True, crl_sign=True, content_commitment=False, key_encipherment=False,
-            data_encipherment=False, key_agreement=False, encipher_only=False, decipher_only=False,
-        )  # fmt: skip
-        certificate = (
-            _builder("", name, key.public_key(), now, _CA_DAYS)
-            .subject_name(name)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .add_extension(usage, critical=True)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-            .sign(key, hashes.SHA256())
-        )
+        certificate = _self_signed(key, now)
         _write(key_file, _key_bytes(key), 0o600)
         _write(self.ca_file, certificate.public_bytes(serialization.Encoding.PEM), 0o644)
         return key, certificate
@@ -155,6 +177,29 @@ def signing_request(key: ec.EllipticCurvePrivateKey) -> bytes:
 def new_key() -> ec.EllipticCurvePrivateKey:
     """A node's key (NIST P-256)."""
     return ec.generate_private_key(ec.SECP256R1())
+
+
+def new_authority() -> tuple[str, str]:
+    """A fresh CA: its certificate and its key, PEM both."""
+    key = new_key()
+    certificate = _self_signed(key, datetime.now(UTC))
+    return certificate.public_bytes(serialization.Encoding.PEM).decode(), _key_bytes(key).decode()
+
+
+def _self_signed(key: ec.EllipticCurvePrivateKey, now: datetime) -> x509.Certificate:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"girginosvm CA {x509.random_serial_number():x}"[:60])])
+    usage = x509.KeyUsage(
+        digital_signature=True, key_cert_sign=True, crl_sign=True, content_commitment=False, key_encipherment=False,
+        data_encipherment=False, key_agreement=False, encipher_only=False, decipher_only=False,
+    )  # fmt: skip
+    return (
+        _builder("", name, key.public_key(), now, _CA_DAYS)
+        .subject_name(name)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(usage, critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
 
 
 def key_and_certificate(key: ec.EllipticCurvePrivateKey, certificate: bytes) -> bytes:

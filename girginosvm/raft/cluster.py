@@ -23,7 +23,7 @@ from girginosvm.raft.flush import ThreadFlusher
 from girginosvm.raft.journal import Journal
 from girginosvm.raft.membership import Roster
 from girginosvm.raft.node import Node, Start
-from girginosvm.raft.transport import Transport
+from girginosvm.raft.transport import Credentials, Transport
 
 
 class Cluster:
@@ -87,6 +87,11 @@ class Cluster:
     def transfer(self, peer: str) -> None:
         """If this member leads: let ``peer`` lead. ``status`` tells whether it does."""
         self._ask(lambda: self.node.hand_over(peer))
+
+    def renew(self, credentials: Credentials) -> None:
+        """New certificates, for the lines from now on; ssl.SSLError or OSError when a file does not fit."""
+        server, client = credentials.context(server=True), credentials.context(server=False)
+        self._ask(lambda: self._transport.renew(server, client))
 
     async def change(self, change: Change) -> None:
         """Add, nominate, promote, demote or remove a member; returns when that is committed. Busy: not now, or lost

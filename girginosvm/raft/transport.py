@@ -106,7 +106,8 @@ class Transport:
         self._eager: set[_Line] = set()  # there may be more in what TLS has decrypted already
         self._events: list[Event] = []
         self._selector = selectors.DefaultSelector()
-        self.renew(credentials)
+        self._cluster = credentials.cluster
+        self.renew(credentials.context(server=True), credentials.context(server=False))
         family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
         self._listener = socket.create_server((listen.host, listen.port), family=family, backlog=512)
         self._listener.setblocking(False)
@@ -122,10 +123,9 @@ class Transport:
         """Where this member listens."""
         return int(self._listener.getsockname()[1])
 
-    def renew(self, credentials: Credentials) -> None:
+    def renew(self, server: ssl.SSLContext, client: ssl.SSLContext) -> None:
         """New certificates, for the connections from now on."""
-        self._cluster = credentials.cluster
-        self._server, self._client = credentials.context(server=True), credentials.context(server=False)
+        self._server, self._client = server, client
 
     def set_members(self, roster: Roster) -> None:
         """Who belongs to the cluster. A line to anybody else is closed now, and refused from now on."""

@@ -20,11 +20,14 @@ from girginosvm.features.cluster.commands import FoundCluster, RecordKeyMark
 from girginosvm.features.image.commands import PullImage, RecordImage, RemoveImage, ReportImage
 from girginosvm.features.membership.commands import (
     AdmitMember,
+    AdvanceAuthority,
     DescribeMember,
     DrainMember,
     KeepAuthority,
+    OfferAuthority,
     RecordJoinToken,
     RemoveMember,
+    ReportTrust,
     UndrainMember,
 )
 from girginosvm.features.network.commands import AddNetwork, RemoveNetwork
@@ -283,9 +286,23 @@ def members(t: Teller) -> None:
     t.refused("last-member", DrainMember(node=first))
     t.say(DrainMember(node=second))
     t.say(UndrainMember(node=second))
+    t.say(ReportTrust(member=second, trusts=1, shows=1), node=second)
     t.refused("node-has-machines", RemoveMember(member=second))
     t.say(RemoveMember(member=second, lost=True), actor=ADA)
     t.refused("member-missing", RemoveMember(member=second))
+    offer = OfferAuthority(certificate="PEM2", ca_key="sealed:1:k2", cluster_key="sealed:1:c2")
+    t.say(offer, node=first)
+    t.refused("authority-passed", offer, node=first)
+    t.refused("authority-passed", AdvanceAuthority(generation=1, phase="alone"))
+    t.refused("authority-passed", AdvanceAuthority(generation=2, phase="alone"))
+    t.say(ReportTrust(member=first, trusts=1, shows=1), node=first)
+    t.refused("authority-awaited", AdvanceAuthority(generation=2, phase="used"))
+    t.refused("not-your-row", ReportTrust(member=first, trusts=2, shows=2))
+    t.say(ReportTrust(member=first, trusts=2, shows=1), node=first)
+    t.say(AdvanceAuthority(generation=2, phase="used"))
+    t.refused("authority-awaited", AdvanceAuthority(generation=2, phase="alone"))
+    t.say(ReportTrust(member=first, trusts=2, shows=2), node=first)
+    t.say(AdvanceAuthority(generation=2, phase="alone"))
     t.refused("member-gone", DescribeMember(member=second, name="m2", **place), node=second)
 
 

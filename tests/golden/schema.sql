@@ -1,5 +1,6 @@
-CREATE TABLE authority (
-  id INTEGER PRIMARY KEY CHECK (id = 1), certificate TEXT NOT NULL, sealed_key TEXT NOT NULL, at_ms INTEGER NOT NULL
+CREATE TABLE ca (
+  generation INTEGER PRIMARY KEY, certificate TEXT NOT NULL, sealed_key TEXT NOT NULL, sealed_cluster_key TEXT NOT NULL,
+  phase TEXT NOT NULL CHECK (phase IN ('offered', 'used', 'old')), born_index INTEGER NOT NULL, at_ms INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE center (
   node TEXT PRIMARY KEY, created_index INTEGER NOT NULL, bind TEXT NOT NULL, public_url TEXT NOT NULL,
@@ -60,6 +61,9 @@ CREATE TABLE member (
 , drained INTEGER NOT NULL DEFAULT 0) STRICT, WITHOUT ROWID;
 CREATE TABLE member_gone (
   id TEXT PRIMARY KEY, created_index INTEGER NOT NULL, name TEXT NOT NULL, reason TEXT NOT NULL, at_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE member_trust (
+  member TEXT PRIMARY KEY, trusts INTEGER NOT NULL, shows INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE migration (
   room TEXT NOT NULL, number INTEGER NOT NULL, checksum TEXT NOT NULL, PRIMARY KEY (room, number)

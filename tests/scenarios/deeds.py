@@ -200,6 +200,7 @@ DEEDS = (
 FIRST_START = Deed(
     "first start", "raft/identity.rename raft/vote.set raft/journal.roll raft/journal.flush raft/machine.apply "
     "agent/cluster-key.rename agent/first-password.rename agent/pki.ca.key agent/pki.ca.crt agent/pki.server.pem "
+    "agent/pki.authority.pem "
     "agent/propose agent/propose:sent agent/volumes.ensure_pool agent/bridges.ensure",
     lambda node, key, made: {},
 )  # fmt: skip

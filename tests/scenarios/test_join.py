@@ -6,11 +6,14 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import socket
+import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 
 from tests.scenarios.deeds import create, running
 from tests.scenarios.node import Node, free_port, qcow2
@@ -236,6 +239,53 @@ def test_a_node_without_the_others_shows_what_it_knows_and_says_that_nothing_can
     assert (status, said["code"]) == (503, "no-fresh-read")
     status, said = second.once("POST", "/v1/pools", {"name": "late", "path": "/srv/late"})
     assert (status, said["code"], said["family"]) == (503, "no-leader", "NoQuorum")
+
+
+def test_after_a_removal_nobody_trusts_or_shows_what_the_removed_node_knows(start: Start) -> None:
+    nodes = [start(name).ready() for name in ("n1", "n2", "n3")]
+    first, second, third = nodes
+    for node, name in ((second, "n2"), (third, "n3")):
+        joined(node, first, name)
+    pki = [node.root / "var/lib/girginosvm/pki" for node in nodes]
+    old = (pki[0] / "ca.crt").read_bytes()
+    (gone,) = [one["id"] for one in membership(first)["members"] if one["name"] == "n3"]
+    second.ask("DELETE", f"/v1/membership/members/{gone}", {})  # on a node that neither leads nor goes
+
+    def over() -> bool:
+        now = [(folder / "ca.crt").read_bytes() for folder in pki[:2]]
+        return now[0] == now[1] != old and all(one.count(b"BEGIN CERT") == 1 for one in now)
+
+    first.wait(over, "the new CA to be the only one")
+    for folder in pki[:2]:
+        authority = x509.load_pem_x509_certificate((folder / "ca.crt").read_bytes())
+        shown = x509.load_pem_x509_certificate((folder / "server.pem").read_bytes())
+        shown.verify_directly_issued_by(authority)
+        assert len((folder / "cluster.key").read_text().split()) == 2
+    assert len((pki[2] / "cluster.key").read_text().split()) == 1
+    # With its certificate and the CA that it knows, the removed node is nobody at a member's port.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.load_cert_chain(pki[2] / "server.pem")
+    port = int(next(one["address"] for one in membership(first)["members"] if one["here"]).rpartition(":")[2])
+    first.wait(lambda: refuses(port, context), "the Raft port to refuse the old CA")
+    # Life goes on: the two agree, and a new node comes in by the new CA.
+    second.ask("POST", "/v1/tokens", {"name": "after", "role": "viewer"})
+    first.until("/v1/tokens", lambda found: "after" in {one["name"] for one in found["items"]})
+    fourth = start("n4").ready()
+    joined(fourth, second, "n4")
+
+
+def refuses(port: int, context: ssl.SSLContext) -> bool:
+    """What is behind the port ends the connection before it says anything."""
+    with socket.create_connection(("127.0.0.1", port), 5) as plain:
+        plain.settimeout(5)
+        try:
+            with context.wrap_socket(plain) as end:
+                return end.recv(1) == b""
+        except ssl.SSLError:
+            return True
+        except OSError:
+            return False
 
 
 @pytest.mark.parametrize("point", JOINING)

@@ -12,7 +12,8 @@ MANIFEST: Final = Manifest(
         commands.ShowMembership, commands.CreateJoinToken, commands.JoinCluster, commands.AskAdmission,
         commands.ShowAuthority, commands.DrainMember, commands.UndrainMember, commands.LeaveCluster,
         commands.AddWitness, commands.AskStanding, commands.RemoveMember,
-        commands.DescribeMember, commands.KeepAuthority, commands.RecordJoinToken, commands.AdmitMember,
+        commands.DescribeMember, commands.ReportTrust, commands.KeepAuthority, commands.OfferAuthority,
+        commands.AdvanceAuthority, commands.RecordJoinToken, commands.AdmitMember,
     ),
     migrations=schema.MIGRATIONS,
 )  # fmt: skip

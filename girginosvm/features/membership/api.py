@@ -47,10 +47,46 @@ def standing(reader: Reader, member: str) -> str:
     return "gone" if reader.one("SELECT 1 FROM member_gone WHERE id = ?", (member,)) else "unknown"
 
 
-def authority(reader: Reader) -> tuple[str, str] | None:
-    """The cluster's CA: its certificate and its sealed key, PEM both; None before it was kept."""
-    row = reader.one("SELECT certificate, sealed_key FROM authority")
-    return (row["certificate"], row["sealed_key"]) if row else None
+class Ca(msgspec.Struct, frozen=True):
+    """One of the cluster's CAs. ``phase``: offered, used, old. Keys are sealed, PEM and base64 inside."""
+
+    generation: int
+    certificate: str
+    sealed_key: str
+    sealed_cluster_key: str
+    phase: str
+
+
+def owes_new_keys(db: Any) -> bool:
+    """Somebody who knows the newest CA's key is not a member any more. ``db``: a reader or a transaction."""
+    return bool(
+        db.one("SELECT 1 FROM member_gone WHERE created_index > (SELECT ifnull(max(born_index), 0) FROM ca) LIMIT 1")
+    )
+
+
+class Trust(msgspec.Struct, frozen=True):
+    """Which CA a member trusts at least, and which one signed what it shows; 0 before it has said so."""
+
+    member: str
+    trusts: int
+    shows: int
+
+
+def cas(reader: Reader) -> tuple[Ca, ...]:
+    """The CAs, the oldest first; none before the first one was kept."""
+    rows = reader.all(
+        "SELECT generation, certificate, sealed_key, sealed_cluster_key, phase FROM ca ORDER BY generation"
+    )
+    return tuple(Ca(**row) for row in rows)
+
+
+def trusts(reader: Reader) -> tuple[Trust, ...]:
+    """What each member has said of the CAs, in order of id."""
+    rows = reader.all(
+        "SELECT member.id AS member, ifnull(t.trusts, 0) AS trusts, ifnull(t.shows, 0) AS shows FROM member "
+        "LEFT JOIN member_trust t ON t.member = member.id ORDER BY member.id"
+    )
+    return tuple(Trust(**row) for row in rows)
 
 
 def check_token(db: Any, token_hash: str, member: str, now_ms: int) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Set
+from typing import Literal
 
 import msgspec
 
-from girginosvm.features.membership.api import Row
+from girginosvm.features.membership.api import Ca, Row, Trust
 
 
 class Open(msgspec.Struct, frozen=True):
@@ -81,4 +82,17 @@ def plan(rows: tuple[Row, ...], gone: Set[str], standing: Standing) -> Step | No
         if member in standing.voters:
             return Demote(member, "it was removed")
         return Remove(member, "it was removed")
+    return None
+
+
+def advance(cas: tuple[Ca, ...], trusts: tuple[Trust, ...]) -> tuple[int, Literal["used", "alone"]] | None:
+    """How far the newest CA can go now: every member trusts it, so it may sign; none shows an older one, so those may
+    go. None: somebody is not so far, or there is nothing to do."""
+    if not cas:
+        return None
+    newest = cas[-1]
+    if newest.phase == "offered":
+        return (newest.generation, "used") if all(one.trusts >= newest.generation for one in trusts) else None
+    if len(cas) > 1 and all(one.shows >= newest.generation for one in trusts):
+        return newest.generation, "alone"
     return None

@@ -28,4 +28,20 @@ CREATE TABLE authority (
     ),
     # A drained member keeps the log and gives its vote away, so that it can be switched off without anybody's notice.
     Migration(2, "ALTER TABLE member ADD COLUMN drained INTEGER NOT NULL DEFAULT 0;\n"),
+    # The CAs, by generation: one is used; a newer one is offered until every member trusts it; an older one is trusted
+    # until nobody shows a certificate of it any more. With each comes a cluster key, sealed with the one before.
+    Migration(
+        3,
+        """
+CREATE TABLE ca (
+  generation INTEGER PRIMARY KEY, certificate TEXT NOT NULL, sealed_key TEXT NOT NULL, sealed_cluster_key TEXT NOT NULL,
+  phase TEXT NOT NULL CHECK (phase IN ('offered', 'used', 'old')), born_index INTEGER NOT NULL, at_ms INTEGER NOT NULL
+) STRICT;
+INSERT INTO ca SELECT 1, certificate, sealed_key, '', 'used', 0, at_ms FROM authority;
+DROP TABLE authority;
+CREATE TABLE member_trust (
+  member TEXT PRIMARY KEY, trusts INTEGER NOT NULL, shows INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+""",
+    ),
 )

@@ -11,7 +11,7 @@ from girginosvm.core.action import Command
 from girginosvm.core.errors import Overreach
 from girginosvm.features.center.commands import ReportCenter
 from girginosvm.features.image.commands import RecordImage, ReportImage
-from girginosvm.features.membership.commands import DescribeMember
+from girginosvm.features.membership.commands import DescribeMember, ReportTrust
 from girginosvm.features.node.commands import ReportNode
 from girginosvm.features.registry import REGISTRY
 from girginosvm.features.storage.commands import ReportPool
@@ -37,6 +37,7 @@ SAID: dict[str, Callable[[], Command]] = {
     "DescribeMember": lambda: DescribeMember(
         member="11111111-2222-7333-8444-555555555555", name="h1", address="192.0.2.10:1995", api="192.0.2.10:1996"
     ),
+    "ReportTrust": lambda: ReportTrust(member="11111111-2222-7333-8444-555555555555", trusts=1, shows=1),
 }  # fmt: skip
 
 

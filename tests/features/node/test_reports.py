@@ -19,8 +19,8 @@ from girginosvm.features.storage.commands import RemovePool, ReportPool
 from girginosvm.features.vm.commands import CreateVm, DestroyVm
 from girginosvm.features.vm.reports import ReportForeign, ReportVm
 
-# Its state moves one way only, out of `pulling`, and a new fetch has a new id.
-UNNUMBERED = {"ReportImage"}
+# Its state moves one way only, out of `pulling`, and a new fetch has a new id. Trust only grows.
+UNNUMBERED = {"ReportImage", "ReportTrust"}
 
 
 @pytest.fixture

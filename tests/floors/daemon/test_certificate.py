@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 from cryptography import x509
 
 from girginosvm.core.log import Log
 from girginosvm.daemon.certificate import CertificateReconciler, names_of
 from girginosvm.features.lanes import Lanes
+from girginosvm.http.door import Door
 from girginosvm.http.tls import Identity
 
 DAY_MS = 24 * 3600 * 1000
@@ -30,9 +32,8 @@ class Node:
         self.public = ""
         self.identity = Identity(folder)
         self.ensure()
-        self.context = self.identity.context()
         self.keeper = CertificateReconciler(
-            self.identity, self.context, node="n1", called="n1", read=self._read, clock=self, log=Log(io.StringIO())
+            self.identity, node="n1", called="n1", read=self._read, clock=self, log=Log(io.StringIO())
         )
 
     def wall_ms(self) -> int:
@@ -67,15 +68,10 @@ LANES = Lanes(asyncio.TaskGroup(), lambda: None, Log())  # the keeper has no wor
 async def node(tmp_path: Path) -> AsyncIterator[Node]:
     made = Node(tmp_path / "pki")
 
-    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
-        writer.close()
-
-    server = await asyncio.start_server(greet, "127.0.0.1", 0, ssl=made.context)
-    made.port = server.sockets[0].getsockname()[1]
+    door = Door(web.Application())
+    made.port = await door.tcp("127.0.0.1", 0, made.keeper.shown)
     yield made
-    server.close()
-    await server.wait_closed()
+    await door.close()
 
 
 async def test_a_running_node_renews_its_certificate_in_time(node: Node) -> None:

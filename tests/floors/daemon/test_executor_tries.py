@@ -31,7 +31,7 @@ class Log:
         self.asked = 0
         self._readers = Readers(self.engine.path)
         self.executor = Executor(
-            REGISTRY, self._readers, self._propose, key=ClusterKey(bytes(32), SystemChance()), hash_password=str,
+            REGISTRY, self._readers, self._propose, key=ClusterKey(bytes(32), chance=SystemChance()), hash_password=str,
             clock=SystemClock(), chance=SystemChance(), fresh=self._fresh,
         )  # fmt: skip
 

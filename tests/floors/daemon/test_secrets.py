@@ -7,7 +7,7 @@ import pytest
 
 from girginosvm.core.clock import SystemChance
 from girginosvm.core.errors import HostFault
-from girginosvm.daemon.secrets import load_key
+from girginosvm.daemon.secrets import ClusterKey, load_key
 
 CHANCE = SystemChance()
 
@@ -41,3 +41,20 @@ def test_what_another_key_sealed_or_somebody_changed_does_not_open(tmp_path: Pat
 def test_the_same_text_is_never_sealed_alike(tmp_path: Path) -> None:
     key = load_key(tmp_path / "ours", CHANCE)
     assert key.seal("secret") != key.seal("secret")
+
+
+def test_a_new_key_seals_and_the_ones_before_it_open(tmp_path: Path) -> None:
+    path = tmp_path / "cluster.key"
+    key = load_key(path, CHANCE)
+    before, digest, mark = key.seal("old"), key.digest(b"request"), key.mark
+    fresh = key.with_new().keys[0]
+    assert key.add(fresh, path)
+    assert not key.add(fresh, path)
+    for one in (key, load_key(path, CHANCE, mark=mark)):
+        assert one.unseal(before) == "old"
+        assert (one.digest(b"request"), one.mark) == (digest, mark)
+        assert one.keys[0] == fresh
+    sealed = key.seal("new")
+    removed = ClusterKey(key.keys[-1], chance=CHANCE)  # what a removed node has
+    with pytest.raises(HostFault):
+        removed.unseal(sealed)

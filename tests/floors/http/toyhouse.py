@@ -237,7 +237,8 @@ class House:
         app = application(REGISTRY, self.desk, self.hub, Log(self.logged), assets=assets)
         self.door = Door(app, **door)
         self.identity.ensure(["node-1", "10.1.2.3"])
-        self.port = await self.door.tcp("127.0.0.1", 0, self.identity.context())
+        context = self.identity.context()
+        self.port = await self.door.tcp("127.0.0.1", 0, lambda: context)
         await self.door.unix(self.socket)
         self.url = f"https://localhost:{self.port}"
         self.trust = ssl.create_default_context(cafile=str(self.identity.ca_file))

@@ -269,7 +269,8 @@ def test_a_peer_that_reads_nothing_costs_a_bounded_backlog(pair: Ring, authority
 def test_new_certificates_count_from_the_next_connection_on(pair: Ring, authority: Authority) -> None:
     first = dial(pair, authority.credentials("n2"))
     pair.until(lambda: Up("n2") in pair.events["n1"])
-    pair.ends["n1"].renew(authority.credentials("n1"))
+    anew = authority.credentials("n1")
+    pair.ends["n1"].renew(anew.context(server=True), anew.context(server=False))
     second = dial(pair, authority.credentials("n2"))
     pair.until(lambda: pair.events["n1"] == [Up("n2"), Down("n2"), Up("n2")])
     assert closed(pair, first)

@@ -8,10 +8,10 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from tests.bench import boot, cluster, commits, crowd, lists, placing, start, table
+from tests.bench import boot, cluster, commits, crowd, lists, placing, rest, start, table
 from tests.scenarios.node import Node, qcow2
 
-PARTS = ("start", "commits", "cluster", "place", "lists", "crowd", "boot")
+PARTS = ("start", "commits", "cluster", "rest", "place", "lists", "crowd", "boot")
 
 
 def main() -> int:
@@ -27,6 +27,8 @@ def main() -> int:
             commits.measure(folder)
         if "cluster" in wanted:
             cluster.measure(folder / "cluster")
+        if "rest" in wanted:
+            rest.measure(folder / "rest")
         if "place" in wanted:
             placing.measure(folder / "place")
         if {"start", "lists", "crowd"} & set(wanted):

@@ -1,40 +1,73 @@
-"""Three members as processes on this machine: commits a second, and how long writes stop when the leader dies.
+"""Three members as processes on this machine, beside three of etcd on the same disk in the same run: commits a second,
+how long writes stop when the leader dies or hands over, and what they cost when nobody asks anything.
 
-Callers ask the leader over its own socket, as its agent does. A state machine that only counts: what is measured is
-agreement (lines, TLS, flushes), and not SQLite.
+Callers ask the leader over its own socket, as its agent does; etcd's ask its leader over gRPC. A state machine that
+only counts: what is measured is agreement (lines, TLS, flushes), and not SQLite. Rounds of the two alternate, so that
+what else the machine does meets both.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import time
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from girginosvm.core.errors import Problem
 from tests.bench.commits import of_fdatasync
-from tests.bench.table import line, ratio, spread
+from tests.bench.crew import Crew
+from tests.bench.crowds import ROUNDS, SECONDS, Write, crowd
+from tests.bench.etcd import Etcd, Link, Refused, unpacked
+from tests.bench.start import ticks
+from tests.bench.table import line, ratio, spread, times
 from tests.floors.raft.pki import Authority
 from tests.floors.raft.trio import Trio
 
-SECONDS = 3.0
 SIZE = 256
-KILLS = 20
+KILLS = 30
+HAND_OVERS = 20
+IDLE_S = 5.0
+PROCESSES_EACH = 16
 
 
-async def commits(trio: Trio, callers: int) -> tuple[float, list[float]]:
-    """Commands a second, and what each took in ms, sorted."""
-    client = trio.clients[await trio.leader()]
-    took: list[float] = []
-    end = time.perf_counter() + SECONDS
+def ours(trio: Trio, name: str, round_: str) -> Write:
+    """A caller of one member."""
 
-    async def caller(number: int) -> None:
-        while (began := time.perf_counter()) < end:
-            await client.propose(f"{callers}.{number}.{began}".encode().ljust(SIZE))
-            took.append((time.perf_counter() - began) * 1000)
+    async def write(number: int) -> None:
+        await trio.clients[name].propose(f"{round_}.{number}".encode().ljust(SIZE))
 
-    await asyncio.gather(*(caller(number) for number in range(callers)))
-    return len(took) / SECONDS, sorted(took)
+    return write
+
+
+def theirs(link: Link, round_: str) -> Write:
+    """A caller of etcd."""
+
+    async def write(number: int) -> None:
+        await link.put(f"{round_}.{number}", bytes(SIZE))
+
+    return write
+
+
+async def side_by_side(trio: Trio, etcd: Etcd | None, callers: int, disk: float) -> None:
+    mine: list[float] = []
+    other: list[float] = []
+    for number in range(ROUNDS):
+        leader = await trio.leader()
+        mine += await crowd([ours(trio, leader, f"{callers}.{number}.{one}") for one in range(callers)])
+        if etcd is not None:
+            links = [Link(etcd.ports[etcd.leader()]) for _ in range(callers)]
+            other += await crowd([theirs(link, f"{callers}.{number}.{one}") for one, link in enumerate(links)])
+            for link in links:
+                link.close()
+    rate, their_rate = len(mine) / SECONDS / ROUNDS, len(other) / SECONDS / ROUNDS
+    beside = f"etcd {their_rate:,.0f} /s, {times(other)}: {ratio(rate, their_rate)}; " if other else ""
+    line(f"three members, {callers} callers", f"{rate:,.0f} /s", f"{times(mine)}; {beside}"
+         f"fdatasync of one writer {ratio(rate, disk)}")  # fmt: skip
+
+
+# A dead leader.
 
 
 async def gap_ms(trio: Trio) -> float:
@@ -54,17 +87,150 @@ async def gap_ms(trio: Trio) -> float:
     return took
 
 
+async def their_gap_ms(etcd: Etcd) -> float:
+    """The same of etcd; a try that is refused, or not answered in 0.3 s, is followed by the next."""
+    leader = etcd.leader()
+    other = next(name for name in etcd.names if name != leader)
+    link = Link(etcd.ports[other])
+    await link.put("before", b"")
+    began = time.perf_counter()
+    etcd.kill(leader)
+    while True:
+        try:
+            async with asyncio.timeout(0.3):
+                await link.put("after", b"")
+            break
+        except (Refused, OSError, TimeoutError):
+            link.close()
+            await asyncio.sleep(0.005)
+    took = (time.perf_counter() - began) * 1000
+    link.close()
+    etcd.start(leader)
+    etcd.reached(leader)
+    return took
+
+
+# A planned hand-over.
+
+
+class Waits:
+    """The longest that a caller waited for a write, of each hand-over, ms; and how many writes were refused."""
+
+    def __init__(self) -> None:
+        self.ms: list[float] = []
+        self.refused = 0
+
+    async def during(self, write: Write, deed: Callable[[], Awaitable[None]]) -> None:
+        """One caller goes on writing while ``deed`` is done; what is refused is said again."""
+
+        async def again(number: int) -> None:
+            while True:
+                try:
+                    await write(number)
+                    return
+                except (Problem, Refused):
+                    self.refused += 1
+
+        caller = asyncio.create_task(crowd([again], 0.6))
+        await asyncio.sleep(0.2)
+        await deed()
+        self.ms.append(max(await caller))
+
+    def __str__(self) -> str:
+        return f"{spread(self.ms, 'ms')}, {self.refused} writes refused" if self.ms else "-"
+
+
+async def hand_over(trio: Trio, waits: Waits) -> None:
+    leader = await trio.leader()
+    following, asked = (name for name in trio.names if name != leader)
+    write = ours(trio, asked, f"over.{len(waits.ms)}")
+    await waits.during(write, lambda: trio.clients[leader].transfer(following))
+
+
+async def their_hand_over(etcd: Etcd, waits: Waits) -> None:
+    leader = etcd.leader()
+    following, asked = (name for name in etcd.names if name != leader)
+    control, link = Link(etcd.ports[leader]), Link(etcd.ports[asked])
+    member, _ = etcd.status(following)
+    await waits.during(theirs(link, "over"), lambda: control.move_leader(member))
+    control.close()
+    link.close()
+
+
+# Nobody asks anything.
+
+
+def idle(name: str, pids: Sequence[int]) -> None:
+    """Processor and memory of each member."""
+    before = [ticks(Path(f"/proc/{pid}/stat")) for pid in pids]
+    time.sleep(IDLE_S)
+    spent = [ticks(Path(f"/proc/{pid}/stat")) - was for pid, was in zip(pids, before, strict=True)]
+    memory = [resident_mb(pid) for pid in pids]
+    line(
+        f"three members idle, {name}", spread(memory, "MB"), f"{spread([one / IDLE_S for one in spent], '% of a core')}"
+    )
+
+
+def resident_mb(pid: int) -> float:
+    row = next(row for row in Path(f"/proc/{pid}/status").read_text().splitlines() if row.startswith("VmRSS"))
+    return int(row.split()[1]) / 1024
+
+
 async def _measure(folder: Path) -> None:
     disk = of_fdatasync(folder, SIZE + 150)
+    program = unpacked(folder / "package")
+    etcd = Etcd(program, folder / "etcd") if isinstance(program, Path) else None
+    if etcd is None:
+        line("beside etcd", "", str(program))
     trio = Trio(Authority(folder), folder)
-    async with trio.running():
+    async with trio.running(), contextlib.AsyncExitStack() as stack:
+        if etcd is not None:
+            await stack.enter_async_context(etcd.running())
+        idle("ours", [process.pid for process in trio.processes.values()])
+        if etcd is not None:
+            idle("etcd's", etcd.pids())
         for callers in (1, 8, 64):
-            rate, took = await commits(trio, callers)
-            p50, p99 = took[len(took) // 2], took[int(len(took) * 0.99)]
-            line(f"three members, {callers} callers", f"{rate:,.0f} /s",
-                 f"p50 {p50:.1f} ms, p99 {p99:.1f} ms; fdatasync of one writer {ratio(rate, disk)}")  # fmt: skip
-        gaps = [await gap_ms(trio) for _ in range(KILLS)]
-        line("leader killed (-9), to the next acknowledged write", spread(gaps, "ms"), f"{KILLS} runs")
+            await side_by_side(trio, etcd, callers, disk)
+        await changes_of_leader(trio, etcd)
+    for voters, observers in ((3, 0), (5, 0), (7, 0), (3, 20), (3, 60)):
+        await crew(folder / f"crew-{voters}-{observers}", voters, observers)
+
+
+async def changes_of_leader(trio: Trio, etcd: Etcd | None) -> None:
+    over, their_over, gaps, their_gaps = Waits(), Waits(), [], []
+    for _ in range(HAND_OVERS):
+        await hand_over(trio, over)
+        if etcd is not None:
+            await their_hand_over(etcd, their_over)
+    line("leader hands over, longest wait for a write", spread(over.ms, "ms"),
+         f"{over.refused} refused; etcd {their_over}; {HAND_OVERS} runs")  # fmt: skip
+    for _ in range(KILLS):
+        gaps.append(await gap_ms(trio))
+        if etcd is not None:
+            their_gaps.append(await their_gap_ms(etcd))
+    line("leader killed (-9), to the next acknowledged write", spread(gaps, "ms"),
+         f"etcd {spread(their_gaps, 'ms') if their_gaps else '-'}; {KILLS} runs")  # fmt: skip
+
+
+async def crew(folder: Path, voters: int, observers: int) -> None:
+    """Commits with so many voters, and so many who only listen."""
+    cores = len(os.sched_getaffinity(0))
+    if voters + observers > PROCESSES_EACH * cores:
+        # Every member has a line to every other: that many handshakes at once starve who should lead.
+        line(
+            f"{voters} voters, {observers} observers", "not measured", f"{voters + observers} processes, {cores} cores"
+        )
+        return
+    folder.mkdir()
+    one = Crew(Authority(folder), folder, voters, observers)
+    async with one.running():
+        async with asyncio.timeout(60):
+            leader = await one.leader()
+            while (status := await one.status(leader)) is None or len(status.reached) < len(one.names) - 1:
+                await asyncio.sleep(0.2)
+                leader = await one.leader()
+        took = await crowd([ours(one, leader, f"crew.{number}") for number in range(64)])
+    line(f"{voters} voters, {observers} observers, 64 callers", f"{len(took) / SECONDS:,.0f} /s", times(took))
 
 
 def measure(folder: Path) -> None:

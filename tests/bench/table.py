@@ -36,6 +36,12 @@ def spread(values: Iterable[float], unit: str) -> str:
     return f"{statistics.median(found):,.1f} {unit} ({found[0]:,.1f}-{found[-1]:,.1f})"
 
 
+def times(took: Iterable[float]) -> str:
+    """Median and 99th percentile of what writes took, ms."""
+    found = sorted(took)
+    return f"p50 {found[len(found) // 2]:.1f} ms, p99 {found[int(len(found) * 0.99)]:.1f} ms"
+
+
 def file_system(path: Path) -> str:
     """Device and type of the file system that ``path`` lies on (proc(5), mountinfo)."""
     best, kind = "", "?"

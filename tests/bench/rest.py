@@ -1,0 +1,115 @@
+"""Writes through both HTTP APIs, by the same client: ours of three daemons over TLS, etcd's JSON gateway without.
+
+Ours is the whole way: sign-in by token, schema, permissions, Idempotency, the raft process and SQLite on three nodes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import itertools
+import ssl
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+import aiohttp
+
+from tests.bench.crowds import ROUNDS, SECONDS, Write, crowd
+from tests.bench.etcd import Etcd, unpacked
+from tests.bench.lists import TOKEN
+from tests.bench.table import line, ratio, times
+from tests.scenarios.node import Node, free_port
+
+_numbers = itertools.count()
+Client = Callable[[aiohttp.ClientSession], Awaitable[None]]
+
+
+@contextlib.contextmanager
+def three(folder: Path) -> Iterator[list[Node]]:
+    """Daemons on fake hosts that have joined each other."""
+    nodes: list[Node] = []
+    try:
+        for name in ("n1", "n2", "n3"):
+            root = folder / name
+            root.mkdir(parents=True)
+            nodes.append(
+                Node(root, GIRGINOSVM_ADDRESS="127.0.0.1", GIRGINOSVM_RAFT_PORT=str(free_port()),
+                     GIRGINOSVM_NODE_NAME=name, **({} if nodes else {"GIRGINOSVM_TOKEN": TOKEN}))
+            )  # fmt: skip
+            nodes[-1].ready()
+        for node in nodes[1:]:
+            token = nodes[0].ask("POST", "/v1/membership/tokens", {})["token"]
+            node.ask("POST", "/v1/membership/join", {"center": f"https://127.0.0.1:{nodes[0].port}", "token": token})
+            node.until("/v1/membership", lambda found: sum(one["state"] == "member" for one in found["members"]) > 1)
+        nodes[0].until("/v1/membership", lambda found: sum(one["state"] == "member" for one in found["members"]) == 3)
+        yield nodes
+    finally:
+        for node in nodes:
+            node.remove()
+
+
+def ours(url: str) -> Client:
+    async def write(session: aiohttp.ClientSession) -> None:
+        body = {"name": f"t{next(_numbers)}", "role": "viewer"}
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        async with session.post(f"{url}/v1/tokens", json=body, headers=headers) as answer:
+            await answer.read()
+            assert answer.status == 201, await answer.text()
+
+    return write
+
+
+def theirs(url: str) -> Client:
+    value = base64.b64encode(bytes(256)).decode()
+
+    async def write(session: aiohttp.ClientSession) -> None:
+        key = base64.b64encode(f"t{next(_numbers)}".encode()).decode()
+        async with session.post(f"{url}/v3/kv/put", json={"key": key, "value": value}) as answer:
+            await answer.read()
+            assert answer.status == 200, await answer.text()
+
+    return write
+
+
+async def clients(client: Client, count: int, tls: ssl.SSLContext | bool) -> list[float]:
+    """What each write took, ms: so many keep-alive connections, each with one write at a time."""
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def one() -> Write:
+            connector = aiohttp.TCPConnector(ssl=tls, limit=1)
+            session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
+            await client(session)  # the handshake is not what is measured
+            return lambda number: client(session)
+
+        return await crowd([await one() for _ in range(count)])
+
+
+async def _measure(nodes: list[Node], etcd: Etcd) -> None:
+    tls = ssl.create_default_context(cafile=str(nodes[0].root / "var/lib/girginosvm/pki/ca.crt"))
+    for count in (1, 8, 64):
+        mine: list[float] = []
+        other: list[float] = []
+        for _ in range(ROUNDS):
+            mine += await clients(ours(f"https://127.0.0.1:{nodes[0].port}"), count, tls)
+            other += await clients(theirs(f"http://127.0.0.1:{etcd.ports[etcd.leader()]}"), count, False)
+        rate, their_rate = len(mine) / SECONDS / ROUNDS, len(other) / SECONDS / ROUNDS
+        beside = f"etcd's gateway {their_rate:,.0f} /s, {times(other)}: {ratio(rate, their_rate)}"
+        line(f"HTTP, three nodes, {count} clients", f"{rate:,.0f} /s", f"{times(mine)}; {beside}")
+
+
+def measure(folder: Path) -> None:
+    """All of it, under ``folder``."""
+    folder.mkdir()
+    program = unpacked(folder / "package")
+    if isinstance(program, str):
+        line("HTTP, three nodes", "not measured", program)
+        return
+    etcd = Etcd(program, folder / "etcd")
+
+    async def both() -> None:
+        async with etcd.running():
+            await _measure(nodes, etcd)
+
+    with three(folder / "nodes") as nodes:
+        asyncio.run(both())

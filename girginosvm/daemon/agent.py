@@ -48,7 +48,7 @@ from girginosvm.features.cluster.commands import FoundCluster, RecordKeyMark
 from girginosvm.features.event import queries as events
 from girginosvm.features.image.commands import PullImage
 from girginosvm.features.image.reconciler import ImageReconciler
-from girginosvm.features.membership.api import members
+from girginosvm.features.membership.api import api_of, members
 from girginosvm.features.membership.commands import DrainMember, UndrainMember
 from girginosvm.features.network.reconciler import NetworkReconciler
 from girginosvm.features.node.api import addresses
@@ -64,6 +64,7 @@ from girginosvm.http.desk import Caller
 from girginosvm.http.door import Door
 from girginosvm.http.events import Change as Published
 from girginosvm.http.events import Hub
+from girginosvm.http.peers import Members
 from girginosvm.http.server import application
 from girginosvm.http.tls import Identity
 from girginosvm.hypervisor import owners
@@ -169,9 +170,15 @@ class Agent:
             return await executor.command(command, actor)
 
         voice = Voice(say)
+        certificates = Identity(self._config.path("pki"), uri=member_uri(self._me.cluster, member))
+        peers = Members(
+            lambda node: self._readers.read(lambda reader: api_of(reader, node)), certificates.client_context,
+            cluster=self._me.cluster,
+        )  # fmt: skip
         site = Site(
             node=member, settings=self._config, host=self._host, read=self._readers.read, say=voice.say,
             unseal=key.unseal, clock=self._clock, log=self._log, progress={}, wake=self._wake,
+            peers=peers,
         )  # fmt: skip
         executor.prepares[PullImage] = lambda asked, actor: pull(asked, actor, site)
         executor.prepares[CreateVm] = create
@@ -182,7 +189,7 @@ class Agent:
         desk.signin.chosen = self._chosen
         desk.health = self._health
         self._desk = desk
-        certificates = Identity(self._config.path("pki"), uri=member_uri(self._me.cluster, member))
+        desk.cluster = self._me.cluster
         desk.membership = Membership(
             config=self._config, client=self._client, read=self._readers.read, say=say, identity=certificates,
             clock=self._clock, chance=self._chance, log=self._log, unseal=key.unseal, leave=self._become, me=self._me,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,16 +14,19 @@ import msgspec
 from girginosvm.core.access import Actor
 from girginosvm.core.action import Command, Condition, Query, Stream
 from girginosvm.core.clock import Chance, Clock, new_request_id
-from girginosvm.core.errors import Busy, Invalid, Missing, Problem, Unknown
+from girginosvm.core.errors import Busy, Forbidden, Invalid, Missing, Problem, Unknown
+from girginosvm.core.ids import member_of
+from girginosvm.core.peers import Call
 from girginosvm.core.points import reach
 from girginosvm.core.units import GIB
 from girginosvm.daemon.arrivals import Arrivals
 from girginosvm.daemon.execute import Executor
 from girginosvm.features.image import api as images
 from girginosvm.features.image.commands import RecordImage, UploadImage
+from girginosvm.features.membership.api import standing
 from girginosvm.features.operation.queries import Operation, Operations, ShowOperation
 from girginosvm.features.site import Site
-from girginosvm.features.vm.queries import SerialOutput
+from girginosvm.features.vm.queries import SerialOutput, node_of
 from girginosvm.http.desk import Answer, Upload
 from girginosvm.hypervisor import owners
 
@@ -60,7 +63,9 @@ class Watch:
 
 
 class LocalDesk:
-    """Everything but sign-in (``daemon/signin.py`` adds that)."""
+    """Everything but sign-in (``daemon/signin.py`` adds that). ``cluster``: whose members may ask as nodes."""
+
+    cluster = ""
 
     def __init__(
         self, executor: Executor, site: Site, watch: Watch, clock: Clock, chance: Chance, *,
@@ -146,10 +151,21 @@ class LocalDesk:
             raise
         return Answer(value=answer.value, index=answer.index, status=201)
 
-    async def output(self, stream: Stream, actor: Actor) -> AsyncIterator[bytes]:
-        """The end of a serial log, and, with ``follow``, what is appended to it; it starts over when truncated."""
+    async def output(self, stream: Stream, actor: Actor, *, by_node: bool) -> AsyncIterator[bytes]:
+        """The end of a serial log, and, with ``follow``, what is appended to it; it starts over when truncated. Another
+        node's machine has it there: it is asked in the person's name, once."""
         if not isinstance(stream, SerialOutput):
             raise Missing("output-unknown", f"{type(stream).__name__} has no output")
+        node = await self._site.read(lambda reader: node_of(reader, stream.vm))
+        if node == self._site.node:
+            return self._serial(stream)
+        if by_node:
+            raise Busy("vm-elsewhere", f"machine {stream.vm} is on another node by now", retry_after_s=1)
+        query = f"follow={str(stream.follow).lower()}&tail={stream.tail}"
+        call = Call(actor=actor, path=f"/v1/vms/{stream.vm}/serial?{query}")
+        return await _from(self._site.peers.forward(node, call))
+
+    async def _serial(self, stream: SerialOutput) -> AsyncIterator[bytes]:
         path = self._site.serial_log(stream.vm)
         position = max(0, (path.stat().st_size if path.exists() else 0) - stream.tail)
         while True:
@@ -160,6 +176,20 @@ class LocalDesk:
                 return
             else:
                 await asyncio.sleep(0.25)
+
+    async def member(self, certificate: Mapping[str, Any] | None) -> str:
+        """See ``Desk.member``."""
+        found = member_of(certificate, self.cluster)
+        if not found or await self._site.read(lambda reader: standing(reader, found)) != "member":
+            raise Forbidden("peer-unknown", "this is for members of the cluster, by their certificates")
+        return found
+
+    async def image_file(self, image: str) -> Path:
+        """See ``Desk.image_file``."""
+        name = await self._site.read(lambda reader: images.here(reader, image, self._site.node))
+        if not name:
+            raise Missing("image-missing", f"this node does not have image {image}")
+        return self._site.image_path(name)
 
     async def finished(self, operation: str, actor: Actor, *, wait_s: float) -> Answer | None:
         """The operation once it has ended; None when it still runs after ``wait_s``."""
@@ -172,6 +202,19 @@ class LocalDesk:
                     await self.watch.beyond(answer.index)
         except TimeoutError:
             return None
+
+
+async def _from(ways: AbstractAsyncContextManager[AsyncIterator[bytes]]) -> AsyncIterator[bytes]:
+    """Another node's answer, once it has begun: what it refuses is raised here and now."""
+    open_ways = AsyncExitStack()
+    pieces = await open_ways.enter_async_context(ways)
+
+    async def passed_on() -> AsyncIterator[bytes]:
+        async with open_ways:
+            async for piece in pieces:
+                yield piece
+
+    return passed_on()
 
 
 def _read(path: Path, position: int) -> tuple[bytes, int]:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from girginosvm.core.action import Command
 from girginosvm.core.clock import Clock
 from girginosvm.core.log import Log
+from girginosvm.core.peers import Nobody, Peers
 from girginosvm.core.settings import Settings
 from girginosvm.hypervisor.ports import Host
 from girginosvm.state.reader import Reader
@@ -18,7 +19,7 @@ T = TypeVar("T")
 
 class Site:
     """Constructor arguments of every reconciler. ``say`` proposes a report; ``unseal`` opens a sealed field; ``wake``
-    has another room look again."""
+    has another room look again; ``peers`` are the other nodes."""
 
     def __init__(
         self,
@@ -33,6 +34,7 @@ class Site:
         log: Log,
         progress: dict[str, int],
         wake: Callable[[str], None] = lambda room: None,
+        peers: Peers | None = None,
     ) -> None:
         self.node = node
         self.settings = settings
@@ -46,6 +48,7 @@ class Site:
         self.progress = progress
         # What one room changed on the host may be what another waits for, and no table tells it.
         self.wake = wake
+        self.peers: Peers = peers or Nobody()
 
     def image_path(self, name: str) -> Path:
         """A file of the image store."""

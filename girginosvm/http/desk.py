@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
@@ -34,6 +34,8 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     address: str = ""
     # The password was given by somebody else: nothing but choosing a new one is allowed.
     must_change: bool = False
+    # Another node hands the request on, in the actor's name.
+    by_node: bool = False
 
 
 class Upload(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,8 +82,18 @@ class Desk(Protocol):
         room is kept for it until the context ends."""
         ...
 
-    def output(self, stream: Stream, actor: Actor) -> AsyncIterator[bytes]:
-        """Pieces of a growing output (a serial port): first what is there, then what comes, without end."""
+    async def output(self, stream: Stream, actor: Actor, *, by_node: bool) -> AsyncIterator[bytes]:
+        """Pieces of a growing output (a serial port): first what is there, then what comes, without end. Another node's
+        is fetched from it, unless it was another node that asked."""
+        ...
+
+    async def member(self, certificate: Mapping[str, Any] | None) -> str:
+        """The member that a verified certificate names; Forbidden ``peer-unknown`` when it names none, or one that has
+        left."""
+        ...
+
+    async def image_file(self, image: str) -> Path:
+        """The file of an image that this node has ready; Missing ``image-missing``."""
         ...
 
     async def finished(self, operation: str, actor: Actor, *, wait_s: float) -> Answer | None:

@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import traceback
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ def application(registry: Registry, desk: Desk, hub: Hub, log: Log, *, assets: P
     files = static.load(assets / "web")
     app = web.Application(middlewares=[_answers(log)])
     app.router.add_routes(Api(registry, desk, streams.handlers(hub)).routes())
+    app.router.add_get("/v1/peer/images/{image}", partial(streams.image, desk))
     document = msgspec.json.encode(openapi.document(registry, version=__version__))
     app.router.add_get("/v1/openapi.json", _document(document))
     app.router.add_get("/v1/schema", _document(msgspec.json.encode(openapi.forms(registry))))

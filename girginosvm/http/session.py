@@ -14,6 +14,7 @@ from aiohttp import web
 from girginosvm.core.access import Actor, Role
 from girginosvm.core.errors import Forbidden, Problem, Unauthenticated
 from girginosvm.http.desk import Caller, Desk
+from girginosvm.http.peers import ACTOR, actor_of, certificate
 
 _UCRED: Final = struct.Struct("3i")  # pid, uid, gid: unix(7), SO_PEERCRED
 _SAFE: Final = ("GET", "HEAD", "OPTIONS")
@@ -58,6 +59,10 @@ async def who(request: web.Request, desk: Desk, *, public: bool, permission: str
     token = bearer(request)
     if public:
         return Caller(token=token, address=address(request))
+    if ACTOR in request.headers and request.method in _SAFE:
+        await desk.member(certificate(request))
+        person = actor_of(request.headers[ACTOR])
+        return Caller(actor=person, address=person.address, by_node=True)
     if not token:
         uid = local_uid(request)
         if uid is not None and uid in (0, os.geteuid()):

@@ -20,6 +20,7 @@ from girginosvm.core.points import reach
 from girginosvm.http.api import StreamHandler, printable, shown
 from girginosvm.http.desk import Caller, Desk, Upload
 from girginosvm.http.events import Hub
+from girginosvm.http.peers import certificate
 from girginosvm.http.session import Welcome
 
 _IDLE_S: Final = 60.0
@@ -92,7 +93,7 @@ async def output(
     somebody still listens, and may: an output that is silent tells of neither."""
     assert caller.actor is not None
     stream = await desk.permit(stream, caller.actor)
-    pieces = desk.output(stream, caller.actor)
+    pieces = await desk.output(stream, caller.actor, by_node=caller.by_node)
     response = web.StreamResponse(
         headers={
             "Content-Type": "text/plain; charset=utf-8",
@@ -114,6 +115,13 @@ async def output(
     except (TimeoutError, ConnectionError):
         return response  # gone, or too slow
     return response
+
+
+async def image(desk: Desk, request: web.Request) -> web.StreamResponse:
+    """An image's file for another member, from where its Range says (RFC 9110 14.2)."""
+    await desk.member(certificate(request))
+    path = await desk.image_file(request.match_info["image"])
+    return web.FileResponse(path, headers={"Content-Type": "application/octet-stream", "Cache-Control": "no-store"})
 
 
 async def _watched(pieces: AsyncIterator[bytes], look_s: float) -> AsyncGenerator[bytes, None]:

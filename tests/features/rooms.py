@@ -14,6 +14,7 @@ from features.engine import NODE, Engine
 from girginosvm.core import settings
 from girginosvm.core.action import Command
 from girginosvm.core.log import Log
+from girginosvm.core.peers import Peers
 from girginosvm.daemon.reconcile import Loop, Reconciler
 from girginosvm.features.site import Site
 from girginosvm.hypervisor.fake.domains import FakeDomains
@@ -38,16 +39,20 @@ class Clock:
 class Room:
     """``run`` is a person's command; ``until`` waits for what the database or the host shows."""
 
-    def __init__(self, engine: Engine, root: Path) -> None:
+    def __init__(self, engine: Engine, root: Path, *, node: str = NODE, peers: Peers | None = None) -> None:
         self.engine = engine
+        self.node = node
         self.host = FakeHost(root / "host.json")
         self.heard = asyncio.Event()
         self.mute = False  # nothing that the rooms say gets through
         self.site = Site(
-            node=NODE, settings=settings.load(str(root), {}), host=self.host, read=self._read, say=self._say,
+            node=node, settings=settings.load(str(root), {}), host=self.host, read=self._read, say=self._say,
             unseal=lambda text: text, clock=Clock(engine), log=Log(level="error"), progress={},
+            peers=peers,
         )  # fmt: skip
         self._loops: list[Loop] = []
+        # Told of everything that is said, as every node is by its log.
+        self.said: Callable[[], None] = lambda: None
 
     @asynccontextmanager
     async def at_work(self, *reconcilers: Reconciler) -> AsyncIterator[None]:
@@ -102,6 +107,7 @@ class Room:
     async def _say(self, command: Command) -> object:
         if self.mute:
             await asyncio.Event().wait()
-        value = self.engine.run(command)
+        value = self.engine.run(command, node=self.node)
         self.heard.set()
+        self.said()
         return value

@@ -198,6 +198,11 @@ def nodes(t: Teller) -> None:
     t.refused("node-cordoned", _web(t, name="db3"))
     t.say(EndMaintenance(node="n2"))
     assert t.say(_web(t, name="pinned", node="n2"))["node"] == "n2"
+    tiny = t.id("image", "tiny")
+    away = {"problem_code": "node-unreachable", "problem": "h1 is not reached", "state": "failed"}
+    t.say(ReportImage(image=tiny, node="n2", sequence=1, **away), node="n2")
+    t.say(ReportImage(image=tiny, node="n2", state="ready", sequence=2), node="n2")
+    t.refused("report-late", ReportImage(image=tiny, node="n2", sequence=1, **away), node="n2")
     t.refused("node-cordoned", _web(t, name="db3", node=NODE))
     t.say(UncordonNode(node=NODE))
     t.refused("node-missing", CordonNode(node="n9"))

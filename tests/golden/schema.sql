@@ -39,7 +39,14 @@ CREATE TABLE image (
   node TEXT NOT NULL, state TEXT NOT NULL CHECK (state IN ('pulling', 'ready', 'failed')),
   problem_code TEXT NOT NULL, problem TEXT NOT NULL, created_at_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE image_gone (id TEXT PRIMARY KEY, format TEXT NOT NULL, node TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE image_copy (
+  image TEXT NOT NULL, node TEXT NOT NULL, state TEXT NOT NULL CHECK (state IN ('wanted', 'ready')),
+  problem_code TEXT NOT NULL, problem TEXT NOT NULL, at_ms INTEGER NOT NULL, PRIMARY KEY (image, node)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX image_copy_node ON image_copy (node, state);
+CREATE TABLE image_gone (
+  id TEXT NOT NULL, node TEXT NOT NULL, format TEXT NOT NULL, PRIMARY KEY (id, node)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE join_token (
   token_hash TEXT PRIMARY KEY, created_index INTEGER NOT NULL, created_by TEXT NOT NULL, expires_at_ms INTEGER NOT NULL,
   used_by TEXT NOT NULL

@@ -85,6 +85,16 @@ class Door:
         finally:
             link.close()
 
+    def read(self, path: str) -> tuple[int, bytes]:
+        """Status and body of one GET, whatever it is."""
+        link = UnixLink(self.root / "run/girginosvm/agent.sock")
+        try:
+            link.request("GET", path)
+            answer = link.getresponse()
+            return answer.status, answer.read()
+        finally:
+            link.close()
+
     def ask(self, method: str, path: str, body: Any = None, key: str = "") -> Any:
         """The answer, a refusal too; asked again with the same key while nobody answers or the status is 5xx."""
         trouble: list[Any] = [None]

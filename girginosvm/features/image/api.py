@@ -1,9 +1,15 @@
 """The door of images."""
 
+from typing import Final
+
 from girginosvm.core.errors import Busy, Conflict, Missing
 from girginosvm.core.units import GIB
 from girginosvm.state.db import Row
+from girginosvm.state.reader import Reader
 from girginosvm.state.tx import Tx
+
+# The source of an image that no mirror has.
+UPLOADED: Final = "upload"
 
 
 def usable(tx: Tx, image: str) -> Row:
@@ -15,7 +21,26 @@ def usable(tx: Tx, image: str) -> Row:
         raise Busy("image-pulling", f"image {row['name']} is still being fetched", retry_after_s=5)
     if row["state"] != "ready":
         raise Conflict("image-failed", f"image {row['name']} could not be fetched: {row['problem']}")
+    if row["source"] == UPLOADED and not tx.one(
+        "SELECT 1 FROM image_copy WHERE image = ? AND state = 'ready' LIMIT 1", (image,)
+    ):
+        raise Conflict("image-lost", f"image {row['name']} was uploaded to a node that is gone; no other node has it")
     return row
+
+
+def want(tx: Tx, image: str, node: str) -> None:
+    """A machine on this node starts from the image: the node fetches it from one that has it, unless it is there."""
+    tx.run("INSERT OR IGNORE INTO image_copy VALUES (?, ?, 'wanted', '', '', ?)", (image, node, tx.at_ms))
+
+
+def here(reader: Reader, image: str, node: str) -> str:
+    """The file of an image that a node has ready; empty when it has not."""
+    row = reader.one(
+        "SELECT image.format FROM image_copy c JOIN image ON image.id = c.image "
+        "WHERE c.image = ? AND c.node = ? AND c.state = 'ready'",
+        (image, node),
+    )
+    return file_name(image, row["format"]) if row else ""
 
 
 def file_name(image: str, image_format: str) -> str:

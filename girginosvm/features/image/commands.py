@@ -4,9 +4,10 @@ from typing import Annotated, Literal
 
 from girginosvm.core.action import Command, Stream, action
 from girginosvm.core.errors import Conflict, InUse, Missing
-from girginosvm.core.fields import Name, Ref, field
+from girginosvm.core.fields import Name, Ref, Sequence, field
 from girginosvm.features.node import api as nodes
 from girginosvm.features.operation import api as operations
+from girginosvm.state.db import Row
 from girginosvm.state.tx import Tx
 
 
@@ -72,6 +73,8 @@ class RecordImage(Command, frozen=True, kw_only=True):
             min_disk_gb=self.min_disk_gb, firmware=self.firmware, signed=int(self.signed), source=self.source,
             node=self.node, state=self.state, problem_code="", problem="", created_at_ms=tx.at_ms,
         )  # fmt: skip
+        state = "ready" if self.state == "ready" else "wanted"
+        tx.insert("image_copy", image=image, node=self.node, state=state, problem_code="", problem="", at_ms=tx.at_ms)
         mark = "" if self.signed else " (unsigned)"
         answer = {"image": image}
         if self.state == "pulling":
@@ -108,7 +111,7 @@ class UploadImage(Stream, frozen=True, kw_only=True):
     examples=("girginosvm image rm debian-12",),
 )
 class RemoveImage(Command, frozen=True, kw_only=True):
-    """Forget an image; its node deletes the file."""
+    """Forget an image; every node that has it deletes the file."""
 
     image: Annotated[Ref, field("Image.", ref="image")]
 
@@ -131,7 +134,13 @@ class RemoveImage(Command, frozen=True, kw_only=True):
                 hint="storage disk list shows kept disks; storage disk forget gives one up",
             )  # fmt: skip
         tx.run("DELETE FROM image WHERE id = ?", (self.image,))
-        tx.run("INSERT INTO image_gone VALUES (?, ?, ?)", (self.image, row["format"], row["node"]))
+        tx.run(
+            "INSERT INTO image_gone SELECT image, node, ? FROM image_copy WHERE image = ?", (row["format"], self.image)
+        )
+        # A fetch that failed has left a part of the file, and no copy.
+        tx.run("INSERT OR IGNORE INTO image_gone VALUES (?, ?, ?)", (self.image, row["node"], row["format"]))
+        tx.run("DELETE FROM image_copy WHERE image = ?", (self.image,))
+        nodes.forget(tx, f"image {self.image}")
         tx.run(
             "UPDATE operation SET state = 'failed', problem_code = 'overtaken', problem = 'the image was deleted', "
             "finished_at_ms = ? WHERE subject_id = ? AND state = 'running'",
@@ -149,7 +158,8 @@ class RemoveImage(Command, frozen=True, kw_only=True):
     answers=dict[str, str],
 )
 class ReportImage(Command, frozen=True, kw_only=True):
-    """The fetch ended, or a deleted image's file is gone."""
+    """The fetch from a mirror or from another node ended, or a deleted image's file is gone. A fetch from a mirror that
+    failed is over; a copy that could not be made is tried again, and its problem is what is told of it meanwhile."""
 
     image: Annotated[str, field("Image.", max_length=64)]
     node: Annotated[str, field("Member id.", max_length=64)]
@@ -157,21 +167,39 @@ class ReportImage(Command, frozen=True, kw_only=True):
     virtual_bytes: Annotated[int, field("Size of the disk in it, as its header says.", ge=0)] = 0
     problem_code: Annotated[str, field("Code when it failed.", max_length=64)] = ""
     problem: Annotated[str, field("Sentence when it failed.", max_length=1000)] = ""
+    sequence: Sequence = 0
 
     def apply(self, tx: Tx) -> dict[str, str]:
         nodes.own(tx, self.node)
         if self.state == "gone":
             tx.run("DELETE FROM image_gone WHERE id = ? AND node = ?", (self.image, self.node))
             return {"image": self.image}
-        row = tx.one("SELECT * FROM image WHERE id = ? AND state = 'pulling'", (self.image,))
-        if row is None:
+        row = tx.one("SELECT * FROM image WHERE id = ?", (self.image,))
+        copy = tx.one("SELECT * FROM image_copy WHERE image = ? AND node = ?", (self.image, self.node))
+        if row is None or copy is None:
             return {"image": self.image}
+        nodes.newest(tx, self.node, f"image {self.image}", self.sequence)
+        ready = self.state == "ready"
+        tx.run(
+            "UPDATE image_copy SET state = ?, problem_code = ?, problem = ?, at_ms = ? WHERE image = ? AND node = ?",
+            ("ready" if ready else "wanted", self.problem_code, self.problem, tx.at_ms, self.image, self.node),
+        )
+        if row["state"] == "pulling":
+            self._pulled(tx, row)
+        elif (copy["state"], copy["problem"]) != (self.state, self.problem):
+            node = nodes.called(tx, self.node)
+            text = f"is on {node} too" if ready else f"cannot be copied to {node} yet: {self.problem}"
+            tx.event("image.copied" if ready else "image.problem", "image", self.image, f"image {row['name']} {text}")
+        return {"image": self.image}
+
+    def _pulled(self, tx: Tx, row: Row) -> None:
         tx.run(
             "UPDATE image SET state = ?, problem_code = ?, problem = ?, virtual_bytes = max(virtual_bytes, ?) "
             "WHERE id = ?",
             (self.state, self.problem_code, self.problem, self.virtual_bytes, self.image),
         )
+        if self.state == "failed":
+            tx.run("DELETE FROM image_copy WHERE image = ?", (self.image,))
         operations.finish(tx, self.image, 1, code=self.problem_code, problem=self.problem)
         text = f"image {row['name']} is ready" if self.state == "ready" else f"image {row['name']}: {self.problem}"
         tx.event(f"image.{self.state}", "image", self.image, text)
-        return {"image": self.image}

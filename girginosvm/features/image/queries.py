@@ -14,8 +14,16 @@ from girginosvm.state.page import page
 from girginosvm.state.reader import Reader
 
 
+class Copy(msgspec.Struct, frozen=True, kw_only=True):
+    """A node's file of an image. ``state``: ready, or wanted while it is still to come; ``problem``: why it has not."""
+
+    node: str
+    state: str
+    problem: ProblemShown | None
+
+
 class Image(msgspec.Struct, frozen=True, kw_only=True):
-    """What machines start from."""
+    """What machines start from. It belongs to the cluster; nodes fetch it from each other when they need it."""
 
     id: str
     name: str
@@ -30,6 +38,7 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
     source: str
     problem: ProblemShown | None
+    copies: list[Copy]
     created_at: str
 
 
@@ -44,14 +53,28 @@ class Images(msgspec.Struct, frozen=True):
 COLUMNS: Final = {name: name for name in ("id", "name", "version", "state", "format", "signed", "size_bytes")}
 
 
-def shown(row: dict[str, Any]) -> Image:
+def copies(reader: Reader, *images: str) -> dict[str, list[Copy]]:
+    """Who has these images, or is to have them, in order of the nodes' names."""
+    found: dict[str, list[Copy]] = {image: [] for image in images}
+    marks = ", ".join("?" * len(images))
+    for row in reader.all(
+        f"SELECT c.*, ifnull(node.name, c.node) AS name FROM image_copy c LEFT JOIN node ON node.id = c.node "
+        f"WHERE image IN ({marks}) ORDER BY name, c.node, image",
+        images,
+    ):
+        problem = ProblemShown(row["problem_code"], row["problem"]) if row["problem_code"] else None
+        found[row["image"]].append(Copy(node=row["name"], state=row["state"], problem=problem))
+    return found
+
+
+def shown(row: dict[str, Any], copied: list[Copy]) -> Image:
     """A row as its public form."""
     return Image(
         id=row["id"], name=row["name"], version=row["version"], state=row["state"], format=row["format"],
         signed=bool(row["signed"]), size_bytes=row["size_bytes"], virtual_gb=-(-row["virtual_bytes"] // GIB),
         min_disk_gb=row["min_disk_gb"], firmware=row["firmware"], sha256=row["sha256"], source=row["source"],
         problem=ProblemShown(row["problem_code"], row["problem"]) if row["problem_code"] else None,
-        created_at=rfc3339(row["created_at_ms"]),
+        copies=copied, created_at=rfc3339(row["created_at_ms"]),
     )  # fmt: skip
 
 
@@ -67,18 +90,19 @@ class ListImages(Page, frozen=True, kw_only=True):
 
     def fetch(self, reader: Reader) -> Images:
         found, following = page(reader, "SELECT * FROM image", COLUMNS, self)
-        return Images([shown(row) for row in found], following, reader.applied_index)
+        copied = copies(reader, *(row["id"] for row in found))
+        return Images([shown(row, copied[row["id"]]) for row in found], following, reader.applied_index)
 
 
 @action("GET /v1/images/{image}", cli="image show", permission="image.read", summary="Show one image", answers=Image)
 class ShowImage(Query, frozen=True, kw_only=True):
     """One image."""
 
-    rows = (("image", "id"),)
+    rows = (("image", "id"), ("image_copy", "image"))
     image: Annotated[Ref, field("Image.", ref="image")]
 
     def fetch(self, reader: Reader) -> Image:
         row = reader.one("SELECT * FROM image WHERE id = ?", (self.image,))
         if row is None:
             raise Missing("image-missing", f"there is no image {self.image}")
-        return shown(row)
+        return shown(row, copies(reader, self.image)[self.image])

@@ -18,4 +18,24 @@ CREATE TABLE image (
 CREATE TABLE image_gone (id TEXT PRIMARY KEY, format TEXT NOT NULL, node TEXT NOT NULL) STRICT, WITHOUT ROWID;
 """,
     ),
+    # An image belongs to the cluster; which nodes have its file, or are to fetch it, are rows of their own. A forgotten
+    # one leaves files on several nodes.
+    Migration(
+        2,
+        """
+CREATE TABLE image_copy (
+  image TEXT NOT NULL, node TEXT NOT NULL, state TEXT NOT NULL CHECK (state IN ('wanted', 'ready')),
+  problem_code TEXT NOT NULL, problem TEXT NOT NULL, at_ms INTEGER NOT NULL, PRIMARY KEY (image, node)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX image_copy_node ON image_copy (node, state);
+INSERT INTO image_copy SELECT id, node, CASE state WHEN 'ready' THEN 'ready' ELSE 'wanted' END, '', '', created_at_ms
+  FROM image WHERE state <> 'failed';
+ALTER TABLE image_gone RENAME TO image_gone_before;
+CREATE TABLE image_gone (
+  id TEXT NOT NULL, node TEXT NOT NULL, format TEXT NOT NULL, PRIMARY KEY (id, node)
+) STRICT, WITHOUT ROWID;
+INSERT INTO image_gone SELECT id, node, format FROM image_gone_before;
+DROP TABLE image_gone_before;
+""",
+    ),
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from girginosvm.core.errors import Unauthenticated
+from girginosvm.core.errors import Busy, Unauthenticated
 from girginosvm.features.membership.model import Brought
 from girginosvm.state.reader import Reader
 
@@ -45,6 +45,14 @@ def standing(reader: Reader, member: str) -> str:
     if reader.one("SELECT 1 FROM member WHERE id = ?", (member,)):
         return "member"
     return "gone" if reader.one("SELECT 1 FROM member_gone WHERE id = ?", (member,)) else "unknown"
+
+
+def api_of(reader: Reader, member: str) -> str:
+    """Where a member answers others (IP:port); Busy ``node-unreachable`` for one that has not said it."""
+    row = reader.one("SELECT api FROM member WHERE id = ?", (member,))
+    if row is None or not row["api"]:
+        raise Busy("node-unreachable", f"node {member} has not said where it is reached", retry_after_s=2)
+    return str(row["api"])
 
 
 class Ca(msgspec.Struct, frozen=True):

@@ -11,6 +11,11 @@ from girginosvm.state.db import Row
 from girginosvm.state.reader import Reader
 from girginosvm.state.tx import Tx
 
+# What is a node's own, by its column ``node``.
+_OF_A_NODE = (
+    "vm_foreign", "disk_kept", "pool_found", "pool_load", "report", "node_cordon", "node_domain", "image_copy",
+    "image_gone",
+)  # fmt: skip
 _TEXTS = msgspec.json.Decoder(tuple[str, ...])
 
 
@@ -61,6 +66,12 @@ def known(tx: Tx, node: str) -> Row:
     return row
 
 
+def called(tx: Tx, node: str) -> str:
+    """A node's name; its id before it has said what it is."""
+    row = tx.one("SELECT name FROM node WHERE id = ?", (node,))
+    return str(row["name"]) if row else node
+
+
 def close(tx: Tx, node: str, holder: str) -> bool:
     """Let no new machine onto a node until ``holder`` opens it again; the reason is the request's. False when this
     holder has closed it before. Holders do not know of each other: the last to open it opens it."""
@@ -82,8 +93,13 @@ def forget_node(tx: Tx, node: str) -> None:
             tx.run(f"DELETE FROM {table} WHERE vm = ?", (vm["id"],))
         tx.run("DELETE FROM vm WHERE id = ?", (vm["id"],))
         forget(tx, f"vm {vm['id']}")
-    for table in ("vm_foreign", "disk_kept", "pool_found", "pool_load", "report", "node_cordon", "node_domain"):
+    for table in _OF_A_NODE:
         tx.run(f"DELETE FROM {table} WHERE node = ?", (node,))
+    tx.run(
+        "UPDATE image SET state = 'failed', problem_code = 'overtaken', problem = 'its node is gone' "
+        "WHERE node = ? AND state = 'pulling'",
+        (node,),
+    )
     tx.run("DELETE FROM node WHERE id = ?", (node,))
 
 

@@ -11,8 +11,18 @@ from girginosvm.state.page import page
 from girginosvm.state.reader import Reader
 
 
+class PoolHere(msgspec.Struct, frozen=True, kw_only=True):
+    """A pool on one node."""
+
+    node: str
+    capacity_bytes: int
+    free_bytes: int
+    booked_bytes: int
+    problem: str
+
+
 class Pool(msgspec.Struct, frozen=True, kw_only=True):
-    """A directory of disks. Sizes are of the nodes that have reported, together."""
+    """A directory of disks. Sizes are of the nodes that have reported, together; ``nodes`` has them one by one."""
 
     id: str
     name: str
@@ -23,6 +33,7 @@ class Pool(msgspec.Struct, frozen=True, kw_only=True):
     booked_bytes: int
     reserved_bytes: int
     problem: str
+    nodes: list[PoolHere]
 
 
 class Pools(msgspec.Struct, frozen=True):
@@ -37,17 +48,37 @@ _SQL: Final = """
 SELECT pool.*, ifnull((SELECT sum(capacity_bytes) FROM pool_found WHERE pool = pool.id), 0) AS capacity_bytes,
   ifnull((SELECT sum(free_bytes) FROM pool_found WHERE pool = pool.id), 0) AS free_bytes,
   ifnull((SELECT sum(booked_bytes) FROM pool_load WHERE pool_load.pool = pool.id), 0) AS booked_bytes,
-  ifnull((SELECT group_concat(problem) FROM pool_found f WHERE f.pool = pool.id AND problem <> ''), '') AS problem
+  ifnull((SELECT group_concat(ifnull(node.name, f.node) || ': ' || problem, '; ') FROM pool_found f
+    LEFT JOIN node ON node.id = f.node WHERE f.pool = pool.id AND problem <> ''), '') AS problem
 FROM pool""".replace("WHERE pool = pool.id", "WHERE pool_found.pool = pool.id")
 COLUMNS: Final = {name: name for name in ("id", "name", "path", "capacity_bytes", "free_bytes", "booked_bytes")}
 
 
-def shown(row: dict[str, Any]) -> Pool:
+def here(reader: Reader, *pools: str) -> dict[str, list[PoolHere]]:
+    """What each node has of these pools, in order of the nodes' names."""
+    found: dict[str, list[PoolHere]] = {pool: [] for pool in pools}
+    marks = ", ".join("?" * len(pools))
+    for row in reader.all(
+        f"SELECT f.*, ifnull(node.name, f.node) AS name, ifnull(booked_bytes, 0) AS booked FROM pool_found f "
+        f"LEFT JOIN node ON node.id = f.node LEFT JOIN pool_load l ON l.pool = f.pool AND l.node = f.node "
+        f"WHERE f.pool IN ({marks}) ORDER BY name, f.node, f.pool",
+        pools,
+    ):
+        found[row["pool"]].append(
+            PoolHere(
+                node=row["name"], capacity_bytes=row["capacity_bytes"], free_bytes=row["free_bytes"],
+                booked_bytes=row["booked"], problem=row["problem"],
+            )
+        )  # fmt: skip
+    return found
+
+
+def shown(row: dict[str, Any], nodes: list[PoolHere]) -> Pool:
     """A row as its public form."""
     return Pool(
         id=row["id"], name=row["name"], path=row["path"], reserve_percent=row["reserve_percent"],
         capacity_bytes=row["capacity_bytes"], free_bytes=row["free_bytes"], booked_bytes=row["booked_bytes"],
-        reserved_bytes=row["capacity_bytes"] * row["reserve_percent"] // 100, problem=row["problem"],
+        reserved_bytes=row["capacity_bytes"] * row["reserve_percent"] // 100, problem=row["problem"], nodes=nodes,
     )  # fmt: skip
 
 
@@ -60,6 +91,7 @@ class KeptDisk(msgspec.Struct, frozen=True, kw_only=True):
     vm: str
     size_gb: int
     image: str
+    node: str
     since: str
 
 
@@ -72,8 +104,9 @@ class KeptDisks(msgspec.Struct, frozen=True):
 
 
 _KEPT: Final = """
-SELECT d.*, pool.name AS pool_name, ifnull(image.name, '') AS image_name FROM disk_kept d
-LEFT JOIN pool ON pool.id = d.pool LEFT JOIN image ON image.id = d.image"""
+SELECT d.*, pool.name AS pool_name, ifnull(image.name, '') AS image_name, ifnull(node.name, d.node) AS node_name
+FROM disk_kept d
+LEFT JOIN pool ON pool.id = d.pool LEFT JOIN image ON image.id = d.image LEFT JOIN node ON node.id = d.node"""
 
 
 def resolve_disk(reader: Reader, text: str) -> str | None:
@@ -94,7 +127,8 @@ class ListPools(Page, frozen=True, kw_only=True):
 
     def fetch(self, reader: Reader) -> Pools:
         found, following = page(reader, _SQL, COLUMNS, self)
-        return Pools([shown(row) for row in found], following, reader.applied_index)
+        nodes = here(reader, *(row["id"] for row in found))
+        return Pools([shown(row, nodes[row["id"]]) for row in found], following, reader.applied_index)
 
 
 @action(
@@ -108,12 +142,14 @@ class ListDisks(Page, frozen=True, kw_only=True):
     """A page of kept disks."""
 
     def fetch(self, reader: Reader) -> KeptDisks:
-        names = {"id": "id", "path": "path", "pool": "pool_name", "vm": "vm_name", "image": "image_name"}
+        names = {"id": "id", "path": "path", "pool": "pool_name", "vm": "vm_name", "image": "image_name",
+                 "node": "node_name"}  # fmt: skip
         found, following = page(reader, _KEPT, names, self)
         items = [
             KeptDisk(
                 id=row["id"], path=row["path"], pool=row["pool_name"] or "", vm=row["vm_name"],
-                size_gb=row["size_bytes"] // GIB, image=row["image_name"], since=rfc3339(row["at_ms"]),
+                size_gb=row["size_bytes"] // GIB, image=row["image_name"], node=row["node_name"],
+                since=rfc3339(row["at_ms"]),
             )
             for row in found
         ]  # fmt: skip

@@ -66,8 +66,7 @@ class BringVm(Command, frozen=True, kw_only=True):
             created_at_ms=self.created_at_ms, anti_affinity=self.anti_affinity,
             anti_affinity_soft=int(self.anti_affinity_soft),
         )  # fmt: skip
-        row = tx.one("SELECT name FROM node WHERE id = ?", (self.node,))
-        node = row["name"] if row else self.node
+        node = nodes.called(tx, self.node)
         placed(tx, self.id, self.node, self.generation, (Verdict(self.node, node, "", "brought it into the cluster"),))
         for n, disk in enumerate(self.disks):
             tx.insert(

@@ -145,6 +145,7 @@ class CreateVm(Command, frozen=True, kw_only=True):
         node, vm = decision.node, tx.new_id()
         nic = networks.lease(tx, self.network, vm=vm, nic=0, address=self.address)
         placed(tx, vm, node, 1, decision.verdicts)
+        images.want(tx, self.image, node)
         tx.insert(
             "vm",
             id=vm,

@@ -8,7 +8,8 @@ import msgspec
 
 
 class WantedDisk(msgspec.Struct, frozen=True):
-    """A disk; ``base`` is the image's path on this node, empty for a blank or adopted one."""
+    """A disk; ``base`` is the image's path on this node, empty for a blank or adopted one. ``awaits``: why the image is
+    not there yet; empty: it is."""
 
     path: str
     format: str
@@ -16,6 +17,7 @@ class WantedDisk(msgspec.Struct, frozen=True):
     base: str = ""
     base_format: str = ""
     full_copy: bool = False
+    awaits: str = ""
 
 
 class WantedNic(msgspec.Struct, frozen=True):

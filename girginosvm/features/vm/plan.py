@@ -112,10 +112,19 @@ def plan(wanted: Wanted, found: Found) -> tuple[Step, ...]:
         return _take_apart(wanted, found)
     if wanted.adopted:
         return _adopted(wanted, found)
+    awaited = _awaited(wanted, found)
+    if awaited:
+        return (Wait(awaited),)
     steps = _files(wanted, found)
     if wanted.power == "off":
         return (*steps, *_towards_off(wanted, found))
     return (*steps, *_towards_on(wanted, found))
+
+
+def _awaited(wanted: Wanted, found: Found) -> str:
+    """What its first building waits for: the image of a disk, which comes from another node."""
+    missing = [disk for disk in wanted.disks if disk.path not in found.volumes]
+    return "" if wanted.found_generation else next((disk.awaits for disk in missing if disk.awaits), "")
 
 
 def _files(wanted: Wanted, found: Found) -> tuple[Step, ...]:

@@ -159,6 +159,14 @@ def resolve(reader: Reader, text: str) -> str | None:
     return row["id"] if row else None
 
 
+def node_of(reader: Reader, vm: str) -> str:
+    """The node that a machine is on; Missing ``vm-missing``."""
+    row = reader.one("SELECT node FROM vm WHERE id = ?", (vm,))
+    if row is None:
+        raise Missing("vm-missing", f"there is no machine {vm}")
+    return str(row["node"])
+
+
 @action("GET /v1/vms", cli="vm list", permission="vm.read", summary="List machines", answers=Vms)
 class ListVms(Page, frozen=True, kw_only=True):
     """A page of machines. Foreign domains come with ``foreign=true``, on the first page's order by name."""

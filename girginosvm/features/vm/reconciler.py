@@ -52,7 +52,7 @@ class VmReconciler:
     """Takes no input when woken: it reads both sides anew, every time."""
 
     name = "vm"
-    wakes_on = ("vm", "vm_disk", "vm_nic", "network", "pool")
+    wakes_on = ("vm", "vm_disk", "vm_nic", "network", "pool", "image_copy")
     resync_s = 30.0
 
     def __init__(self, site: Site) -> None:

@@ -24,11 +24,25 @@ def machines(reader: Reader, site: Site) -> tuple[Wanted, ...]:
         (site.node,),
     )
     # An adopted machine's disks lie in no pool and are nobody's to build or delete.
-    disks = _by_vm(reader.all("SELECT * FROM vm_disk WHERE pool <> '' ORDER BY vm, n"))
+    disks = _by_vm(
+        reader.all(
+            "SELECT vm_disk.*, image.name AS image_name, ifnull(c.state, '') AS copy, "
+            "ifnull(c.problem, '') AS copy_problem, "
+            "ifnull((SELECT node.name FROM image_copy h JOIN node ON node.id = h.node WHERE h.image = vm_disk.image "
+            "AND h.state = 'ready' ORDER BY h.node LIMIT 1), '') AS holder "
+            "FROM vm JOIN vm_disk ON vm_disk.vm = vm.id "
+            "LEFT JOIN image ON image.id = vm_disk.image "
+            "LEFT JOIN image_copy c ON c.image = vm_disk.image AND c.node = vm.node "
+            "WHERE vm.node = ? AND pool <> '' ORDER BY vm_disk.vm, vm_disk.n",
+            (site.node,),
+        )
+    )
     nics = _by_vm(
         reader.all(
-            "SELECT vm_nic.*, network.bridge, network.mtu, network.cidr, network.gateway, network.dns FROM vm_nic "
-            "JOIN network ON network.id = vm_nic.network ORDER BY vm_nic.vm, vm_nic.n"
+            "SELECT vm_nic.*, network.bridge, network.mtu, network.cidr, network.gateway, network.dns FROM vm "
+            "JOIN vm_nic ON vm_nic.vm = vm.id JOIN network ON network.id = vm_nic.network "
+            "WHERE vm.node = ? ORDER BY vm_nic.vm, vm_nic.n",
+            (site.node,),
         )
     )
     return tuple(_wanted(row, disks.get(row["id"], []), nics.get(row["id"], []), site) for row in rows)
@@ -58,8 +72,17 @@ def _disk(row: dict[str, Any], site: Site) -> WantedDisk:
     base = str(site.image_path(images.file_name(row["image"], row["image_format"]))) if row["image"] else ""
     return WantedDisk(
         path=site.pool_path(row["path"]), format=row["format"], size_bytes=row["size_bytes"], base=base,
-        base_format=row["image_format"], full_copy=bool(row["full_copy"]),
+        base_format=row["image_format"], full_copy=bool(row["full_copy"]), awaits=_awaits(row),
     )  # fmt: skip
+
+
+def _awaits(row: dict[str, Any]) -> str:
+    if row["copy"] != "wanted":
+        return ""
+    if row["copy_problem"]:
+        return f"image {row['image_name']} cannot be copied yet: {row['copy_problem']}"
+    where = row["holder"] or "its mirror"
+    return f"image {row['image_name']} is being copied from {where}"
 
 
 def _nic(row: dict[str, Any]) -> WantedNic:

@@ -7,7 +7,7 @@ host already has a newer one.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -25,6 +25,8 @@ from girginosvm.core.host import (
     SeedSpec,
     VolumeSpec,
 )
+
+Bring = Callable[[Path, int], Awaitable[None]]
 
 
 class Domains(Protocol):
@@ -110,6 +112,10 @@ class Images(Protocol):
         self, source: str, target: Path, *, sha256: str, size_bytes: int, progress: Callable[[int, int], None]
     ) -> ImageFacts:
         """Fetch ``source`` (a path or an http(s) URL) into ``target``: resumed, verified, inspected, renamed."""
+        ...
+
+    async def take(self, bring: Bring, target: Path, *, sha256: str, size_bytes: int) -> ImageFacts:
+        """As ``ensure``, the bytes brought by ``bring``, which appends to a file what comes from an offset on."""
         ...
 
     async def remove(self, path: Path) -> None:

@@ -18,6 +18,7 @@ from girginosvm.core.ids import is_uuid
 from girginosvm.core.points import reach
 from girginosvm.core.units import shown
 from girginosvm.hypervisor import owners
+from girginosvm.hypervisor.ports import Bring
 from girginosvm.hypervisor.storage.mirror import http_response, is_url, opened
 from girginosvm.hypervisor.storage.qcow2 import read_header
 
@@ -67,16 +68,37 @@ class StoreImages:
 
             return _fetched(source, target, sha256, size_bytes, stopping, self._trusted, watch)
 
-        facts, arriving = await self._stoppable(fetch), part(target)
-        if arriving.exists():
-            try:
-                if self._check is not None:
-                    await self._check(arriving)
-            except Invalid:
-                arriving.unlink(missing_ok=True)
-                raise
-            await asyncio.to_thread(_name, arriving, target)
+        facts = await self._stoppable(fetch)
+        await self._settle(target)
         return facts
+
+    async def take(self, bring: Bring, target: Path, *, sha256: str, size_bytes: int) -> ImageFacts:
+        """See ``Images.take``. What has arrived stays in ``<target>.part``."""
+        arriving = part(target)
+        have = await asyncio.to_thread(_room, arriving, size_bytes)
+        if not target.exists() and have < size_bytes:
+            try:
+                await bring(arriving, have)
+            except OSError as fault:
+                raise disk_fault("image-fetch", target.name, fault) from fault
+        facts = await self._stoppable(
+            lambda watch: _verified(target, sha256, size_bytes, "another node", lambda: None, watch)
+        )
+        await self._settle(target)
+        return facts
+
+    async def _settle(self, target: Path) -> None:
+        """What has arrived whole gets its name, once ``check`` has seen it."""
+        arriving = part(target)
+        if not arriving.exists():
+            return
+        try:
+            if self._check is not None:
+                await self._check(arriving)
+        except Invalid:
+            arriving.unlink(missing_ok=True)
+            raise
+        await asyncio.to_thread(_name, arriving, target)
 
     async def remove(self, path: Path) -> None:
         """See ``Images.remove``."""
@@ -137,6 +159,16 @@ def _inspect(path: Path, watch: Watch) -> ImageFacts:
 def _fetched(
     source: str, target: Path, sha256: str, size_bytes: int, progress: Progress, trusted: tuple[str, ...], watch: Watch
 ) -> ImageFacts:
+    def fetch() -> None:
+        _fetch(source, part(target), size_bytes, progress, trusted)
+
+    return _verified(target, sha256, size_bytes, source, fetch, watch)
+
+
+def _verified(
+    target: Path, sha256: str, size_bytes: int, source: str, fetch: Callable[[], None], watch: Watch
+) -> ImageFacts:
+    """The target when it is the right one; else what has arrived when ``fetch`` is done, right or deleted."""
     if target.exists():
         facts = _inspect(target, watch)
         if facts.sha256 == sha256:
@@ -145,10 +177,10 @@ def _fetched(
     owners.directory(target.parent, 0o755)
     arriving = part(target)
     try:
-        _fetch(source, arriving, size_bytes, progress, trusted)
+        fetch()
         facts = _inspect(arriving, watch)
         if facts.sha256 != sha256 or facts.file_bytes != size_bytes:
-            raise Invalid("image-checksum", f"the bytes from {source} are not those that the catalogue promises")
+            raise Invalid("image-checksum", f"the bytes from {source} are not those that were promised")
     except Invalid:
         arriving.unlink(missing_ok=True)  # going on from wrong bytes would never end well
         raise
@@ -165,7 +197,9 @@ def _name(arriving: Path, target: Path) -> None:
     reach("image.rename:after")
 
 
-def _fetch(source: str, arriving: Path, size: int, progress: Progress, trusted: tuple[str, ...]) -> None:
+def _room(arriving: Path, size: int) -> int:
+    """How much has arrived already; HostFault ``disk-full`` when the rest does not fit."""
+    owners.directory(arriving.parent, 0o755)
     have = arriving.stat().st_size if arriving.exists() else 0
     if have > size:
         arriving.unlink()
@@ -174,6 +208,11 @@ def _fetch(source: str, arriving: Path, size: int, progress: Progress, trusted: 
     free = room.f_bavail * room.f_frsize
     if size - have > free:
         raise HostFault("disk-full", f"the image needs {shown(size - have)} more, {shown(free)} are free")
+    return have
+
+
+def _fetch(source: str, arriving: Path, size: int, progress: Progress, trusted: tuple[str, ...]) -> None:
+    have = _room(arriving, size)
     with open(arriving, "ab") as out:
         if is_url(source):
             _http(source, have, size, out, progress, trusted)

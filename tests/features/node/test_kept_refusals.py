@@ -34,10 +34,10 @@ SAID: dict[str, Callable[[], Command]] = {
         adopted=False, vcpu=1, memory_bytes=1, firmware="bios", image="", image_name="",
     ),
     "ReportCenter": lambda: ReportCenter(node=NODE),
+    "ReportTrust": lambda: ReportTrust(member="11111111-2222-7333-8444-555555555555", trusts=1, shows=1),
     "DescribeMember": lambda: DescribeMember(
         member="11111111-2222-7333-8444-555555555555", name="h1", address="192.0.2.10:1995", api="192.0.2.10:1996"
     ),
-    "ReportTrust": lambda: ReportTrust(member="11111111-2222-7333-8444-555555555555", trusts=1, shows=1),
 }  # fmt: skip
 
 

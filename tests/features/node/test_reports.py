@@ -13,14 +13,15 @@ from girginosvm.core.errors import Stale
 from girginosvm.core.host import FoundDomain, Power
 from girginosvm.daemon.voice import Voice
 from girginosvm.features.center.commands import ReportCenter
+from girginosvm.features.image.commands import ReportImage
 from girginosvm.features.node.commands import ReportNode
 from girginosvm.features.registry import REGISTRY
 from girginosvm.features.storage.commands import RemovePool, ReportPool
 from girginosvm.features.vm.commands import CreateVm, DestroyVm
 from girginosvm.features.vm.reports import ReportForeign, ReportVm
 
-# Its state moves one way only, out of `pulling`, and a new fetch has a new id. Trust only grows.
-UNNUMBERED = {"ReportImage", "ReportTrust"}
+# Trust only grows.
+UNNUMBERED = {"ReportTrust"}
 
 
 @pytest.fixture
@@ -63,6 +64,17 @@ SUBJECTS: dict[str, tuple[Says, str]] = {
             node=NODE, domains=tuple(domain(str(one)) for one in range(value)), sequence=n
         ),
         "SELECT count(*) AS value FROM vm_foreign",
+    ),
+    "ReportImage": (
+        lambda engine, vm, value, n: ReportImage(
+            image=engine.rows("SELECT id FROM image")[0]["id"],
+            node=NODE,
+            state="failed",
+            problem_code="x",
+            problem=str(value),
+            sequence=n,
+        ),
+        "SELECT CAST(problem AS INTEGER) AS value FROM image_copy",
     ),
 }
 

@@ -6,7 +6,7 @@ import asyncio
 import io
 import json
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,8 +17,9 @@ import msgspec
 from girginosvm.core import access
 from girginosvm.core.access import Actor, Role
 from girginosvm.core.action import Command, Condition, Page, Query, Stream, Walk, action
-from girginosvm.core.errors import Conflict, Invalid, Missing, Unauthenticated
+from girginosvm.core.errors import Conflict, Forbidden, Invalid, Missing, Unauthenticated
 from girginosvm.core.fields import Name, Ref, field
+from girginosvm.core.ids import member_of, member_uri
 from girginosvm.core.log import Log
 from girginosvm.core.manifest import Manifest, Registry
 from girginosvm.http.desk import Answer, Caller, Upload
@@ -130,6 +131,8 @@ class MemoryDesk:
         self.uploads: list[tuple[int, str, bytes]] = []
         self.revoked: set[str] = set()
         self.left = asyncio.Event()
+        self.members: set[str] = set()
+        self.asked_by_node: list[tuple[str, bool]] = []
 
     async def command(
         self, command: Command, actor: Actor, *, key: str, why: str, condition: Condition | None = None
@@ -204,7 +207,23 @@ class MemoryDesk:
         finally:
             path.unlink(missing_ok=True)
 
-    async def output(self, stream: Stream, actor: Actor) -> AsyncIterator[bytes]:
+    async def output(self, stream: Stream, actor: Actor, *, by_node: bool) -> AsyncIterator[bytes]:
+        self.asked_by_node.append((actor.name, by_node))
+        return self._output(stream)
+
+    async def member(self, certificate: Mapping[str, Any] | None) -> str:
+        found = member_of(certificate, "c1")
+        if found not in self.members:
+            raise Forbidden("peer-unknown", "this is for members of the cluster, by their certificates")
+        return found
+
+    async def image_file(self, image: str) -> Path:
+        path = self.folder / f"{image}.qcow2"
+        if not path.exists():
+            raise Missing("image-missing", f"this node does not have image {image}")
+        return path
+
+    async def _output(self, stream: Stream) -> AsyncIterator[bytes]:
         yield b"boot "
         yield b"done\n"
         if getattr(stream, "vm", "") == "silent":
@@ -228,7 +247,7 @@ class House:
         self.hub = Hub("inc", 7, keep=8, room=4, look_s=0.05)
         self.logged = io.StringIO()
         self.socket = folder / "run" / "agent.sock"
-        self.identity = Identity(folder / "pki")
+        self.identity = Identity(folder / "pki", uri=member_uri("c1", "n1"))
         self.url = ""
         self.port = 0
 

@@ -19,10 +19,12 @@ function keep(value) {
 /** Why a request was not done: a sentence, a stable code, and what is wrong with which field. */
 export class Problem extends Error {
   constructor(status, body) {
-    super(body.detail || body.title || t("problem.status", { status }));
+    // What the cluster could not agree on is said the same way everywhere, and in the person's language.
+    const apart = body.family === "NoQuorum" && status !== 0;
+    super(apart ? t("refused.no-quorum") : body.detail || body.title || t("problem.status", { status }));
     this.status = status;
     this.code = body.code ?? (body.type ?? "").split("/").pop();
-    this.hint = body.hint ?? "";
+    this.hint = apart ? "" : body.hint ?? "";
     this.faults = body.faults ?? body.errors ?? [];
   }
 }

@@ -1,9 +1,12 @@
 // The frame: places, top bar, notices, drawer, keys. A page is {element, crumbs, table, stay(), close(), end()}.
 import { person, signOut } from "./api.js";
-import { duration, language, number, setLanguage, t } from "./i18n.js";
+import { alone, centerHere, cluster, followCluster, leaveCluster, members, trouble, watchCluster } from "./cluster.js";
+import { language, number, setLanguage, t } from "./i18n.js";
 import { needs } from "./needs.js";
+import { clusterPage } from "./pages/cluster.js";
 import { create } from "./pages/create.js";
 import { images } from "./pages/images.js";
+import { join } from "./pages/join.js";
 import { events, operations } from "./pages/log.js";
 import { machines } from "./pages/machines.js";
 import { networks } from "./pages/networks.js";
@@ -17,7 +20,9 @@ import { upload } from "./pages/upload.js";
 import { dialog } from "./parts/dialog.js";
 import { h, hidden, icon, loadIcons, shape, svg } from "./parts/dom.js";
 import { drawer } from "./parts/drawer.js";
+import { keepGates } from "./parts/gate.js";
 import { menu } from "./parts/menu.js";
+import { notice } from "./parts/notice.js";
 import { palette } from "./parts/palette.js";
 import { kindOf, wordOf } from "./parts/state.js";
 import { go, here, to } from "./router.js";
@@ -27,6 +32,7 @@ const ROOMS = {
   overview: { page: overview, icon: "overview", key: "v", narrow: true },
   machines: { page: machines, icon: "machines", key: "m", narrow: true },
   nodes: { page: nodes, icon: "nodes", key: "n", narrow: true },
+  cluster: { page: (rest) => (rest[0] === "join" ? join() : clusterPage()), icon: "cluster", key: "c" },
   network: { page: networks, icon: "network", key: "w", gap: true },
   storage: { page: storage, icon: "storage", key: "s" },
   images: { page: images, icon: "images", key: "i" },
@@ -71,7 +77,8 @@ function rail() {
   const more = h("details", { class: "more" }, h("summary", { class: "place" }, icon("menu"), h("span", {}, t("more"))),
     h("ul", { class: "float" }, rest.map((one) => h("li", { onclick: () => { more.open = false; } }, placeLink(one))),
       h("li", {}, h("button", { class: "place", type: "button", onclick: speak }, icon("info"), h("span", {}, t("language.other")))),
-      h("li", {}, h("button", { class: "place", type: "button", onclick: theme }, icon("theme"), h("span", {}, t("theme"))))));
+      h("li", {}, h("button", { class: "place", type: "button", onclick: theme }, icon("theme"), h("span", {}, t("theme")))),
+      h("li", {}, h("p", { class: "here" }))));
   return h("nav", { class: "rail", "aria-label": t("places") },
     h("a", { class: "brand", href: to("overview") }, svg("svg", { "aria-hidden": "true" }, svg("use", { href: "#i-mark" })), h("span", {}, "girginosvm")),
     wide, more, h("p", { class: "here" }));
@@ -83,7 +90,7 @@ function top() {
   return h("header", { class: "top" },
     h("nav", { class: "crumbs", "aria-label": t("here") }, h("ol", { class: "crumbs" })),
     h("button", { type: "button", class: "find", title: t("palette.hint"), onclick: () => palette(places()) }, icon("search"), h("span", {}, t("search.short")), h("kbd", { "aria-hidden": "true" }, "Ctrl K")),
-    h("a", { class: "cluster", href: to("overview") }),
+    h("a", { class: "cluster", href: to("cluster") }),
     h("div", { class: "tools" }, corner(), menu(who, t("person", { name }), [
       { text: t("keys.title"), icon: "key", deed: keysHelp }, null, { text: t("sign-out"), icon: "right", deed: signOut }])));
 }
@@ -95,45 +102,47 @@ function build() {
   const bar = rail(), head = top();
   const element = h("div", { class: "app" }, bar, head, notes, main, low.element);
   root.replaceChildren(h("nav", { "aria-label": t("skip") }, h("a", { class: "skip", href: location.hash, onclick: (event) => { event.preventDefault(); main.focus(); } }, t("skip"))), element);
-  const draw = () => chip(head.querySelector(".cluster"), bar, notes);
+  const draw = () => { chip(head.querySelector(".cluster")); foot(bar); notice(notes); };
   let due = 0;
   const later = () => { due ||= requestAnimationFrame(() => { due = 0; draw(); }); };
-  const ends = [low.end, ...["vms", "nodes", "pools", "images", "networks", "operations"].map((kind) => watch(kind, later)), watchLink(later)];
+  const place = watchCluster(() => { later(); if (page) mark(room); });
+  const ends = [low.end, keepGates(), place, ...["vms", "nodes", "pools", "images", "networks", "operations"].map((kind) => watch(kind, later)), watchLink((type) => { later(); if (type === "link" && page) mark(room); })];
   const clock = setInterval(later, 1000);
   frame = { main, head, bar, end() { ends.forEach((one) => one()); clearInterval(clock); cancelAnimationFrame(due); } };
   draw();
 }
 
 // What the chip calls a cluster: how it is, in one word, by the worst of what needs a person.
-function condition(lost, lines) {
-  if (lost) return ["attn", t("live.lost")];
+function condition(lines) {
+  if (link.lostAt > 0) return ["attn", t("live.lost")];
+  if (trouble()) return ["fault", t(trouble() === "quorum" ? "quorum.word" : "quorum.word.leader")];
   const state = { fault: "faulty", attn: "attention" }[lines[0]?.kind] ?? "healthy";
   return [kindOf(state), wordOf(state)];
 }
 
-function chip(place, bar, notes) {
+function chip(place) {
   const vms = [...rowsOf("vms").values()];
-  const running = vms.filter((vm) => vm.state === "running").length;
-  const count = rowsOf("nodes").size;
-  const lost = link.lostAt > 0;
-  const lines = needs(link.halted).filter((line) => line.kind !== "unknown");
-  const [kind, word] = condition(lost, lines);
+  const running = t("vms.running", { n: number(vms.filter((vm) => vm.state === "running").length), all: number(vms.length) });
+  const [kind, word] = condition(needs(link.halted).filter((line) => line.kind !== "unknown"));
   place.className = `cluster ${kind}`;
-  const text = [word, t(count === 1 ? "nodes.one" : "nodes.n", { n: count }), t("vms.running", { n: number(running), all: number(vms.length) })];
-  if (place.dataset.text !== text.join()) {
-    place.dataset.text = text.join();
-    place.replaceChildren(shape(kind), h("b", {}, text[0]), h("span", { class: "sep x1" }, hidden(", ")), h("span", { class: "x1" }, text[1]), h("span", { class: "sep x2" }, hidden(", ")), h("span", { class: "x2" }, text[2]));
-  }
+  const { now } = cluster, count = rowsOf("nodes").size;
+  const text = alone() ? [word, t(count === 1 ? "nodes.one" : "nodes.n", { n: count }), running]
+    : [word, t("quorum.chip", { reached: now.voters_reached, voters: now.voters }), now.leader ? t("quorum.chip.leads", { name: now.leader }) : t("cluster.nobody")];
+  if (place.dataset.text === text.join()) return;
+  place.dataset.text = text.join();
+  place.replaceChildren(shape(kind), h("b", {}, text[0]), h("span", { class: "sep x1" }, hidden(", ")), h("span", { class: "x1" }, text[1]), h("span", { class: "sep x2" }, hidden(", ")), h("span", { class: "x2" }, text[2]));
+}
+
+/** Which panel this is: of which node, of which cluster, and whether it is a center. */
+function foot(bar) {
   const work = [...rowsOf("operations").values()].filter((one) => one.state === "running").length;
-  counts(bar, { machines: vms.length, operations: work, overview: lines.length });
-  const here = [link.node, link.version];
-  const foot = bar.querySelector(".here");
-  if (foot.dataset.text !== here.join()) foot.replaceChildren(h("b", {}, here[0]), h("br"), here[1]);
-  foot.dataset.text = here.join();
-  const age = lost ? t("live.age", { age: duration((Date.now() - link.lostAt) / 1000) }) : "";
-  if (age && !notes.firstChild) notes.append(h("div", { class: "age" }, shape("attn"), t("live.lost"), h("span")));
-  if (age) notes.querySelector("span").textContent = age;
-  else notes.replaceChildren();
+  counts(bar, { machines: rowsOf("vms").size, operations: work, overview: needs(link.halted).filter((line) => line.kind !== "unknown").length, cluster: members().filter((one) => !one.reached).length });
+  const said = [link.node, centerHere() ? t("center.word") : "", alone() ? "" : t("cluster.short", { id: cluster.now.cluster.slice(0, 8) }), link.version];
+  for (const place of bar.querySelectorAll(".here")) {
+    if (place.dataset.text === said.join()) continue;
+    place.dataset.text = said.join();
+    place.replaceChildren(h("b", {}, said[0]), said[1] && ` · ${said[1]}`, said[2] && h("br"), said[2] && h("span", { title: cluster.now.cluster }, said[2]), h("br"), said[3]);
+  }
 }
 
 function counts(bar, found) {
@@ -144,7 +153,7 @@ function counts(bar, found) {
 
 function show() {
   if (!person()) return door();
-  if (!frame) { build(); follow(); }
+  if (!frame) { build(); follow(); followCluster(); }
   const { path } = here();
   const [name = "overview", ...rest] = path;
   if (!ROOMS[name]) return go(to("overview"), { replace: true });
@@ -163,7 +172,9 @@ function mark(name) {
     else one.removeAttribute("aria-current");
   }
   const crumbs = page.crumbs();
-  document.title = `${crumbs.at(-1)[0]} · girginosvm`;
+  const scope = link.node && t(centerHere() ? "scope.center" : "scope.node", { name: link.node });
+  document.title = [crumbs.at(-1)[0], scope, "girginosvm"].filter(Boolean).join(" · ");
+  if (scope) crumbs.unshift([scope, to("cluster")]);
   frame.head.querySelector("ol").replaceChildren(...crumbs.map(([text, address], n) => h("li", { class: "clip" },
     n < crumbs.length - 1 ? h("a", { href: address }, text) : h("span", { class: "clip", "aria-current": "page" }, text))));
 }
@@ -179,6 +190,7 @@ function close() {
 function door() {
   close();
   leave();
+  leaveCluster();
   root.replaceChildren(signIn(corner(), show));
   root.querySelector("input")?.focus();
 }

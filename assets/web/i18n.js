@@ -65,6 +65,12 @@ export function moment(text) {
   return new Intl.DateTimeFormat(current, { dateStyle: "medium", timeStyle: "medium" }).format(new Date(text));
 }
 
+/** A moment (ms) as a time of day in the viewer's zone; with the date when it is not of today. */
+export function clock(at) {
+  const today = new Date(at).toDateString() === new Date().toDateString();
+  return new Intl.DateTimeFormat(current, { dateStyle: today ? undefined : "medium", timeStyle: "medium", hourCycle: "h23" }).format(new Date(at));
+}
+
 /** Seconds as "4 min 12 s". */
 export function duration(seconds) {
   const whole = Math.max(0, Math.round(seconds));

@@ -1,5 +1,6 @@
 // What needs a person: each with why, and the one thing to do. Pure: rows in, lines out.
-import { bytes, mebibytes, number, t } from "./i18n.js";
+import { awaySince, blocked, cluster, members } from "./cluster.js";
+import { bytes, duration, mebibytes, number, t } from "./i18n.js";
 import { pressure } from "./parts/capacity.js";
 import { sentence } from "./parts/drawer.js";
 import { kindOf, wordOf } from "./parts/state.js";
@@ -49,6 +50,19 @@ function ofNode(node) {
   return { kind: "attn", title: t("need.node", { name: node.name }), why: t("need.node.say", { free: mebibytes(Math.max(0, free)), kept: mebibytes(node.memory_reserve_mb ?? 0) }), text: open(node.name), address: to("nodes", node.name) };
 }
 
+/** Members that are not reached, what stands against agreement, and centers that do not serve: before all else. */
+function ofCluster() {
+  const address = to("cluster"), text = t("need.cluster"), shut = blocked();
+  const held = (member) => [...rowsOf("vms").values()].filter((vm) => vm.node === member.name || vm.node === member.id).length;
+  const away = members().filter((one) => !one.reached && one.state === "member").map((one) => {
+    const since = awaySince(one.id), count = held(one);
+    const why = [since ? t("need.away.since", { for: duration((Date.now() - since) / 1000) }) : t("need.away.say"), count > 0 && t(count === 1 ? "need.away.one" : "need.away.vms", { n: number(count) })];
+    return { kind: "fault", title: t("need.away", { name: one.name }), why: why.filter(Boolean).join(" "), text: open(one.name), address: to("nodes", one.name) };
+  });
+  const centers = cluster.centers.filter((one) => one.problem).map((one) => ({ kind: "attn", title: t("need.center", { name: one.name }), why: one.problem, text, address }));
+  return [shut && { kind: "fault", title: shut, why: t("need.shut.say"), text, address }, ...away, ...centers];
+}
+
 const ofImage = (image) => image.problem && { kind: "fault", title: t("need.image", { name: image.name }), why: image.problem.detail, text: open(image.name), address: to("images", image.id) };
 
 const ofNetwork = (net) => net.cidr && !net.free && { kind: "attn", title: t("need.network", { name: net.name }), why: t("need.network.say", { n: number(net.leased), cidr: net.cidr }), text: open(net.name), address: to("network", net.id) };
@@ -69,6 +83,7 @@ export function needs(halted = "") {
   const foreign = vms.filter((vm) => vm.ours === false).length;
   const lines = [
     halted && { kind: "fault", title: t("need.halted"), why: halted, text: t("place.events"), address: to("events") },
+    ...ofCluster(),
     ...ofMachines(bad), ...[...rowsOf("nodes").values()].map(ofNode), ...[...rowsOf("pools").values()].map(ofPool),
     ...[...rowsOf("images").values()].map(ofImage), ...[...rowsOf("networks").values()].map(ofNetwork),
     ...operations.map((one) => ofOperation(one, operations, new Set(bad.map((vm) => vm.id)))),

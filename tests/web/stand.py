@@ -92,6 +92,10 @@ class Stand:
         self.keys: list[str] = []
         self.cut = False
         self.uploads: list[tuple[str, bytes]] = []
+        self.away: set[str] = set()
+        self.lone = self.leaderless = False
+        self.centers: dict[str, dict[str, Any]] = {}
+        self.joins: list[dict[str, Any]] = []
 
     def publish(self, table: str, events: list[Any]) -> None:
         """Tell everybody."""
@@ -171,6 +175,67 @@ class Stand:
         self.publish("image", [])
         return web.json_response({"image": "im-new"})
 
+    def membership(self) -> dict[str, Any]:
+        """The cluster as n1 sees it: three voters and what else there is, n1 leads while it reaches two."""
+        nodes = list(self.world["nodes"].values())[: 1 if self.lone else None]
+        voters = [node["name"] for node in nodes[:3]]
+        reached = [name for name in voters if name not in self.away]
+        quorum = 2 * len(reached) > len(voters)
+        members = [
+            {"id": node["id"], "name": node["name"], "address": f"192.0.2.{10 + n}:1995", "state": "member",
+             "api": f"192.0.2.{10 + n}:1996", "reached": node["name"] not in self.away, "lag": -1, "witness": False,
+             "here": node["name"] == "n1",
+             "role": "observer" if node["name"] not in voters else "leader" if quorum and n == 1 else "voter"}
+            for n, node in enumerate(nodes, 1)
+        ]  # fmt: skip
+        return {"cluster": "0b9d1c52-7f6e-4f0e-9c83-4a3f4a0d2f10", "node": "n1", "leader": "n1" if quorum else "",
+                "term": 7, "applied_index": self.index, "voters": len(voters), "voters_reached": len(reached),
+                "quorum": quorum, "members": members, "problems": []}  # fmt: skip
+
+    async def show_membership(self, _: web.Request) -> web.Response:
+        return web.json_response(self.membership())
+
+    async def show_centers(self, _: web.Request) -> web.Response:
+        return web.json_response({"items": list(self.centers.values()), "applied_index": self.index})
+
+    async def make_token(self, _: web.Request) -> web.Response:
+        if self.leaderless:
+            return problem(503, "no-leader", "no leader was found in time; nothing was done", family="NoQuorum")
+        until = (datetime.now(UTC) + timedelta(minutes=10)).isoformat()
+        command = "girginosvm membership join --center https://192.0.2.11:1996 --token ops-shown-once"
+        return web.json_response({"token": "ops-shown-once", "expires_at": until, "command": command}, status=201)
+
+    async def remove_member(self, request: web.Request) -> web.Response:
+        node = self.world["nodes"][request.match_info["id"]]
+        if not (await request.json()).get("lost"):
+            return problem(409, "node-has-machines", f"3333 machines are on {node['name']}: billing-00002, ...")
+        del self.world["nodes"][node["id"]]
+        self.publish("member", [])
+        return web.json_response({"member": node["id"], "name": node["name"], "lost": []})
+
+    async def center(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        node = next(one for one in self.world["nodes"].values() if one["name"] == body["node"])
+        if request.match_info["verb"] == "demote":
+            del self.centers[node["id"]]
+        else:
+            self.centers[node["id"]] = {
+                "node": node["id"], "name": node["name"], "state": "serving", "bind": body["bind"],
+                "public_url": body["public_url"], "problem": "", "since": NOW,
+            }  # fmt: skip
+        self.publish("center", [])
+        return web.json_response({"node": node["name"]})
+
+    async def join(self, request: web.Request) -> web.Response:
+        self.joins.append(body := await request.json())
+        if not body.get("token", "").startswith("ops-"):
+            detail = "this is no token of `membership token create`: it is not whole"
+            return problem(422, "join-token-unreadable", detail)
+        against = ["the cluster has a node named n1 already (setting node_name)"] if "other" in body["center"] else []
+        answer = {"member": "m-9", "cluster": "5f2a7e10-0000-4000-8000-000000000001", "nodes": 3, "conflicts": against,
+                  "brings": "2 machines, 1 image", "archive": "/var/lib/girginosvm/archive/0b9d1c52-1764"}  # fmt: skip
+        return web.json_response(answer, status=200 if body.get("rehearse") else 202)
+
     async def stream(self, request: web.Request) -> web.StreamResponse:
         if self.cut:
             return problem(503, "too-many-listeners", "no stream now")
@@ -194,9 +259,12 @@ class Stand:
         return answer
 
 
-def problem(status: int, code: str, detail: str, faults: list[Any] | None = None) -> web.Response:
+def problem(
+    status: int, code: str, detail: str, faults: list[Any] | None = None, *, family: str = "Invalid"
+) -> web.Response:
     """A problem document."""
-    body = {"type": f"/problems/{code}", "status": status, "code": code, "detail": detail, "errors": faults or []}
+    body = {"type": f"/problems/{code}", "status": status, "code": code, "detail": detail, "errors": faults or [],
+            "family": family}  # fmt: skip
     return web.json_response(body, status=status, content_type="application/problem+json")
 
 
@@ -249,6 +317,12 @@ def app(stand: Stand) -> web.Application:
     made.router.add_get("/v1/schema", schema)
     made.router.add_get("/v1/events/stream", stand.stream)
     made.router.add_get("/v1/vms/{id}/serial", stand.serial)
+    made.router.add_get("/v1/membership", stand.show_membership)
+    made.router.add_get("/v1/centers", stand.show_centers)
+    made.router.add_post("/v1/membership/tokens", stand.make_token)
+    made.router.add_post("/v1/membership/join", stand.join)
+    made.router.add_delete("/v1/membership/members/{id}", stand.remove_member)
+    made.router.add_post("/v1/center/{verb}", stand.center)
     made.router.add_post("/v1/vms", stand.create)
     made.router.add_post("/v1/vms/{id}/{verb}", stand.change)
     made.router.add_delete("/v1/vms/{id}", stand.change)

@@ -21,7 +21,7 @@ ROOMS = {
     "nodes": "#/nodes", "node": "#/nodes/n1", "images": "#/images", "image": "#/images/im-1", "pull": "#/images/new",
     "upload": "#/images/upload", "network": "#/network", "net": "#/network/net-1", "network-new": "#/network/new",
     "storage": "#/storage", "pool": "#/storage/pool-1", "kept": "#/storage/kept", "storage-new": "#/storage/new",
-    "operations": "#/operations", "events": "#/events", "settings": "#/settings",
+    "cluster": "#/cluster", "operations": "#/operations", "events": "#/events", "settings": "#/settings",
     "user-new": "#/settings/users/new", "token-new": "#/settings/tokens/new",
 }  # fmt: skip
 LOOKS = [(1440, "light", "en-US"), (1440, "dark", "tr-TR"), (390, "light", "tr-TR"), (390, "dark", "en-US")]

@@ -4,6 +4,7 @@ import { mebibytes, bytes, number, t } from "../i18n.js";
 import { complaint, dialog } from "../parts/dialog.js";
 import { h } from "../parts/dom.js";
 import { form } from "../parts/form.js";
+import { gate } from "../parts/gate.js";
 import { toast } from "../parts/toast.js";
 import { twins } from "../parts/twins.js";
 import { go, here, to } from "../router.js";
@@ -50,7 +51,7 @@ const CONSEQUENCES = {
 const DEEDS = {
   machines: { action: "CreateVm", method: "POST", path: "/v1/vms", title: "vm.create.title", groups: ["what", "size", "network", "guest", "notes"], needs: ["images", "networks", "pools", "nodes", "vms"], list: "vms", button: "create.name", done: (answer) => to("machines", answer.vm) },
   images: { action: "PullImage", method: "POST", path: "/v1/images/pull", title: "image.pull", groups: ["image"], needs: ["images"], list: "images", button: "pull.name", done: () => to("images") },
-  network: { action: "AddNetwork", method: "POST", path: "/v1/networks", title: "network.create", groups: ["network"], needs: ["networks"], list: "networks", button: "create.name", done: () => to("network") },
+  network: { action: "AddNetwork", method: "POST", path: "/v1/networks", title: "network.create", groups: ["network"], without: ["vlan"], needs: ["networks"], list: "networks", button: "create.name", done: () => to("network") },
   storage: { action: "AddPool", method: "POST", path: "/v1/pools", title: "pool.create", groups: ["pool"], needs: ["pools"], list: "pools", button: "create.name", done: () => to("storage") },
   users: { action: "CreateUser", method: "POST", path: "/v1/users", title: "user.create", groups: ["person"], needs: ["users"], list: "users", button: "create.name", done: () => to("settings") },
   tokens: { action: "CreateToken", method: "POST", path: "/v1/tokens", title: "token.create", groups: ["token"], needs: ["tokens"], list: "tokens", button: "create.name", done(answer) { showOnce(answer); return to("settings"); } },
@@ -81,9 +82,9 @@ function draw(element, deed, room, schema) {
   let key = newKey();
   const wrong = complaint();
   const pair = twins(deed);
-  const last = h("button", { type: "submit", class: "btn primary" });
+  const last = gate(h("button", { type: "submit", class: "btn primary" }));
   let sheet = null;
-  sheet = form(schema, { groups: deed.groups, consequences: CONSEQUENCES, preset: Object.fromEntries(here().query), changed: () => sheet && update() });
+  sheet = form(schema, { groups: deed.groups, without: deed.without, consequences: CONSEQUENCES, preset: Object.fromEntries(here().query), changed: () => sheet && update() });
   const say = h("p", { class: "say" });
   const whole = h("form", { novalidate: true, onsubmit: submit }, wrong.box, sheet.element, pair.element,
     h("div", { class: "form-foot" }, say, h("div", { class: "btns" }, h("a", { class: "btn", href: to(room) }, t("cancel")), last)));

@@ -2,6 +2,7 @@
 import { bytes, number, t } from "../i18n.js";
 import { h } from "../parts/dom.js";
 import { empty } from "../parts/empty.js";
+import { gate } from "../parts/gate.js";
 import { column, nameColumn, room } from "../parts/room.js";
 import { fact, section, time } from "../parts/side.js";
 import { stateMark } from "../parts/state.js";
@@ -43,7 +44,7 @@ export const images = (rest) => room({
   },
   detail: {
     also: ["vms"], state: stateOf, say: (image) => image.version,
-    deeds: (image, visit) => [h("a", { class: "btn low", href: `${to("machines", "new")}?image=${encodeURIComponent(image.name)}` }, t("vm.create")), h("button", { type: "button", class: "btn low danger", onclick: () => removeImage(image, visit) }, t("delete"))],
+    deeds: (image, visit) => [h("a", { class: "btn low", href: `${to("machines", "new")}?image=${encodeURIComponent(image.name)}` }, t("vm.create")), gate(h("button", { type: "button", class: "btn low danger", onclick: () => removeImage(image, visit) }, t("delete")))],
     body,
   },
 });

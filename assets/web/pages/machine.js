@@ -3,6 +3,7 @@ import { get, list } from "../api.js";
 import { mebibytes, number, t } from "../i18n.js";
 import { h, icon, shape } from "../parts/dom.js";
 import { operationLine } from "../parts/drawer.js";
+import { gate } from "../parts/gate.js";
 import { menu } from "../parts/menu.js";
 import { fact, sideTop, time } from "../parts/side.js";
 import { badge, kindOf, wordOf } from "../parts/state.js";
@@ -79,13 +80,13 @@ function headOf(vm, visit) {
 }
 
 function deed(text, say, run, primary = "") {
-  return h("button", { type: "button", class: `btn low ${primary}`, title: say, onclick: run }, primary && icon("start"), text);
+  return gate(h("button", { type: "button", class: `btn low ${primary}`, title: say, onclick: run }, primary && icon("start"), text));
 }
 
 function deeds(vm, visit) {
   if (vm.ours === false) return [deed(t("adopt"), t("adopt.say", { name: vm.name }), () => power.adopt(vm))];
   const on = ["running", "paused", "stopping"].includes(vm.state);
-  const more = h("button", { type: "button", class: "btn square low", "aria-label": t("more.for", { name: vm.name }), title: t("more.for", { name: vm.name }) }, icon("more"));
+  const more = gate(h("button", { type: "button", class: "btn square low", "aria-label": t("more.for", { name: vm.name }), title: t("more.for", { name: vm.name }) }, icon("more")));
   const buttons = on
     ? [deed(t("stop"), t("stop.say", { name: vm.name }), () => power.shutDown(vm)), deed(t("reboot"), t("reboot.say", { name: vm.name }), () => power.reboot(vm))]
     : [deed(t("start"), t("start.say", { name: vm.name }), () => power.start(vm), "primary")];

@@ -2,6 +2,7 @@
 import { number, t } from "../i18n.js";
 import { h } from "../parts/dom.js";
 import { empty } from "../parts/empty.js";
+import { gate } from "../parts/gate.js";
 import { column, nameColumn, room } from "../parts/room.js";
 import { fact, section, time } from "../parts/side.js";
 import { to } from "../router.js";
@@ -36,7 +37,7 @@ export const networks = (rest) => room({
   },
   detail: {
     also: ["leases"], say: (net) => [t(`kind.${net.kind}`), net.cidr].filter(Boolean).join(" · "),
-    deeds: (net, visit) => [h("a", { class: "btn low", href: `${to("machines", "new")}?network=${encodeURIComponent(net.name)}` }, t("vm.create")), h("button", { type: "button", class: "btn low danger", onclick: () => removeNetwork(net, visit) }, t("delete"))],
+    deeds: (net, visit) => [h("a", { class: "btn low", href: `${to("machines", "new")}?network=${encodeURIComponent(net.name)}` }, t("vm.create")), gate(h("button", { type: "button", class: "btn low danger", onclick: () => removeNetwork(net, visit) }, t("delete")))],
     body,
   },
 });

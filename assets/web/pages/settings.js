@@ -3,6 +3,7 @@ import { get, person, renewed, send } from "../api.js";
 import { number, t } from "../i18n.js";
 import { ask, blast } from "../parts/dialog.js";
 import { h, icon } from "../parts/dom.js";
+import { gate } from "../parts/gate.js";
 import { fact, time } from "../parts/side.js";
 import { stateMark } from "../parts/state.js";
 import { toast } from "../parts/toast.js";
@@ -11,7 +12,7 @@ import { rowsOf, soon, stateOf, watch } from "../store.js";
 
 const label = (text, input) => h("label", { class: "field" }, h("span", {}, text), input);
 const secret = (name, complete) => h("input", { class: "in", type: "password", name, autocomplete: complete });
-const button = (text, deed, more = {}) => h("button", { type: "button", class: "btn low", onclick: deed, ...more }, text);
+const button = (text, deed, more = {}) => gate(h("button", { type: "button", class: "btn low", onclick: deed, ...more }, text));
 
 async function now(path, said, name, lists) {
   try {

@@ -4,6 +4,7 @@ import { bytes, number, t } from "../i18n.js";
 import { complaint } from "../parts/dialog.js";
 import { bar, h } from "../parts/dom.js";
 import { form } from "../parts/form.js";
+import { gate } from "../parts/gate.js";
 import { toast } from "../parts/toast.js";
 import { twins } from "../parts/twins.js";
 import { go, to } from "../router.js";
@@ -23,7 +24,7 @@ function draw(element, { schema, method, path, cli, positionals }) {
   const size = h("p", { class: "say", id: "s-file" }, t("hint.file"));
   const picked = h("fieldset", {}, h("legend", {}, t("group.file")), h("div", { class: "row" }, h("label", { for: "f-file" }, t("field.file")), h("div", {}, file), size));
   const pair = twins({ method, path, cli, positionals, file: () => file.files[0]?.name ?? "" });
-  const last = h("button", { type: "submit", class: "btn primary" }, t("upload"));
+  const last = gate(h("button", { type: "submit", class: "btn primary" }, t("upload")));
   const say = h("p", { class: "say", role: "status" }, t("create.here"));
   let sheet = null;
   sheet = form(schema, { groups: ["image"], changed: () => sheet && show() });

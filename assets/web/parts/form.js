@@ -29,13 +29,13 @@ function grouped(properties, groups) {
 }
 
 /**
- * `consequences`: name -> (value, all values) -> text; `preset`: name -> first value. `changed(values)` after each change.
+ * `consequences`: name -> (value, all values) -> text; `preset`: name -> first value; `without`: fields left out. `changed(values)` after each change.
  * Answers {element, values(), faults(list), focus()}.
  */
-export function form(schema, { groups, consequences = {}, changed = () => {}, preset = {} }) {
+export function form(schema, { groups, consequences = {}, changed = () => {}, preset = {}, without = [] }) {
   const root = schema;
-  const properties = Object.fromEntries(Object.entries(plain(schema, root).properties).map(([name, one]) => [name, plain(one, root)]));
-  const required = plain(schema, root).required ?? [];
+  const properties = Object.fromEntries(Object.entries(plain(schema, root).properties).filter(([name]) => !without.includes(name)).map(([name, one]) => [name, plain(one, root)]));
+  const required = (plain(schema, root).required ?? []).filter((name) => !without.includes(name));
   const fields = new Map();
   const summary = h("div", { class: "sum", role: "alert", hidden: true });
   const element = h("div", { class: "form" }, summary, grouped(properties, groups).map(([group, members]) =>

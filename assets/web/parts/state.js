@@ -1,4 +1,5 @@
 // A state: always a shape and a word. The word says what it is, not how bad.
+import { memberOf } from "../cluster.js";
 import { known } from "../i18n.js";
 import { link } from "../store.js";
 import { h, shape } from "./dom.js";
@@ -7,6 +8,9 @@ const KINDS = {
   running: "run",
   ready: "ok", done: "ok", up: "ok", healthy: "ok", active: "ok",
   stopped: "stop", foreign: "stop", disabled: "stop", revoked: "stop", expired: "stop", kept: "stop",
+  serving: "ok", cordoned: "stop", maintenance: "stop",
+  joining: "work", opening: "work", closing: "work", draining: "work",
+  away: "fault",
   building: "work", starting: "work", stopping: "work", destroying: "work", pulling: "work", working: "work",
   paused: "attn", unsigned: "attn", attention: "attn",
   crashed: "fault", failed: "fault", faulty: "fault",
@@ -28,8 +32,15 @@ export function badge(state, word = wordOf(state)) {
   return h("span", { class: `badge ${kindOf(state)}` }, shape(kindOf(state)), word);
 }
 
-/** Up when it is the node that answers here; nothing else is known of a node between its reports. */
-export const nodeState = (node) => (link.live && node.name === link.node ? "up" : "unknown");
+/** A node's state: away when the node that answers here does not reach it; up, or closed to new machines, when it
+ *  does; else nothing is known of it between its reports. */
+export function nodeState(node) {
+  const member = memberOf(node.id);
+  if (!link.live) return "unknown";
+  if (member && !member.reached) return "away";
+  if (!["ready", undefined].includes(node.state)) return node.state;
+  return member || node.name === link.node ? "up" : "unknown";
+}
 
 /** A node's shape. */
 export const shapeOfNode = (node) => shape(kindOf(nodeState(node)));

@@ -46,7 +46,7 @@ class Office:
         self.first: Callable[[], object] = lambda: None
         self.readers = Readers(engine.path)
         self.executor = Executor(
-            REGISTRY, self.readers, self._propose, key=ClusterKey(b"k" * 32, SystemChance()), hash_password=str,
+            REGISTRY, self.readers, self._propose, key=ClusterKey(b"k" * 32, chance=SystemChance()), hash_password=str,
             clock=Now(engine), chance=SystemChance(),
         )  # fmt: skip
 

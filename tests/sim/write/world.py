@@ -48,7 +48,7 @@ class Agent:
         world = host.world
         self._readers = Readers(host.database.path)
         self._executor = Executor(
-            REGISTRY, self._readers, self._propose, key=ClusterKey(b"k" * 32, Chance(world)), hash_password=str,
+            REGISTRY, self._readers, self._propose, key=ClusterKey(b"k" * 32, chance=Chance(world)), hash_password=str,
             clock=host.clock, chance=Chance(world), fresh=self._fresh,
         )  # fmt: skip
         node = Actor(kind="node", id=f"node:{host.name}", name=host.name, role=Role.ADMIN)

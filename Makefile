@@ -9,7 +9,7 @@ MARK_host := (host or web) and not lab and not soak
 MARK_lab := lab and not soak
 MARK_all := not soak
 
-.PHONY: help setup check lint types imports unit test demo demo-down golden exe bench soak lock sim
+.PHONY: help setup check lint types imports unit test demo demo-kill demo-look demo-back demo-down golden exe bench soak lock sim
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -38,8 +38,17 @@ test: setup ## all checks and tests; LEVEL=unit|host|lab|all
 	@case "$(LEVEL)" in unit|all) $(MAKE) -s lint types imports;; esac
 	@STORMS=300 $(PY) -m pytest tests -m "$(MARK_$(LEVEL))" --durations=5
 
-demo: setup ## a host with a running machine, and the panel on https://127.0.0.1:1996
-	@$(PY) -m tests.lab.demo up
+demo: setup ## three hosts, one cluster, a machine on each, center on https://127.0.0.1:1997; HOSTS=1|3|5
+	@$(PY) -m tests.lab.demo up $(or $(HOSTS),3)
+
+demo-kill: ## kill girginosvm on the demo's leading host
+	@$(PY) -m tests.lab.demo kill-leader
+
+demo-look: ## what runs and leads in the demo
+	@$(PY) -m tests.lab.demo look
+
+demo-back: ## start in the demo what demo-kill killed
+	@$(PY) -m tests.lab.demo back
 
 demo-down: ## end the demo and delete all that it made
 	@$(PY) -m tests.lab.demo down

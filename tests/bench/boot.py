@@ -12,8 +12,9 @@ from pathlib import Path
 
 from tests.bench.table import line, spread
 from tests.lab import guest
-from tests.lab.host import LabHost, until
+from tests.lab.host import LabHost
 from tests.lab.product import NETWORK, Product
+from tests.lab.spaces import until
 from tests.scenarios.node import UnixLink
 
 RUNS = 5

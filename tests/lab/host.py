@@ -7,22 +7,20 @@ process (SIGKILL too) ends every process in it, and nothing is left: no process,
 from __future__ import annotations
 
 import contextlib
-import os
 import pwd
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
-import time
 import uuid
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
-INIT = Path(__file__).with_name("init.py")
+from tests.lab.spaces import LabFault, Spaces, ran, until
+from tests.lab.switch import Switch
+
 OUTSIDE_IP = "10.78.0.1"  # the second namespace's address on the bridge, see init.py
 
 LIBVIRTD_CONF = """\
@@ -43,25 +41,6 @@ stdio_handler = "file"
 """
 
 
-T = TypeVar("T")
-
-
-class LabFault(Exception):
-    """The lab could not do what was asked; the text says what it saw."""
-
-
-def until(look: Callable[[], T | None], seconds: float, what: str) -> T:
-    """Look every 50 ms until there is something (nothing empty); LabFault with ``what`` after ``seconds``."""
-    end = time.monotonic() + seconds
-    while True:
-        found = look()
-        if found:
-            return found
-        if time.monotonic() > end:
-            raise LabFault(f"waited {seconds:.0f} s for {what}")
-        time.sleep(0.05)
-
-
 def qemu_user() -> str:
     """The account that the distribution made for QEMU."""
     for name in ("libvirt-qemu", "qemu"):
@@ -70,25 +49,22 @@ def qemu_user() -> str:
     raise LabFault("this machine has no account libvirt-qemu or qemu: is libvirt installed?")
 
 
-def start_ticks(pid: int) -> str:
-    """When a process started, so that a recycled pid is never taken for it; empty when it is gone or a zombie."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rsplit(")", 1)[1].split()
-    except (OSError, IndexError):
-        return ""
-    return "" if fields[0] in "ZX" else fields[19]
-
-
 class LabHost:
-    """One host. ``keep`` makes it outlive this process (the demo); then ``attach`` finds it and ``stop`` ends it.
-    ``qemu``: QEMU's user and group, as qemu.conf takes them; empty: the distribution's."""
+    """One host. ``keep`` makes it outlive this process (the demo); then ``find`` takes it over and ``stop`` ends it.
+    ``qemu``: QEMU's user and group, as qemu.conf takes them; empty: the distribution's. On a ``switch`` it has a
+    management address there, and its bridge for guests is one with the other hosts'."""
 
-    def __init__(self, state: Path | None = None, *, name: str = "labhost", keep: bool = False, qemu: str = "") -> None:
+    def __init__(
+        self, state: Path | None = None, *, name: str = "labhost", keep: bool = False, qemu: str = "",
+        switch: Switch | None = None,
+    ) -> None:  # fmt: skip
         self.state = state or Path(tempfile.mkdtemp(prefix="gvm-lab-", dir="/var/tmp"))
         self.name = name
-        self.keep = keep
         self.qemu = qemu or qemu_user()
-        self._init = 0
+        self.switch = switch
+        self.address = switch.address(name) if switch else ""
+        self._uuid = uuid.uuid4()
+        self._spaces = Spaces(self.state, kept=keep)
 
     # -- life
 
@@ -106,53 +82,27 @@ class LabHost:
         self.stop()
 
     def start(self) -> None:
-        """Boot it and wait until its libvirtd answers."""
+        """Boot it, and wait until its libvirtd answers and its link is up."""
         self._files()
-        init = [sys.executable, str(INIT), str(self.state), self.name, "keep" if self.keep else "watch"]
-        spaces = ["--net", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child", "--propagation", "private"]
-        with (self.state / "console.log").open("ab") as log:
-            self._unshare = subprocess.Popen(
-                ["unshare", *spaces, *init],
-                stdin=subprocess.DEVNULL if self.keep else subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                cwd="/",
-                start_new_session=True,
-            )
-        children = Path(f"/proc/{self._unshare.pid}/task/{self._unshare.pid}/children")
-        first = until(lambda: next(iter(children.read_text().split()), None), 10, "process 1 of the host")
-        self._init = int(first)
-        (self.state / "init.pid").write_text(f"{first} {start_ticks(self._init)}\n")
+        kinds = ("net", "mount", "uts", "ipc", "propagation=private")
+        self._spaces.start(kinds, "host", str(self.state), self.name, "wired" if self.switch else "alone")
         until(self._answers, 60, f"libvirtd of {self.name}")
+        if self.switch:
+            self.switch.plug(self.name, self._spaces.pid)
 
-    @classmethod
-    def attach(cls, state: Path) -> LabHost | None:
-        """The kept host whose state is there, or None when none runs."""
-        try:
-            pid, ticks = (state / "init.pid").read_text().split()
-        except (OSError, ValueError):
-            return None
-        if start_ticks(int(pid)) != ticks:
-            return None
-        host = cls(state, keep=True)
-        host._init = int(pid)
-        return host
+    def find(self) -> bool:
+        """Take over the kept host whose state is there; whether one runs."""
+        return self._spaces.find()
+
+    def power_off(self) -> None:
+        """Everything in it ends at once, as without power; its disks stay, and ``start`` boots it again."""
+        self._spaces.end()
+        if self.switch:
+            self.switch.unplug(self.name)
 
     def stop(self) -> None:
         """End everything in it and delete its state. May be called again."""
-        if self._init and start_ticks(self._init):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._init, signal.SIGKILL)
-        process = getattr(self, "_unshare", None)
-        if process is not None:
-            if not self._init:
-                process.kill()
-            process.wait(timeout=30)
-            if process.stdin:
-                process.stdin.close()
-        elif self._init:
-            until(lambda: not start_ticks(self._init), 30, "the end of the host")
-        self._init = 0
+        self._spaces.end()
         shutil.rmtree(self.state, ignore_errors=True)
 
     # -- use
@@ -174,20 +124,24 @@ class LabHost:
 
     def argv(self, *argv: str) -> list[str]:
         """``argv`` as a command line that runs inside the host."""
-        return ["nsenter", "-t", str(self._init), "-m", "-u", "-i", "-n", "-p", "--", *argv]
+        if not self._spaces.pid:
+            raise LabFault(f"{self.name} is off")
+        return ["nsenter", "-t", str(self._spaces.pid), "-m", "-u", "-i", "-n", "-p", "--", *argv]
 
     def argv_outside(self, *argv: str) -> list[str]:
         """``argv`` as a command line that runs in the second network namespace, across the bridge."""
+        if self.switch:
+            return self.switch.argv(*argv)
         holder = (self.state / "outside.pid").read_text().strip()
         return self.argv("nsenter", "-t", holder, "-n", "--", *argv)
 
     def exec(self, *argv: str, check: bool = True, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """Run it inside the host to its end."""
-        return self._run(self.argv(*argv), check, timeout)
+        return ran(self.argv(*argv), check, timeout)
 
     def outside(self, *argv: str, check: bool = True, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """Run it in the second namespace to its end."""
-        return self._run(self.argv_outside(*argv), check, timeout)
+        return ran(self.argv_outside(*argv), check, timeout)
 
     def spawn(self, *argv: str, log: str = "spawned.log", pass_fds: tuple[int, ...] = ()) -> subprocess.Popen[bytes]:
         """Start it inside the host; it dies with the host. Its words go to ``log`` in the state directory."""
@@ -228,13 +182,7 @@ class LabHost:
 
     def processes(self) -> list[int]:
         """The pids, as seen from outside, of everything that runs in the host."""
-        mine = os.readlink(f"/proc/{self._init}/ns/pid")
-        found = []
-        for entry in Path("/proc").iterdir():
-            with contextlib.suppress(OSError):
-                if entry.name.isdigit() and os.readlink(entry / "ns/pid") == mine:
-                    found.append(int(entry.name))
-        return found
+        return self._spaces.processes()
 
     def commands(self) -> dict[int, list[str]]:
         """What runs in the host, with its words: a process that ends while we look is not there."""
@@ -251,18 +199,8 @@ class LabHost:
 
     # -- inside
 
-    def _run(self, argv: list[str], check: bool, timeout: float) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            argv, text=True, capture_output=True, stdin=subprocess.DEVNULL, cwd="/", timeout=timeout, check=False
-        )
-        if check and done.returncode:
-            raise LabFault(f"{' '.join(argv)}: exit {done.returncode}\n{done.stdout}{done.stderr}".rstrip())
-        return done
-
     def _answers(self) -> bool:
-        process = getattr(self, "_unshare", None)
-        if process is not None and process.poll() is not None:
-            raise LabFault(f"the host died:\n{(self.state / 'console.log').read_text()}")
+        self._spaces.alive()
         with socket.socket(socket.AF_UNIX) as one:
             try:
                 one.connect(str(self.socket))
@@ -279,6 +217,6 @@ class LabHost:
         shutil.rmtree(self.state / "run", ignore_errors=True)
         (self.state / "run/lock").mkdir(parents=True)
         conf = {"libvirtd.conf": LIBVIRTD_CONF, "qemu.conf": QEMU_CONF}
-        values = {"uuid": uuid.uuid4(), "user": self.qemu}
+        values = {"uuid": self._uuid, "user": self.qemu}
         for name, text in conf.items():
             (self.state / "etc" / name).write_text(text.format(**values))

@@ -1,4 +1,5 @@
-"""Process 1 of a lab host: private mounts, a bridge with an outside, libvirtd; then it reaps and waits.
+"""Process 1 of a lab host (private mounts, a bridge, libvirtd) or of the switch between hosts (two bridges); then it
+reaps and waits.
 
 Runs as a plain script inside fresh namespaces. The end of process 1 is the end of everything in the host: the
 kernel kills the rest of the pid namespace, and mounts and network devices vanish with their last process.
@@ -59,14 +60,21 @@ def kvm(state: Path) -> None:
     run("mount", "--bind", str(own), str(there))
 
 
-def network() -> int:
-    """A bridge for guests, and a second network namespace on it; answers the pid that holds the latter."""
+def bridge(name: str) -> None:
+    run("ip", "link", "add", name, "type", "bridge")
+    run("ip", "link", "set", name, "up")
+
+
+def quiet() -> None:
+    """The loopback is up, and no device gets an IPv6 address by itself."""
     for name in ("net/ipv6/conf/all/disable_ipv6", "net/ipv6/conf/default/disable_ipv6"):
         with contextlib.suppress(OSError):
             Path("/proc/sys", name).write_text("1")
     run("ip", "link", "set", "lo", "up")
-    run("ip", "link", "add", BRIDGE, "type", "bridge")
-    run("ip", "link", "set", BRIDGE, "up")
+
+
+def outside() -> int:
+    """A second network namespace on the bridge; answers the pid that holds it."""
     ready, wake = os.pipe()
     holder = subprocess.Popen(
         ["unshare", "--net", "sh", "-c", f"echo >&{wake}; exec {wake}>&-; exec sleep infinity"],
@@ -96,13 +104,35 @@ def reap_until_abandoned(watch: bool) -> None:
                 pass
 
 
-def main() -> int:
-    state, name, watch = Path(sys.argv[1]), sys.argv[2], sys.argv[3] == "watch"
-    os.umask(0o022)
+def host(state: Path, name: str, wired: bool) -> None:
+    """A host. When it is wired, whoever wires it gives its bridge an outside."""
     socket.sethostname(name)
     mounts(state)
-    (state / "outside.pid").write_text(f"{network()}\n")
+    quiet()
+    bridge(BRIDGE)
+    if not wired:
+        (state / "outside.pid").write_text(f"{outside()}\n")
     run("libvirtd", "--daemon", "--pid-file", "/run/libvirtd.pid")
+
+
+def switch(state: Path) -> None:
+    """What lies between hosts: a bridge for their management links, and one for their guests with an address of its
+    own, to look from. Nothing is routed."""
+    quiet()
+    Path("/proc/sys/net/ipv4/ip_forward").write_text("0")
+    bridge("mgmt")
+    bridge("guests")
+    run("ip", "addr", "add", OUTSIDE_ADDRESS, "dev", "guests")
+    (state / "ready").touch()
+
+
+def main() -> int:
+    kind, state, rest, watch = sys.argv[1], Path(sys.argv[2]), sys.argv[3:-1], sys.argv[-1] == "watch"
+    os.umask(0o022)
+    if kind == "host":
+        host(state, rest[0], rest[1] == "wired")
+    else:
+        switch(state)
     reap_until_abandoned(watch)
     return 0
 

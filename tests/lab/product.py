@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -11,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.lab import mirror
-from tests.lab.host import LabFault, LabHost, until
+from tests.lab.host import LabHost
+from tests.lab.spaces import LabFault, until
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 NETWORK = (
@@ -41,10 +43,17 @@ class Product:
         etc = self.host.root / "etc/girginosvm"
         etc.mkdir(parents=True, exist_ok=True)
         settings = f'node_name = "{self.host.name}"\nimage_mirror = "{folder}"\nimage_trust_key = "{key}"\n'
+        if self.host.address:
+            settings += f'address = "{self.host.address}"\n'
         (etc / "girginosvm.toml").write_text(settings)
 
     def start(self, **variables: str) -> None:
         """Start raft and agent under their supervisor, with ``variables``; wait until the agent answers."""
+        self.launch(**variables)
+        self.wait()
+
+    def launch(self, **variables: str) -> None:
+        """The same without waiting."""
         argv = (sys.executable, "-m", "girginosvm", "agent", "--dev", "--root", str(self.host.root))
         environment = (
             f"PYTHONPATH={CHECKOUT}",
@@ -52,7 +61,6 @@ class Product:
             *(f"{name}={text}" for name, text in variables.items()),
         )
         self._supervisor = self.host.spawn("env", *environment, *argv, log="agent.log")
-        self.wait()
 
     def wait(self) -> None:
         """Until the agent answers on its Unix socket and its node has described itself."""
@@ -109,6 +117,13 @@ class Product:
         """The host's processes whose command line has all of ``words``."""
         commands = self.host.commands().items()
         return [pid for pid, line in commands if all(word in line for word in words)]
+
+    def kill_all(self) -> None:
+        """SIGKILL to everything of girginosvm in the host, the supervisor too: it stays away until ``start``."""
+        for pid in self.pids("-m", "girginosvm"):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        until(lambda: not self.pids("-m", "girginosvm"), 10, f"the end of girginosvm on {self.host.name}")
 
     def kill(self, process: str) -> None:
         """SIGKILL to ``raft`` or ``agent`` (not to the supervisor), which is then started again."""

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.lab.host import LabHost, until
+from tests.lab.host import LabHost
 from tests.lab.product import NETWORK, Product
+from tests.lab.spaces import until
 
 pytestmark = pytest.mark.lab
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from girginosvm.hypervisor.net.filter import parsed
-from tests.lab.host import LabHost, until
+from tests.lab.host import LabHost
 from tests.lab.product import NETWORK, Product, Refused
+from tests.lab.spaces import until
 from tests.scenarios.node import Door
 
 pytestmark = pytest.mark.lab

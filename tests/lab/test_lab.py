@@ -1,14 +1,18 @@
 """The lab proves itself before anything is proved with it."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.lab.host import LabHost, start_ticks, until
+from tests.lab.cluster import LabCluster
+from tests.lab.host import LabHost
+from tests.lab.spaces import start_ticks, until
 
 pytestmark = pytest.mark.lab
 
@@ -122,20 +126,90 @@ def _of(pids: list[int]) -> set[str]:
     return {os.readlink(f"/proc/{pid}/ns/{kind}") for pid in pids if start_ticks(pid) for kind in ("net", "mnt")}
 
 
-def test_a_host_ends_when_its_owner_is_killed(tmp_path: Path) -> None:
-    script = (
-        "import sys, pathlib, signal\n"
+OWNERS = {
+    "a host": (
         "from tests.lab.host import LabHost\n"
-        "host = LabHost(pathlib.Path(sys.argv[1]))\n"
-        "host.start()\n"
-        "print(*host.processes(), flush=True)\n"
-        "signal.pause()\n"
-    )
+        "one = LabHost(pathlib.Path(sys.argv[1]))\n"
+        "one.start()\n"
+        "print(*one.processes(), flush=True)\n"
+    ),
+    "hosts on a switch": (
+        "from tests.lab.cluster import LabCluster\n"
+        "one = LabCluster(2, pathlib.Path(sys.argv[1]))\n"
+        "one.start()\n"
+        "one.switch.delay('h1', 5)\n"
+        "hosts = [pid for host in one.hosts.values() for pid in host.processes()]\n"
+        "print(*hosts, *one.switch.processes(), flush=True)\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", OWNERS)
+def test_all_of_it_ends_when_its_owner_is_killed(kind: str, tmp_path: Path) -> None:
+    script = f"import sys, pathlib, signal\n{OWNERS[kind]}signal.pause()\n"
     here = Path(__file__).resolve().parents[2]
-    command = [sys.executable, "-c", script, str(tmp_path / "host")]
+    command = [sys.executable, "-c", script, str(tmp_path / "state")]
     with subprocess.Popen(command, cwd=here, stdout=subprocess.PIPE, text=True) as owner:
         assert owner.stdout is not None
         processes = [int(pid) for pid in owner.stdout.readline().split()]
         assert len(processes) >= 3
         owner.send_signal(signal.SIGKILL)
-    until(lambda: not [pid for pid in processes if start_ticks(pid)], 15, "the host's processes to end")
+    until(lambda: not [pid for pid in processes if start_ticks(pid)], 15, "all of its processes to end")
+
+
+@pytest.fixture(scope="module")
+def two() -> Iterator[LabCluster]:
+    """Two hosts on a switch."""
+    with LabCluster(2) as hosts:
+        yield hosts
+
+
+def reach(cluster: LabCluster) -> dict[str, float]:
+    """Who gets an answer from the other over the management link, and after how many milliseconds."""
+    found = {}
+    for name in cluster.hosts:
+        (other,) = cluster.others(name)
+        said = cluster.hosts[name].exec("ping", "-n", "-c1", "-W1", cluster.hosts[other].address, check=False).stdout
+        time_ms = re.search(r"time=([0-9.]+)", said)
+        if time_ms:
+            found[name] = float(time_ms[1])
+    return found
+
+
+def test_frames_are_lost_cut_off_and_late_as_they_are_told_to_be(two: LabCluster) -> None:
+    until(lambda: set(reach(two)) == {"h1", "h2"}, 10, "both to reach each other")
+    for fault in (lambda: two.switch.lose("h1", "h2"), lambda: two.switch.part("h1"), lambda: two.switch.pull("h2")):
+        fault()
+        assert reach(two) == {}
+        two.switch.mend()
+        until(lambda: set(reach(two)) == {"h1", "h2"}, 10, "both to reach each other again")
+    two.switch.delay("h1", 40)
+    assert all(80 <= time_ms < 400 for time_ms in until(lambda: reach(two), 10, "late answers").values())
+    two.switch.part("h1")
+    assert reach(two) == {}  # also while frames are late
+    two.switch.mend()
+    until(lambda: len(reach(two)) == 2 and max(reach(two).values()) < 60, 10, "answers in time")
+
+
+def test_a_frame_is_lost_in_one_direction_only(two: LabCluster) -> None:
+    until(lambda: len(reach(two)) == 2, 10, "both to reach each other")
+    two.switch.lose("h1", "h2")
+    counted = "cat /sys/class/net/mgmt0/statistics/rx_packets"
+    before = [int(two.hosts[name].exec("sh", "-c", counted).stdout) for name in ("h1", "h2")]
+    reach(two)
+    after = [int(two.hosts[name].exec("sh", "-c", counted).stdout) for name in ("h1", "h2")]
+    two.switch.mend()
+    assert after[0] > before[0]
+    assert after[1] == before[1]
+
+
+def test_a_host_without_power_boots_again_with_its_disks(two: LabCluster) -> None:
+    host = two.hosts["h2"]
+    (host.root / "kept").write_text("on disk")
+    gone = host.processes()
+    host.power_off()
+    assert not [pid for pid in gone if start_ticks(pid)]
+    assert two.hosts["h1"].exec("ping", "-n", "-c1", "-W1", host.address, check=False).returncode
+    host.start()
+    assert (host.root / "kept").read_text() == "on disk"
+    until(lambda: len(reach(two)) == 2, 10, "both to reach each other again")

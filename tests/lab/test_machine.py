@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.host import LabHost, until
+from tests.lab.host import LabHost
 from tests.lab.product import NETWORK, Product, Refused
+from tests.lab.spaces import until
 
 pytestmark = pytest.mark.lab
 

@@ -11,6 +11,18 @@ class Halt(Exception):
     """This node must not apply further; the sentence says why. Nothing of the entry stays."""
 
 
+class Unfit(Exception):
+    """A snapshot that is none of this state machine's; nothing was changed."""
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a state machine stands: the last entry in it, and that entry's stamp."""
+
+    index: int
+    term: int
+    at_ms: int
+
+
 class Change(msgspec.Struct, frozen=True, omit_defaults=True):
     """A change of who belongs to the cluster, as the log carries it. ``add`` brings a learner, ``remove`` lets one go;
     ``nominate`` says that it is to vote soon, ``promote`` makes a voter of it, ``demote`` a learner again. ``address``

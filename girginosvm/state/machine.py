@@ -23,10 +23,11 @@ from girginosvm.core import codec, ids
 from girginosvm.core.access import Actor, Role
 from girginosvm.core.action import Command
 from girginosvm.core.codec import Envelope, Outcome
-from girginosvm.core.entries import Applied, Entry, Halt
+from girginosvm.core.entries import Applied, Entry, Halt, Place, Unfit
 from girginosvm.core.errors import Bug, Conflict, HostFault, Invalid, Problem, Stale
 from girginosvm.core.log import Log
 from girginosvm.core.manifest import Registry
+from girginosvm.state import copies
 from girginosvm.state import db as dbs
 from girginosvm.state import tx as txs
 from girginosvm.state.fingerprint import rows_digest
@@ -57,17 +58,20 @@ class Machine:
         self._kinds: dict[str, type[Command]] = {**registry.commands, MigrateSchema.__name__: MigrateSchema}
         self._decoders = {name: msgspec.msgpack.Decoder(kind) for name, kind in self._kinds.items()}
         self._log = log
+        self._path = path
         self._db = dbs.open_writer(path)
         self._guard = dbs.Guard()
         self._db.authorizer = self._guard
         self._tables: set[str] = set()
         self._schema = Schema(registry.rooms)
         self._schema.open(self._db, incarnation)
-        self._begun = self._schema.begun(self._db)
-        state = dbs.rows(self._db, "SELECT * FROM machine_state")[0]
-        self._applied = int(state["applied_index"])
-        self._stamp = int(state["at_ms"])
+        self._look()
         self._db.preupdate_hook(self._changed)
+
+    def _look(self) -> None:
+        self._begun = self._schema.begun(self._db)
+        found = copies.place(self._db)
+        self._applied, self._stamp = found.index, found.at_ms
 
     def applied_index(self) -> int:
         """The last entry in the database."""
@@ -112,6 +116,40 @@ class Machine:
             self._log.error("checkpoint.failed", fault=f"{type(fault).__name__}: {fault}")
             return 0
         return 0 if busy else self._applied
+
+    def snapshot(self, path: Path) -> Place:
+        """Copy what is applied into the new file ``path``; any thread. OSError or apsw.Error: there is no copy."""
+        return copies.take(self._path, path)
+
+    def install(self, path: Path) -> Place:
+        """Become what a snapshot holds, in one durable transaction of the open database. Unfit: it is of another
+        cluster, damaged, or no newer than what is here, and nothing was changed. Halt: this node can take in nothing
+        more."""
+        try:
+            with contextlib.closing(copies.opened(path)) as source:
+                self._check_fits(source)
+                copies.put(self._db, source)
+        except apsw.Error as fault:
+            raise Halt(f"the snapshot {path.name} could not be installed: {type(fault).__name__}: {fault}") from fault
+        self._look()
+        return copies.place(self._db)
+
+    def _check_fits(self, source: apsw.Connection) -> None:
+        ours, theirs = (
+            (dbs.rows(db, "SELECT incarnation FROM machine_state")[0]["incarnation"], copies.page_size(db))
+            for db in (self._db, source)
+        )
+        if theirs != ours:
+            raise Unfit(
+                f"it is of cluster {theirs[0]} with pages of {theirs[1]} bytes, this is {ours[0]} with {ours[1]}"
+            )
+        found = copies.place(source)
+        if found.index <= self._applied:
+            raise Unfit(f"it ends with entry {found.index}, and this database with entry {self._applied}")
+        try:
+            self._schema.check(source)
+        except Conflict as newer:
+            raise Halt(f"{newer.detail}: upgrade this node") from newer
 
     def close(self) -> None:
         """Let go of the database."""

@@ -57,15 +57,16 @@ class Schema:
         }
 
     def open(self, db: apsw.Connection, incarnation: str) -> None:
-        """Give an empty file the tables that applying itself needs.
-
-        Conflict ``schema-changed`` when a step that ran here was another one, ``schema-newer`` when one ran that this
-        release does not know: an older release must not write what it does not understand.
-        """
+        """Give an empty file the tables that applying itself needs; Conflict as ``check`` says."""
         if not dbs.rows(db, "SELECT 1 FROM sqlite_schema WHERE name = 'machine_state'"):
             with db:
                 db.execute(BOOTSTRAP)
                 db.execute("INSERT INTO machine_state VALUES (1, 0, 0, 0, ?, 1, x'')", (incarnation,))
+        self.check(db)
+
+    def check(self, db: apsw.Connection) -> None:
+        """Conflict ``schema-changed`` when a step that ran there was another one, ``schema-newer`` when one ran that
+        this release does not know: an older release must not write what it does not understand."""
         known = {(step.room, step.number) for step in self._sql}
         strange = [step for step in _done(db) if step not in self._sql]
         for step in strange:

@@ -23,8 +23,10 @@ from girginosvm.daemon import dev, identity
 from girginosvm.daemon import turn as join
 from girginosvm.features.registry import REGISTRY
 from girginosvm.raft.alone import Alone
+from girginosvm.raft.applying import Retention
 from girginosvm.raft.cluster import Cluster
 from girginosvm.raft.disk import RealDisk
+from girginosvm.raft.files import Files
 from girginosvm.raft.journal import Journal
 from girginosvm.raft.log import roster_of
 from girginosvm.raft.membership import Roster, founded
@@ -61,22 +63,25 @@ class _Life:
         me = identity.ensure(known, clock, SystemChance())
         self.member = me.member
         self.machine = opened_machine(database, REGISTRY, log, incarnation=me.cluster)
-        journal = Journal(
-            disk, segment_bytes=config.journal_segment_bytes, applied=self.machine.applied_index(), keep_payloads=True
-        )
+        snapshots = config.path("raft", "snapshots")
+        files = Files(RealDisk(snapshots), snapshots, self.machine)
+        journal = files.opened(disk, segment_bytes=config.journal_segment_bytes)
         if journal.cut_bytes:
             log.warning("journal.torn-end-cut", bytes=journal.cut_bytes)
         roster = roster_of(journal) or identity.first_roster(config.path("raft", "roster")) or Roster(())
         self.agreement: Alone | Cluster
         if opened or len(roster.members) > 1:
             roster = roster if me.member in roster.ids else founded({me.member: opened}, {me.member})
-            self.agreement = self._among_others(config, journal, me, roster)
+            self.agreement = self._among_others(config, journal, files, me, roster)
         else:
+            files.close()
             self.agreement = Alone(
                 journal, self.machine, clock, log, node=me.member, compact_entries=config.journal_compact_entries
             )
 
-    def _among_others(self, config: Settings, journal: Journal, me: identity.Member, roster: Roster) -> Cluster:
+    def _among_others(
+        self, config: Settings, journal: Journal, files: Files, me: identity.Member, roster: Roster
+    ) -> Cluster:
         pki = config.path("pki")
         self._credentials = Credentials(pki / "ca.crt", pki / "server.pem", me.cluster)
         try:
@@ -87,8 +92,9 @@ class _Life:
                 hint=f"ss -ltnp 'sport = :{config.raft_port}' shows who does; raft_port and bind are settings",
             ) from fault  # fmt: skip
         return Cluster(
-            journal, self.machine, SystemClock(), SystemChance(), self._log, transport, member=me.member, roster=roster
-        )
+            journal, files, self.machine, SystemClock(), SystemChance(), self._log, transport, member=me.member,
+            roster=roster, retention=Retention.every(config.journal_compact_entries),
+        )  # fmt: skip
 
     async def renew(self) -> None:
         """The agent keeps the certificates; lines from now on show and accept what it wrote."""

@@ -12,12 +12,13 @@ import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
 import msgspec
 
 from girginosvm.core.clock import Clock
-from girginosvm.core.entries import Applied, Entry, Halt
+from girginosvm.core.entries import Applied, Entry, Halt, Place
 from girginosvm.core.entries import Change as MemberChange
 from girginosvm.core.errors import Busy, HostFault, Invalid, Unknown
 from girginosvm.core.log import Log
@@ -34,7 +35,8 @@ STALL_S: Final = 3.0
 
 
 class StateMachine(Protocol):
-    """What agreement needs of memory. ``apply`` raises ``Halt`` and nothing else."""
+    """What agreement needs of memory. ``apply`` raises ``Halt`` and nothing else. ``snapshot`` and ``install`` are for
+    members among others."""
 
     def applied_index(self) -> int: ...
 
@@ -43,6 +45,14 @@ class StateMachine(Protocol):
     def apply(self, entry: Entry) -> Applied: ...
 
     def checkpoint(self) -> int: ...
+
+    def snapshot(self, path: Path) -> Place:
+        """Copy what is applied into the new file ``path``; called from a thread of its own."""
+        ...
+
+    def install(self, path: Path) -> Place:
+        """Become what a snapshot holds, durably. Unfit: nothing was changed; Halt: this node can take in no more."""
+        ...
 
 
 class Status(msgspec.Struct, frozen=True):

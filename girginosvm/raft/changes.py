@@ -46,8 +46,9 @@ class Listeners:
                 queue.put_nowait(change)
 
     def end(self) -> None:
-        """Nothing comes any more."""
-        for queue in self._queues:
+        """Nothing comes any more to those who listen now: they read everything anew, or this node stops."""
+        queues, self._queues = self._queues, set()
+        for queue in queues:
             if queue.full():
                 queue.get_nowait()
             queue.put_nowait(None)

@@ -18,30 +18,35 @@ from girginosvm.core.log import Log
 from girginosvm.raft import changes
 from girginosvm.raft.alone import BATCH_BYTES, StateMachine, Status
 from girginosvm.raft.apply import ThreadApplier
+from girginosvm.raft.applying import Retention
 from girginosvm.raft.core import Timing
+from girginosvm.raft.files import Files
 from girginosvm.raft.flush import ThreadFlusher
 from girginosvm.raft.journal import Journal
 from girginosvm.raft.membership import Roster
 from girginosvm.raft.node import Node, Start
+from girginosvm.raft.store import ThreadStore
 from girginosvm.raft.transport import Credentials, Transport
 
 
 class Cluster:
-    """``roster`` is the one to begin with, when the journal knows none. ``journal`` is opened with ``keep_payloads``;
-    it and ``transport`` are closed by ``stop``."""
+    """``roster`` is the one to begin with, when the journal knows none. ``files`` keeps snapshots, and has opened
+    ``journal`` (``Files.opened``). These and ``transport`` are closed by ``stop``."""
 
     def __init__(
-        self, journal: Journal, machine: StateMachine, clock: Clock, chance: Chance, log: Log, transport: Transport,
-        *, member: str, roster: Roster, timing: Timing | None = None,
+        self, journal: Journal, files: Files, machine: StateMachine, clock: Clock, chance: Chance, log: Log,
+        transport: Transport, *, member: str, roster: Roster, timing: Timing | None = None,
+        retention: Retention | None = None,
     ) -> None:  # fmt: skip
         self._journal, self._machine, self._log, self._clock = journal, machine, log, clock
         self._transport = transport
         self._flusher = ThreadFlusher(journal, transport.wake)
         self._applier = ThreadApplier(machine, transport.wake)
+        self._store = ThreadStore(files, transport.wake)
         start = Start(member, roster, machine.applied_index(), machine.last_stamp_ms())
         self.node = Node(
-            start, journal, self._flusher, self._applier, transport, clock, chance, log, timing=timing,
-            applied=self._applied,
+            start, journal, self._flusher, self._applier, self._store, transport, clock, chance, log, timing=timing,
+            retention=retention, applied=self._applied, jumped=self._jumped,
         )  # fmt: skip
         self._listeners = changes.Listeners()
         self._asked: deque[Callable[[], None]] = deque()
@@ -130,6 +135,10 @@ class Cluster:
         change = changes.Change(entry.index, entry.at_ms, applied.tables)
         self._told.append(lambda: self._listeners.tell(change))
 
+    def _jumped(self) -> None:
+        """A snapshot took the place of entries: whoever listens reads everything anew."""
+        self._told.append(self._listeners.end)
+
     def _run(self) -> None:
         node, clock = self.node, self._clock
         due_ms = 0
@@ -148,6 +157,7 @@ class Cluster:
             self._asked.popleft()()
         self._tell()
         self._applier.close()
+        self._store.close()
         self._flusher.close()
         self._transport.close()
 

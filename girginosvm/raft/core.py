@@ -35,9 +35,10 @@ class Timing(msgspec.Struct, frozen=True):
 class _Link(Transport):  # type: ignore[misc]
     """The core's network: what it says goes to ``say``, in bodies of ours."""
 
-    def __init__(self, say: Callable[[str, Body], None], log: Log) -> None:
+    def __init__(self, say: Callable[[str, Body], None], short: Callable[[str], None], log: Log) -> None:
         super().__init__(None, None, None)
         self._say = say
+        self._short = short
         self._log = log
 
     ready: Final = True
@@ -55,14 +56,19 @@ class _Link(Transport):  # type: ignore[misc]
         body = self._body(message)
         if body is not None:
             self._say(node.id, body)
+        if "serialized" in message:
+            self._short(node.id)
         return True
 
     def _body(self, message: dict[str, Any]) -> Body | None:
         shift = self._log.shift
         match message["type"]:
+            case "append_entries" if "serialized" in message:
+                # What the peer lacks is not here any more. It gets a snapshot, which is none of the core's business,
+                # and meanwhile heartbeats: its answers say where it stands, and that it is alive.
+                base = self._log.base
+                return Append(message["term"], base.index, base.term, base.index, ())
             case "append_entries":
-                if "prevLogIdx" not in message or message["prevLogIdx"] is None or "transmission" in message:
-                    return None  # the peer needs a snapshot, which is none of the core's business
                 items = tuple(Item(term, command) for command, _, term in message["entries"])
                 prev, commit = message["prevLogIdx"] + shift, message["commit_index"] + shift
                 return Append(message["term"], prev, message["prevLogTerm"], commit, items)
@@ -85,11 +91,14 @@ class Core:
 
     def __init__(
         self, member: str, voters: Iterable[str], log: Log, *, applied: int, timing: Timing,
-        say: Callable[[str, Body], None],
+        say: Callable[[str, Body], None], short: Callable[[str], None] = lambda peer: None,
     ) -> None:  # fmt: skip
+        """``short`` hears of each peer that needs entries which the log no longer has."""
         self._log = log
         log.rebase(applied)
-        self._link = _Link(say, log)
+        self._tell_short = short
+        self._held: list[tuple[str, bool]] = []
+        self._link = _Link(say, self._short, log)
         voters = sorted(voters)
         self._own = frozenset([member]) & frozenset(voters)
         self._voters = (log.changes, frozenset(voters))
@@ -148,6 +157,18 @@ class Core:
         else:
             self._link._onReadonlyNodeDisconnected(Peer(peer))
 
+    def _short(self, peer: str) -> None:
+        """The core would try the same again in this very loop, unless the line seems to be lost."""
+        voter = peer in {node.id for node in self._raft.otherNodes}
+        self._held.append((peer, voter))
+        self.lost(peer, voter=voter)
+        self._tell_short(peer)
+
+    def _let_go(self) -> None:
+        held, self._held = self._held, []
+        for peer, voter in held:
+            self.connected(peer, voter=voter)
+
     def append(self, entry: Entry) -> None:
         """Queue an entry of this leader's; it gets index, term and stamp when the core takes it up."""
         self._raft.append(_encoder.encode(entry))
@@ -163,14 +184,16 @@ class Core:
             self._raft.removeNodeFromCluster(peer)
 
     def match(self, peer: str) -> int | None:
-        """Up to which entry a peer's log is known to be equal; of a leader, for peers it sends to."""
+        """Up to which entry a peer's log is known to be equal; of a leader, for peers it sends to. None while nothing
+        is known of it."""
         found = self._raft.getStatus().get(f"match_idx_server_{peer}")
-        return None if found is None else int(found) + self._log.shift
+        return int(found) + self._log.shift if found else None
 
     def tick(self) -> None:
         """Campaign, commit, send."""
         with tick():
             self._raft.doTick(0)
+        self._let_go()
 
     def campaign(self) -> None:
         """Stand for election at the next tick: the leader that is known here (perhaps nobody) tells us to."""
@@ -197,6 +220,7 @@ class Core:
             self._link._onMessageReceived(Peer(peer), message)
         finally:
             anew = self._log.settle()
+        self._let_go()
         return anew
 
     def _message(self, body: Append | Ack | AskVote | Vote | TimeoutNow) -> dict[str, Any]:

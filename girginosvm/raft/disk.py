@@ -18,6 +18,14 @@ class Disk(Protocol):
         """A whole file."""
         ...
 
+    def size(self, name: str) -> int:
+        """A file's length in bytes."""
+        ...
+
+    def piece(self, name: str, offset: int, length: int) -> bytes:
+        """Some of a file; fewer bytes at its end."""
+        ...
+
     def create(self, name: str, size: int) -> None:
         """A file of ``size`` zeroes, its room really taken, its name durable."""
         ...
@@ -63,6 +71,12 @@ class RealDisk:
 
     def read(self, name: str) -> bytes:
         return (self._path / name).read_bytes()
+
+    def size(self, name: str) -> int:
+        return os.fstat(self._handle(name)).st_size
+
+    def piece(self, name: str, offset: int, length: int) -> bytes:
+        return os.pread(self._handle(name), length, offset)
 
     def create(self, name: str, size: int) -> None:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC

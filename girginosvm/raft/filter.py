@@ -1,4 +1,4 @@
-"""What may reach the core. Values in, verdicts with reasons out; nothing here touches anything.
+"""What may reach the core. Values in, verdicts with reasons out.
 
 The core trusts whatever it hears: it counts an acknowledgement of another term, a second vote of the same voter, a
 vote of somebody who has none. Each of those ends here.
@@ -6,13 +6,14 @@ vote of somebody who has none. Each of those ends here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Final
 
 import msgspec
 
+from girginosvm.raft.core import Core
 from girginosvm.raft.journal import Base
-from girginosvm.raft.log import kind_of
+from girginosvm.raft.log import Log, kind_of
 from girginosvm.raft.messages import Ack, Append, AskVote, Body, Frame, Newer, TimeoutNow, Vote
 from girginosvm.raft.seams import entry_of
 
@@ -34,6 +35,15 @@ class View(msgspec.Struct, frozen=True):
     electable: frozenset[str]  # voters, and who may have become one
     votes: bool  # this node has a vote, or may have one without knowing
     voted: frozenset[str]  # whose votes of this term have been counted
+
+    @classmethod
+    def of(cls, member: str, core: Core, log: Log, *, leader_alive: bool, voted: Set[str]) -> View:
+        """As ``member`` sees it now."""
+        electable = log.electable(core.committed)
+        return cls(
+            core.term, core.leading, core.leader, leader_alive, log.last, core.committed, log.flushed, log.term_at,
+            core.voters, electable, member in electable, frozenset(voted),
+        )  # fmt: skip
 
 
 class Deliver(msgspec.Struct, frozen=True):
@@ -74,6 +84,30 @@ class Alarm(msgspec.Struct, frozen=True):
 
 
 Verdict = Deliver | Drop | Reply | StepDown | Wait | Alarm
+
+
+class Early:
+    """A leader's acknowledgements of what its own disk does not hold yet (``Wait``): counted when it does."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, tuple[int, Ack]] = {}
+
+    def add(self, peer: str, term: int, ack: Ack) -> None:
+        """The newest of a peer's is enough."""
+        self._waiting[peer] = (term, ack)
+
+    def lost(self, peer: str) -> None:
+        """The line is gone."""
+        self._waiting.pop(peer, None)
+
+    def count(self, core: Core, log: Log) -> None:
+        """To the core with those whose time has come; away with those of another term."""
+        for peer, (term, ack) in list(self._waiting.items()):
+            if term != core.term or not core.leading:
+                del self._waiting[peer]
+            elif ack.next_index - 1 <= log.flushed:
+                del self._waiting[peer]
+                core.deliver(peer, ack)
 
 
 def judge(view: View, peer: str, frame: Frame) -> Verdict:

@@ -17,7 +17,7 @@ import msgspec
 from pysyncobj.journal import Journal as CoreJournal
 
 from girginosvm.core.entries import Entry
-from girginosvm.raft.flush import Add, Cut, DropThrough, Record, SetMembers, SetVote
+from girginosvm.raft.flush import Add, Cut, DropThrough, Record, Restart, SetMembers, SetVote
 from girginosvm.raft.journal import Base, Journal, Vote
 from girginosvm.raft.membership import Roster
 from girginosvm.raft.seams import entry_of
@@ -65,7 +65,6 @@ class Log(CoreJournal):  # type: ignore[misc]
     def __init__(
         self, base: Base, vote: Vote, *, node: str, stamp: Callable[[], int], roster: Roster = _NOBODY
     ) -> None:
-        self.base = base
         self.vote = vote
         self.shift = 0
         self._node = node
@@ -79,6 +78,8 @@ class Log(CoreJournal):  # type: ignore[misc]
         self._flushed = base.index
         self._taken: dict[int, tuple[int, int]] = {}  # generation -> last index and term that are durable with it
         self._durable_term = vote.term
+        self.bytes = 0  # of the entries here
+        self.forgotten_bytes = 0  # of those that were let go, ever
 
     @classmethod
     def found(cls, journal: Journal, *, node: str, stamp: Callable[[], int], roster: Roster = _NOBODY) -> Log:
@@ -91,6 +92,7 @@ class Log(CoreJournal):  # type: ignore[misc]
             log._keep_rosters()
         for entry, payload in zip(journal.entries, journal.payloads, strict=True):
             log._entries.append((command_of(entry, payload), entry.index, entry.term))
+            log.bytes += len(payload) + 1
             log._changed(entry)
         log._flushed = log.last.index
         journal.entries.clear()
@@ -103,6 +105,12 @@ class Log(CoreJournal):  # type: ignore[misc]
     def last(self) -> Base:
         """Index and term of the last entry."""
         _, index, term = self._entries[-1]
+        return Base(index + self.shift, term)
+
+    @property
+    def base(self) -> Base:
+        """What the first entry here follows."""
+        _, index, term = self._entries[0]
         return Base(index + self.shift, term)
 
     @property
@@ -170,10 +178,39 @@ class Log(CoreJournal):  # type: ignore[misc]
 
     def forget_through(self, index: int) -> None:
         """Entries up to ``index`` leave memory, and disk with the next generation. Keeps one as base."""
-        keep = min(index - self.first_index + 1, len(self._entries) - 1)
-        if keep > 0:
-            self._entries = self._entries[keep:]
+        gone = min(index - self.first_index + 1, len(self._entries) - 1)
+        if gone > 0:
+            size = sum(len(command) for command, _, _ in self._entries[1 : gone + 1])
+            self.bytes, self.forgotten_bytes = self.bytes - size, self.forgotten_bytes + size
+            _, at, term = self._entries[gone]
+            self._entries = [(NOTHING, at, term), *self._entries[gone + 1 :]]
             self._records.append(DropThrough(index))
+
+    def behind(self, index: int, entries: int, size: int) -> int:
+        """The entry before the longest part that ends with ``index`` and has neither more entries nor more bytes."""
+        at = index - self.first_index + 1
+        least = max(0, at - entries)
+        while at > least and (size := size - len(self._entries[at][0])) >= 0:
+            at -= 1
+        return at + self.first_index - 1
+
+    def known(self, committed: int) -> bytes:
+        """The newest roster that nobody can take back, as ``Rosters``: it goes with a snapshot."""
+        found = [one for one in self._rosters if one[0] <= committed] or self._rosters[:1]
+        return msgspec.msgpack.encode(Rosters((found[-1],)))
+
+    def restart(self, base: Base, rosters: bytes) -> None:
+        """The log goes on after ``base``, which the database holds durably; what it had is void. ``rosters`` as
+        ``known`` gave them."""
+        self.forgotten_bytes += self.bytes
+        self.bytes, self._intended = 0, []
+        self._entries = [(NOTHING, base.index - self.shift, base.term)]
+        self._rosters = list(msgspec.msgpack.decode(rosters, type=Rosters).known)
+        self.changes += 1
+        # In this order: members that are newer than the log are no harm, a log that is newer than its members would be.
+        self._records += [SetMembers(rosters), Restart(base)]
+        self._flushed = base.index
+        self._taken = {number: (base.index, term) for number, (_, term) in self._taken.items()}
 
     def take(self) -> tuple[int, list[Record]]:
         """The open generation, closed: its number and its records, in their order."""
@@ -209,7 +246,9 @@ class Log(CoreJournal):  # type: ignore[misc]
             self._cut()
         index = idx + self.shift
         entry, payload = self._sealed(command[1:], index, term)
-        self._entries.append((command_of(entry, payload), idx, term))
+        command = command_of(entry, payload)
+        self._entries.append((command, idx, term))
+        self.bytes += len(command)
         self._records.append(Add(index, term, payload))
         if self._changed(entry):
             self._keep_rosters()
@@ -235,6 +274,7 @@ class Log(CoreJournal):  # type: ignore[misc]
         self._records.append(SetMembers(msgspec.msgpack.encode(Rosters(tuple(self._rosters)))))
 
     def _cut(self) -> None:
+        self.bytes -= sum(len(command) for command, _, _ in self._intended)
         base, self._intended = self.last, []
         if base.index < self.changed_at:
             if len(self._rosters) < 2 or base.index < self._rosters[0][0]:

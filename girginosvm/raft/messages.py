@@ -14,6 +14,7 @@ from msgspec import Meta
 FRAME_BYTES: Final = 4 * 1024 * 1024
 ENTRY_BYTES: Final = 3 * 512 * 1024  # a batch's 1 MiB and what surrounds it
 APPEND_BYTES: Final = 2 * 1024 * 1024  # one append_entries ends with the entry that passes this
+PIECE_BYTES: Final = 512 * 1024  # 5 ms on a line of 1 Gb/s: a heartbeat behind it is not late
 _MOST: Final = 2**53
 
 Number = Annotated[int, Meta(ge=0, le=_MOST)]
@@ -136,9 +137,42 @@ class ReadAt(Shape, frozen=True, tag=14):
     index: Number
 
 
+class Snapshot(Shape, frozen=True):
+    """A copy of the state after the entry ``index`` of ``term``: ``size`` bytes with this SHA-256."""
+
+    index: Annotated[int, Meta(ge=1, le=_MOST)]
+    term: Number
+    at_ms: Number
+    size: Annotated[int, Meta(ge=1, le=2**40)]
+    digest: Annotated[bytes, Meta(min_length=32, max_length=32)]
+
+
+class Offer(Shape, frozen=True, tag=15):
+    """You lack entries that I no longer have: ask for the pieces of this snapshot. ``rosters``: who belongs to the
+    cluster (``log.Rosters``), no older than the snapshot."""
+
+    snapshot: Snapshot
+    rosters: Annotated[bytes, Meta(min_length=1, max_length=256 * 1024)]
+
+
+class AskPiece(Shape, frozen=True, tag=16):
+    """The bytes of a snapshot from ``offset`` on."""
+
+    snapshot: Snapshot
+    offset: Number
+
+
+class Piece(Shape, frozen=True, tag=17):
+    """Some of them."""
+
+    snapshot: Snapshot
+    offset: Number
+    data: Annotated[bytes, Meta(min_length=1, max_length=PIECE_BYTES)]
+
+
 Body = (
     Append | Ack | AskVote | Vote | AskPreVote | PreVote | Newer | TimeoutNow | Confirm | Confirmed | Forward
-    | NotTaken | AskRead | ReadAt
+    | NotTaken | AskRead | ReadAt | Offer | AskPiece | Piece
 )  # fmt: skip
 
 

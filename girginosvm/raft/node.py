@@ -13,19 +13,19 @@ What leaves when:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Final
 
 import msgspec
 
 from girginosvm.core.clock import Chance, Clock
-from girginosvm.core.entries import Applied, Change, Entry, Halt
+from girginosvm.core.entries import Applied, Change, Entry
 from girginosvm.core.errors import Busy, Problem
 from girginosvm.core.log import Log as Lines
 from girginosvm.raft import messages
 from girginosvm.raft.apply import Applier
+from girginosvm.raft.applying import Applying, Retention, Told, holds
 from girginosvm.raft.core import Core, Timing
 from girginosvm.raft.elections import Decision, Elections
-from girginosvm.raft.filter import Alarm, Deliver, Drop, Reply, StepDown, View, Wait, judge
+from girginosvm.raft.filter import Alarm, Deliver, Drop, Early, Reply, StepDown, View, Wait, judge
 from girginosvm.raft.flush import Flusher
 from girginosvm.raft.intake import Intake
 from girginosvm.raft.journal import Base, Journal
@@ -38,8 +38,9 @@ from girginosvm.raft.outbox import Outbox
 from girginosvm.raft.proposals import Answer, Command, Proposals
 from girginosvm.raft.reads import Done, Reads
 from girginosvm.raft.seams import entry_of
+from girginosvm.raft.store import Store
+from girginosvm.raft.transfers import Transfers
 
-APPLY_ENTRIES: Final = 64  # handed over in one turn, so that sockets are read in between
 TRANSFER_MS, READ_MS = 1000, 2000
 
 
@@ -53,21 +54,21 @@ class Start(msgspec.Struct, frozen=True):
 
 
 class Node:
-    """A voter, or an observer. ``stopped`` says why it takes no further part; nothing un-stops it."""
+    """A voter, or an observer. ``stopped`` says why it takes no further part; nothing un-stops it. ``applied`` hears of
+    each entry; ``jumped``, that a snapshot took the place of some."""
 
     def __init__(
-        self, start: Start, journal: Journal, flusher: Flusher, applier: Applier, network: Network, clock: Clock,
-        chance: Chance, lines: Lines, *, timing: Timing | None = None,
-        applied: Callable[[Entry, Applied], None] = lambda entry, applied: None,
+        self, start: Start, journal: Journal, flusher: Flusher, applier: Applier, store: Store, network: Network,
+        clock: Clock, chance: Chance, lines: Lines, *, timing: Timing | None = None,
+        retention: Retention | None = None, applied: Callable[[Entry, Applied], None] = lambda entry, applied: None,
+        jumped: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
         journal.check_reaches(start.applied_index)
         self.member = start.member
         self.timing = timing or Timing()
         self.stopped = ""
-        self.halted = ""
-        self.applied_index = self._handed = start.applied_index
-        self._flusher, self._applier, self._network = flusher, applier, network
-        self._clock, self._lines, self._tell = clock, lines, applied
+        self._flusher, self._network = flusher, network
+        self._clock, self._lines = clock, lines
         self._up: set[str] = set()
         self._time = LogTime(clock, start.last_stamp_ms)
         self.log = Log.found(
@@ -75,15 +76,18 @@ class Node:
         )
         if self.log.last.index >= self.log.first_index:
             self._time.found(self.log.entry(self.log.last.index).at_ms)
+        self.elections = Elections(self.timing, chance, clock.monotonic_ms())
+        self.proposals = Proposals(start.member, int.from_bytes(chance.take(4)) >> 1)
+        self._transfers = Transfers(store, self._say, lines)
+        told = Told(applied, self._reach, jumped, self._time.seen)
+        keep, at = retention or Retention(), start.applied_index
+        self._applying = Applying(applier, self.log, self.proposals, self._transfers, told, lines, keep, at)
         self._outbox = Outbox(self.log, network, clock, self._up)
         self.reads = Reads(start.member, self._say)
         self.intake = Intake(self._say, network.drop)
         self._make_core()
         self._reach()
-        now = clock.monotonic_ms()
-        self.elections = Elections(self.timing, chance, now)
-        self.proposals = Proposals(start.member, int.from_bytes(chance.take(4)) >> 1)
-        self._waiting: dict[str, tuple[int, Ack]] = {}  # acknowledgements of what our own disk does not hold yet
+        self._early = Early()
         self._voted: tuple[int, set[str]] = (0, set())
         self._flushing: tuple[int, int] | None = None  # generation, since when
         self._led_term = 0
@@ -104,6 +108,16 @@ class Node:
             done(Busy("halted", f"this node has stopped: {self.stopped}"))
         else:
             self.reads.add(done, self._clock.monotonic_ms() + READ_MS)
+
+    @property
+    def applied_index(self) -> int:
+        """Up to here the database is."""
+        return self._applying.index
+
+    @property
+    def halted(self) -> str:
+        """Why this node applies nothing more; empty while it does."""
+        return self._applying.halted
 
     @property
     def role(self) -> str:
@@ -138,12 +152,12 @@ class Node:
             self._flushed()
             for event in events:  # all that has come is heard before any patience is judged
                 self._on(event, now)
-            self._count()
+            self._early.count(self.core, self.log)
             self._elect(now)
             self._pump(now)
             self._tick()
             self._noticed(now)
-            self._apply()
+            self._apply(now)
             self.reads.turn(self.core, self.log, self._up, now, applied=self.applied_index)
             self.proposals.expire(now)
             self._flush(now)
@@ -174,7 +188,8 @@ class Node:
             case Down(peer, reset):
                 self._up.discard(peer)
                 self._outbox.line(peer)
-                self._waiting.pop(peer, None)
+                self._early.lost(peer)
+                self._transfers.sending.lost(peer)
                 self.core.lost(peer, voter=peer in self.core.voters)
                 self.reads.lost(peer)
                 if reset and peer == self.core.leader and not self.core.leading:
@@ -209,6 +224,13 @@ class Node:
                 self.reads.begin(self.core, self.log, peer, nonce)
             case messages.ReadAt(nonce, index):
                 self.reads.known(nonce, index)
+            case messages.Offer() if frame.term == self.core.term and peer == self.core.leader:
+                if not holds(self.log, self.core.committed, frame.body.snapshot):
+                    self._transfers.receiving.offered(peer, frame.body, now)
+            case messages.AskPiece():
+                self._transfers.sending.asked(peer, frame.body, now)
+            case messages.Piece():
+                self._transfers.receiving.piece(peer, frame.body, now)
             case _:
                 self._judge(peer, frame, now)
 
@@ -219,23 +241,17 @@ class Node:
         return bool(self.elections.objection(now, self.log.last, last))
 
     def _view(self, now: int) -> View:
-        core = self.core
-        term = core.term
-        if self._voted[0] != term:
-            self._voted = (term, set())
-        electable = self.log.electable(core.committed)
-        return View(
-            term, core.leading, core.leader, core.leading or self.elections.leader_alive(now), self.log.last,
-            core.committed, self.log.flushed, self.log.term_at, core.voters,
-            electable, self.member in electable, frozenset(self._voted[1]),
-        )  # fmt: skip
+        if self._voted[0] != self.core.term:
+            self._voted = (self.core.term, set())
+        alive = self.core.leading or self.elections.leader_alive(now)
+        return View.of(self.member, self.core, self.log, leader_alive=alive, voted=self._voted[1])
 
     def _judge(self, peer: str, frame: Frame, now: int) -> None:
         match judge(self._view(now), peer, frame):
             case Deliver(body):
                 self._deliver(peer, body, now)
             case Wait(ack):
-                self._waiting[peer] = (frame.term, ack)
+                self._early.add(peer, frame.term, ack)
                 self._align(anew=self.core.deliver(peer, Ack(ack.next_index, False, False)))
             case StepDown(term):
                 self._lines.info("raft.stepped-down", term=term, told_by=peer)
@@ -264,8 +280,9 @@ class Node:
 
     def _make_core(self) -> None:
         self.core = Core(
-            self.member, self.log.roster.voters, self.log, applied=self._handed, timing=self.timing, say=self._say
-        )
+            self.member, self.log.roster.voters, self.log, applied=self._applying.handed, timing=self.timing,
+            say=self._say, short=self._short,
+        )  # fmt: skip
         self._aligned = self.log.changes
         for peer in sorted(self._up):
             self.core.connected(peer, voter=peer in self.core.voters)
@@ -294,15 +311,6 @@ class Node:
         self._told = self.log.roster
         self._network.set_members(self._told)
 
-    def _count(self) -> None:
-        """Acknowledgements that waited for our own disk."""
-        for peer, (term, ack) in list(self._waiting.items()):
-            if term != self.core.term or not self.core.leading:
-                del self._waiting[peer]
-            elif ack.next_index - 1 <= self.log.flushed:
-                del self._waiting[peer]
-                self.core.deliver(peer, ack)
-
     # What is due.
 
     def _elect(self, now: int) -> None:
@@ -311,7 +319,7 @@ class Node:
             self.core.step_down(self.core.term + 1)
         if self.core.leading or self.member not in self.core.voters:
             return
-        if self.halted or self._hangs(now, self.timing.election_ms):
+        if self.halted or self._applying.installing is not None or self._hangs(now, self.timing.election_ms):
             return  # whoever cannot write, or cannot apply, does not want to lead
         others = len(self.core.voters) > 1
         self._decide(self.elections.tick(now, alone=not others))
@@ -343,28 +351,16 @@ class Node:
 
     # What is committed.
 
-    def _apply(self) -> None:
-        upto = min(self.core.committed, self.log.flushed, self._handed + APPLY_ENTRIES)
-        if upto > self._handed:
-            self._applier.submit([self.log.entry(index) for index in range(self._handed + 1, upto + 1)])
-            self._handed = upto
-        if self.halted:
-            return
-        try:
-            for entry, applied in self._applier.collect():
-                if len(applied.outcomes) != len(entry.commands):
-                    raise Halt(f"entry {entry.index}: {len(applied.outcomes)} outcomes, {len(entry.commands)} commands")
-                self.applied_index = entry.index
-                self.proposals.applied(entry, applied.outcomes)
-                self._tell(entry, applied)
-                if entry.change is not None:
-                    self._reach()
-        except Halt as halt:
-            self.halted = str(halt)
-            self._lines.error("raft.halted", reason=self.halted)
-            self.proposals.end(Busy("halted", f"this node has stopped applying: {self.halted}"), self.halted)
-            if self.core.leading:
-                self.core.step_down(self.core.term + 1)
+    def _apply(self, now: int) -> None:
+        if self._applying.turn(self.core, self._up, now):
+            self._align(anew=True)
+            self._reach()
+        if self.halted and self.core.leading:
+            self.core.step_down(self.core.term + 1)
+
+    def _short(self, peer: str) -> None:
+        """The core would send entries that are not in the log any more."""
+        self._transfers.sending.short(peer, self.log, self.core.committed, self._clock.monotonic_ms())
 
     # What is owed to the disk.
 

@@ -14,7 +14,7 @@ from girginosvm.core.clock import SystemChance, SystemClock
 from girginosvm.core.log import Log
 from girginosvm.raft.cluster import Cluster
 from girginosvm.raft.disk import RealDisk
-from girginosvm.raft.journal import Journal
+from girginosvm.raft.files import Files
 from girginosvm.raft.membership import founded
 from girginosvm.raft.propose import serve
 from girginosvm.raft.transport import Address, Credentials, Transport
@@ -30,20 +30,23 @@ class Crew(Trio):
         super().__init__(authority, folder, voters + observers)
         self.voting = self.names[:voters]
 
-    def start(self, name: str, **environment: str) -> None:
+    def start(self, name: str) -> None:
         ports = {one: self.port(one) for one in self.names}
         self.processes[name] = subprocess.Popen(
             [sys.executable, "-m", "tests.bench.crew", str(self.folder), name, json.dumps(ports),
              json.dumps(self.voting)],
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY), **environment},
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
         )  # fmt: skip
 
 
 async def run(folder: Path, name: str, ports: dict[str, int], voters: list[str]) -> None:
     log = Log(level="error").bind(member=name)
     roster = founded({one: f"127.0.0.1:{port}" for one, port in ports.items()}, frozenset(voters))
+    (folder / name).mkdir(exist_ok=True)
+    machine, snapshots = Tally(folder / name / "tally.json"), folder / name / "snapshots"
+    files = Files(RealDisk(snapshots), snapshots, machine)
     cluster = Cluster(
-        Journal(RealDisk(folder / name), keep_payloads=True), Tally(), SystemClock(), SystemChance(), log,
+        files.opened(RealDisk(folder / name / "journal")), files, machine, SystemClock(), SystemChance(), log,
         Transport(name, Address("127.0.0.1", ports[name]), Credentials(folder / "ca.crt", folder / f"{name}.pem"), log),
         member=name, roster=roster,
     )  # fmt: skip

@@ -1,8 +1,11 @@
 """A state machine that remembers, and a cluster of one around it."""
 
+from pathlib import Path
+
+import msgspec
 from floors.raft.power import PowerLossDisk
 
-from girginosvm.core.entries import Applied, Entry, Halt
+from girginosvm.core.entries import Applied, Entry, Halt, Place, Unfit
 from girginosvm.core.log import Log
 from girginosvm.raft.alone import Alone
 from girginosvm.raft.journal import Journal
@@ -22,11 +25,13 @@ class FakeClock:
 
 
 class Book:
-    """A state machine that remembers; it loses its memory like a database that was not synced."""
+    """A state machine that remembers; it loses its memory like a database that was not synced. Its snapshots are files
+    of ``snapshots``."""
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
         self.halt_at = 0
+        self.snapshots = PowerLossDisk()
 
     def applied_index(self) -> int:
         return self.entries[-1].index if self.entries else 0
@@ -42,6 +47,25 @@ class Book:
 
     def checkpoint(self) -> int:
         return self.applied_index()
+
+    def snapshot(self, path: Path) -> Place:
+        data = msgspec.msgpack.encode(self.entries)
+        self.snapshots.create(path.name, len(data))
+        self.snapshots.write(path.name, 0, data)
+        self.snapshots.flush(path.name)
+        return self.place
+
+    def install(self, path: Path) -> Place:
+        entries = msgspec.msgpack.decode(self.snapshots.read(path.name), type=list[Entry])
+        if entries[-1].index <= self.applied_index():
+            raise Unfit("it is no newer")
+        self.entries = entries
+        return self.place
+
+    @property
+    def place(self) -> Place:
+        last = self.entries[-1] if self.entries else Entry(0, 0, 0, "", ())
+        return Place(last.index, last.term, last.at_ms)
 
     @property
     def commands(self) -> list[bytes]:

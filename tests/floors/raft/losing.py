@@ -32,6 +32,14 @@ class LosingDisk(RealDisk):
         self._settle(name)
         return super().read(name)
 
+    def piece(self, name: str, offset: int, length: int) -> bytes:
+        self._settle(name)
+        return super().piece(name, offset, length)
+
+    def remove(self, name: str) -> None:
+        self._cached.pop(name, None)
+        super().remove(name)
+
     def flush(self, name: str) -> None:
         self._settle(name)
         super().flush(name)

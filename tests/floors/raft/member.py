@@ -1,8 +1,9 @@
-"""A member as a process of its own: ``python -m tests.floors.raft.member FOLDER NAME PORTS``; FOLDER/NAME.sock is its
-socket.
+"""A member as a process of its own: ``python -m tests.floors.raft.member FOLDER NAME PORTS VOTERS``; its socket is
+FOLDER/NAME.sock.
 
-FOLDER holds NAME.pem and ca.crt; PORTS says in JSON where each member listens. SIGTERM stops it. Its state machine
-counts: what it answers to ``tally`` is how often each command was executed.
+FOLDER holds NAME.pem and ca.crt; PORTS says in JSON where each member listens; VOTERS are those who vote to begin with.
+SIGTERM stops it. Its state machine counts: what it answers to ``tally`` is how often each command was executed. What
+begins with ``member`` changes who belongs (``member add n4``). The log is compacted often.
 """
 
 from __future__ import annotations
@@ -13,55 +14,103 @@ import signal
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any, cast
 
+from girginosvm.core import points
 from girginosvm.core.clock import SystemChance, SystemClock
-from girginosvm.core.entries import Applied, Entry
+from girginosvm.core.entries import Applied, Change, Entry, Place, Unfit
 from girginosvm.core.log import Log
+from girginosvm.raft.applying import Retention
 from girginosvm.raft.cluster import Cluster
 from girginosvm.raft.core import Timing
 from girginosvm.raft.disk import RealDisk
-from girginosvm.raft.journal import Journal
+from girginosvm.raft.files import Files
 from girginosvm.raft.membership import founded
 from girginosvm.raft.propose import serve
 from girginosvm.raft.transport import Address, Credentials, Transport
 
 
 class Tally:
-    """In memory: after a restart the log says it all again."""
+    """Its database is a file that is written anew at each checkpoint, and by an install."""
 
-    def __init__(self) -> None:
+    def __init__(self, path: Path) -> None:
+        self._path = path
         self.times: Counter[str] = Counter()
-        self.last = Entry(0, 0, 0, "", ())
+        self.place = Place(0, 0, 0)
+        if path.exists():
+            self._load(path)
 
     def applied_index(self) -> int:
-        return self.last.index
+        return self.place.index
 
     def last_stamp_ms(self) -> int:
-        return self.last.at_ms
+        return self.place.at_ms
 
     def checkpoint(self) -> int:
-        return 0
+        self._save(self._path)
+        return self.place.index
+
+    def snapshot(self, path: Path) -> Place:
+        return self._save(path)
+
+    def install(self, path: Path) -> Place:
+        theirs = Tally(path)
+        if theirs.place.index <= self.place.index:
+            raise Unfit("it is no newer")
+        self._load(path)
+        self._save(self._path)
+        return self.place
 
     def apply(self, entry: Entry) -> Applied:
         self.times.update(command.decode() for command in entry.commands)
-        self.last = entry
+        self.place = Place(entry.index, entry.term, entry.at_ms)
         return Applied(tuple(self._outcome(command) for command in entry.commands), ("tally",))
 
     def _outcome(self, command: bytes) -> bytes:
         return json.dumps(self.times).encode() if command == b"tally" else b"did " + command[:16]
 
+    def _save(self, path: Path) -> Place:
+        place, times = self.place, self.times.copy()  # may run beside apply, which only adds: a test's licence
+        draft = path.with_suffix(".draft")
+        draft.write_text(json.dumps([place.index, place.term, place.at_ms, times]))
+        draft.rename(path)
+        return place
 
-async def run(folder: Path, name: str, ports: dict[str, int]) -> None:
+    def _load(self, path: Path) -> None:
+        *place, times = json.loads(path.read_text())
+        self.place, self.times = Place(*place), Counter(times)
+
+
+class Talking:
+    """A cluster that is also told by proposals who belongs to it."""
+
+    def __init__(self, cluster: Cluster, ports: dict[str, int]) -> None:
+        self._cluster, self._ports = cluster, ports
+        self.changes, self.status = cluster.changes, cluster.status
+
+    async def propose(self, command: bytes) -> bytes:
+        if not command.startswith(b"member "):
+            return await self._cluster.propose(command)
+        _, kind, member = command.decode().split()
+        await self._cluster.change(Change(cast(Any, kind), member, f"127.0.0.1:{self._ports[member]}"))
+        return b""
+
+
+async def run(folder: Path, name: str, ports: dict[str, int], voters: list[str]) -> None:
     log = Log(level="warning").bind(member=name)
     credentials = Credentials(folder / "ca.crt", folder / f"{name}.pem")
-    roster = founded({one: f"127.0.0.1:{port}" for one, port in ports.items()}, frozenset(ports))
+    roster = founded({one: f"127.0.0.1:{ports[one]}" for one in {*voters, name}}, frozenset(voters))
+    (folder / name).mkdir(exist_ok=True)
+    machine = Tally(folder / name / "tally.json")
+    snapshots = folder / name / "snapshots"
+    files = Files(RealDisk(snapshots), snapshots, machine, piece_bytes=4096)
     cluster = Cluster(
-        Journal(RealDisk(folder / name), keep_payloads=True), Tally(), SystemClock(), SystemChance(), log,
-        Transport(name, Address("127.0.0.1", ports[name]), credentials, log),
-        member=name, roster=roster, timing=Timing(proposal_ms=2000),
+        files.opened(RealDisk(folder / name / "journal"), segment_bytes=1 << 16), files, machine, SystemClock(),
+        SystemChance(), log, Transport(name, Address("127.0.0.1", ports[name]), credentials, log),
+        member=name, roster=roster, timing=Timing(proposal_ms=2000), retention=Retention(entries=100, tail_entries=20),
     )  # fmt: skip
     await cluster.start()
-    server = await serve(folder / f"{name}.sock", cluster, release="test", member=name, log=log)
+    server = await serve(folder / f"{name}.sock", Talking(cluster, ports), release="test", member=name, log=log)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     await stop.wait()
@@ -71,7 +120,8 @@ async def run(folder: Path, name: str, ports: dict[str, int]) -> None:
 
 def main() -> None:
     """By the command line's words."""
-    asyncio.run(run(Path(sys.argv[1]), sys.argv[2], json.loads(sys.argv[3])))
+    points.name_process(sys.argv[2])
+    asyncio.run(run(Path(sys.argv[1]), sys.argv[2], json.loads(sys.argv[3]), json.loads(sys.argv[4])))
 
 
 if __name__ == "__main__":

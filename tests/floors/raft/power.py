@@ -28,6 +28,12 @@ class PowerLossDisk:
                 data[offset : offset + len(piece)] = piece
         return bytes(data)
 
+    def size(self, name: str) -> int:
+        return len(self.durable[name])
+
+    def piece(self, name: str, offset: int, length: int) -> bytes:
+        return self.read(name)[offset : offset + length]
+
     def create(self, name: str, size: int) -> None:
         if sum(len(data) for data in self.durable.values()) + size > self.room:
             raise OSError(errno.ENOSPC, "No space left on device")
@@ -46,6 +52,7 @@ class PowerLossDisk:
 
     def remove(self, name: str) -> None:
         del self.durable[name]
+        self.pending = [one for one in self.pending if one[0] != name]
 
     def close(self) -> None:
         """Nothing to let go of."""

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 from floors.raft.book import LOG, Book, FakeClock
 from floors.raft.power import PowerLossDisk
 
 from girginosvm.core.clock import SystemChance
-from girginosvm.core.entries import Applied, Change, Entry, Halt
+from girginosvm.core.entries import Change, Entry, Halt, Unfit
 from girginosvm.core.errors import Problem
 from girginosvm.raft import messages
+from girginosvm.raft.apply import Checkpointed, Done, Installed
+from girginosvm.raft.applying import Retention
+from girginosvm.raft.files import Files, Outcome, Task
 from girginosvm.raft.flush import Record, write
 from girginosvm.raft.journal import Journal
 from girginosvm.raft.lines import Event, Heard, Up
@@ -50,7 +54,7 @@ class NowApplier:
 
     def __init__(self, book: Book) -> None:
         self._book = book
-        self._done: list[tuple[Entry, Applied]] = []
+        self._done: list[Done] = []
         self._halt: Halt | None = None
 
     def submit(self, entries: Sequence[Entry]) -> None:
@@ -60,10 +64,36 @@ class NowApplier:
         except Halt as halt:
             self._halt = halt
 
-    def collect(self) -> list[tuple[Entry, Applied]]:
+    def checkpoint(self) -> None:
+        self._done.append(Checkpointed(self._book.checkpoint()))
+
+    def install(self, path: Path) -> None:
+        try:
+            self._done.append(Installed(self._book.install(path)))
+        except Unfit as unfit:
+            self._done.append(Installed(None, str(unfit)))
+
+    def collect(self) -> list[Done]:
         done, self._done = self._done, []
         if self._halt is not None and not done:
             raise self._halt
+        return done
+
+
+class NowStore:
+    """Does what it is told in the turn that tells it."""
+
+    def __init__(self, files: Files) -> None:
+        self.files = files
+        self._done: list[Outcome] = []
+
+    def submit(self, task: Task) -> None:
+        outcome = self.files.do(task)
+        if outcome is not None:
+            self._done.append(outcome)
+
+    def collect(self) -> list[Outcome]:
+        done, self._done = self._done, []
         return done
 
 
@@ -72,10 +102,11 @@ class Stand:
 
     def __init__(
         self, *, disk: PowerLossDisk | None = None, book: Book | None = None, clock: FakeClock | None = None,
-        voters: Sequence[str] = ("n1", "n2", "n3"),
+        voters: Sequence[str] = ("n1", "n2", "n3"), retention: Retention | None = None,
     ) -> None:  # fmt: skip
         self.disk, self.book, self.clock = disk or PowerLossDisk(), book or Book(), clock or FakeClock()
-        journal = Journal(self.disk, segment_bytes=1 << 16, keep_payloads=True)
+        self.files = Files(self.book.snapshots, Path("snapshots"), self.book)
+        journal = self.files.opened(self.disk, segment_bytes=1 << 16)
         self.flusher = HandFlusher(journal)
         self.sent: list[tuple[str, Frame]] = []
         self.dropped: list[str] = []
@@ -85,12 +116,17 @@ class Stand:
             self.book.applied_index(),
             self.book.last_stamp_ms(),
         )
+        self.jumps = 0
         self.node = Node(
-            start, journal, self.flusher, NowApplier(self.book), self, self.clock, SystemChance(), LOG
+            start, journal, self.flusher, NowApplier(self.book), NowStore(self.files), self, self.clock,
+            SystemChance(), LOG, retention=retention, jumped=self._jumped,
         )  # fmt: skip
         self.turn(*(Up(peer) for peer in voters if peer != "n1"))
         self.flusher.flush()
         self.turn()
+
+    def _jumped(self) -> None:
+        self.jumps += 1
 
     def send(self, peer: str, frame: bytes) -> None:
         self.sent.append((peer, messages.decode(frame)))

@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from girginosvm.core.errors import Problem
+from girginosvm.core.errors import Busy, NoQuorum, Problem
 from girginosvm.core.log import Log
 from girginosvm.raft.alone import Status
 from girginosvm.raft.changes import Change
@@ -33,9 +33,12 @@ class Trio:
 
     module = "tests.floors.raft.member"
 
-    def __init__(self, authority: Authority, folder: Path, count: int = 3) -> None:
+    def __init__(self, authority: Authority, folder: Path, count: int = 3, *, joiners: int = 0) -> None:
         self.folder = authority.ca.parent
-        self.names = [f"n{number}" for number in range(1, count + 1)]
+        self.fuse = self.folder / "fuse"  # the point at which a process is to die: ``n1/journal.flush:before``
+        self.voters = [f"n{number}" for number in range(1, count + 1)]
+        self.joiners = [f"n{number}" for number in range(count + 1, count + joiners + 1)]
+        self.names = [*self.voters, *self.joiners]
         self._ports = {name: free_port() for name in self.names}
         for name in self.names:
             authority.credentials(name)
@@ -54,9 +57,10 @@ class Trio:
 
     def start(self, name: str) -> None:
         self.processes[name] = subprocess.Popen(
-            [sys.executable, "-m", self.module, str(self.folder), name, json.dumps(self._ports)],
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        )
+            [sys.executable, "-m", self.module, str(self.folder), name, json.dumps(self._ports),
+             json.dumps(self.voters)],
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY), "GIRGINOSVM_POINTS_FUSE": str(self.fuse)},
+        )  # fmt: skip
 
     def kill(self, name: str) -> None:
         """SIGKILL, and wait until it is gone."""
@@ -85,7 +89,7 @@ class Trio:
         async with asyncio.timeout(30):
             while True:
                 status = await self.status(name)
-                if status is not None and status.leader and len(status.reached) == len(self.names) - 1:
+                if status is not None and status.leader and len(status.reached) == len(self.processes) - 1:
                     return
                 await asyncio.sleep(0.01)
 
@@ -94,7 +98,7 @@ class Trio:
         """All up and led, until the block ends."""
         tasks = [asyncio.create_task(client.run()) for client in self.clients.values()]
         try:
-            for name in self.names:
+            for name in self.voters:
                 self.start(name)
             await self.leader()
             yield self
@@ -103,6 +107,33 @@ class Trio:
                 task.cancel()
             for name in list(self.processes):
                 self.kill(name)
+
+    async def change(self, kind: str, name: str) -> None:
+        """Ask the leader for a change of members until it is made; TimeoutError after 30 s."""
+        async with asyncio.timeout(30):
+            while True:
+                with contextlib.suppress(Problem):
+                    await self.clients[await self.leader()].propose(f"member {kind} {name}".encode())
+                    return
+                await asyncio.sleep(0.02)
+
+    async def propose(self, name: str, command: bytes) -> bytes:
+        """By one member, again while that surely did nothing; TimeoutError after 30 s."""
+        async with asyncio.timeout(30):
+            while True:
+                try:
+                    return await self.clients[name].propose(command)
+                except (Busy, NoQuorum):
+                    await asyncio.sleep(0.02)
+
+    async def reaches(self, name: str, index: int) -> Status:
+        """A member has applied so far; TimeoutError after 40 s."""
+        async with asyncio.timeout(40):
+            while True:
+                status = await self.status(name)
+                if status is not None and status.applied_index >= index:
+                    return status
+                await asyncio.sleep(0.01)
 
     async def tally(self) -> dict[str, int]:
         """How often each command was executed, by whoever answers first."""

@@ -7,9 +7,13 @@ from sim.raft.world import Broken, Host, World
 from girginosvm.core.entries import Change
 from girginosvm.core.errors import Problem
 
+JOINERS = 2
+
 
 class Faults:
     """One after the other, from ``strike`` on until ``until_ms``; ``calm`` ends them all."""
+
+    more: tuple[str, ...] = ()
 
     def __init__(self, world: World, until_ms: int) -> None:
         self.world = world
@@ -24,7 +28,7 @@ class Faults:
             return
         name = world.chance.choice(
             ["kill", "kill_all", "power", "power", "power_all", "pause", "cut", "one_way", "bridge", "slow", "hang",
-             "full", "clock", "transfer", "heal", "members", "members", "members"]
+             "full", "clock", "transfer", "heal", "members", "members", "members", *self.more]
         )  # fmt: skip
         self.faults.append(f"{world.now} {name}")
         getattr(self, f"_{name}")()
@@ -130,6 +134,25 @@ class Faults:
 
         leader.member.change(change, answer)
         leader.wake()
+
+    def install(self, host: Host) -> None:
+        """The worst time to lose power: the database holds a snapshot, and the journal does not go on after it yet."""
+        if self.world.now < self.until_ms and self.world.chance.random() < 0.4:
+            life = host.life
+            self.world.later(
+                self.world.chance.randrange(0, 4), lambda: self._down(host, power=True) if host.life == life else None
+            )
+
+    def _join(self) -> None:
+        """A node that has nothing comes as a learner."""
+        leader, world = self.world.leader(), self.world
+        name = f"x{sum(one.startswith('x') for one in world.hosts) + 1}"
+        if leader is None or name == f"x{JOINERS + 1}":
+            return
+        host = world.hosts[name] = world.host(name)
+        leader.member.change(Change("add", name), lambda answer: None)
+        leader.wake()
+        host.start()
 
     def calm(self) -> None:
         """All is whole again. Broken when a member has stopped for another reason than its disk."""

@@ -9,12 +9,14 @@ from sim.raft.faults import Faults
 from sim.raft.linear import NEVER, Operation, linearizable
 from sim.raft.world import Broken, Host, Put, World
 
-from girginosvm.core.errors import Busy, NoQuorum, Problem
+from girginosvm.core.errors import Busy, NoQuorum, Problem, Unknown
+from girginosvm.raft.applying import Retention
 
 CLIENTS = 4
 KEYS = 5
 STORM_MS = 7000
 CALM_MS = 8000  # at most; longer than any proposal waits
+SHORT = Retention(entries=12, tail_entries=3)  # whoever is away for half a second needs a snapshot
 
 
 class Client:
@@ -105,8 +107,12 @@ class Client:
 class Storm(Faults):
     """``run`` raises Broken when anything that must hold does not."""
 
+    more = ("join",)
+
     def __init__(self, seed: int, *, dedup: bool = True) -> None:
-        world = World(seed, voters=5 if seed % 4 == 0 else 3, observers=seed % 3, dedup=dedup)
+        world = World(
+            seed, voters=5 if seed % 4 == 0 else 3, observers=seed % 3, dedup=dedup, retention=SHORT
+        )  # fmt: skip
         super().__init__(world, STORM_MS - 1000)
         self.history: dict[str, list[Operation]] = defaultdict(list)
         self.acknowledged: list[str] = []
@@ -124,6 +130,7 @@ class Storm(Faults):
         for number in range(CLIENTS):
             world.later(500 + number, Client(self, number).go)
         world.later(1000, self.strike)
+        world.on_install = self.install
         world.run(STORM_MS)
         self.calm()
         world.run(STORM_MS + CALM_MS, stop=lambda: not self.busy)
@@ -133,10 +140,14 @@ class Storm(Faults):
         world = self.world
         last: list[bytes | Problem] = []
         asked = world.hosts["n1"]
-        asked.propose(Put("last", "last", "last"), last.append)
-        world.run(world.now + 4000, stop=lambda: bool(last))
-        world.run(world.now + 400)
-        if not last or not isinstance(last[0], bytes):
+        while not last or isinstance(last[-1], Unknown):  # the id is the same: a snapshot may have had it in it
+            asked.propose(Put("last", "last", "last"), last.append)
+            said = len(last)
+            world.run(world.now + 4000, stop=lambda said=said: len(last) > said)
+            if len(last) == said or len(last) > 3:
+                break
+        world.run(world.now + 4000, stop=self._equal)
+        if not last or not isinstance(last[-1], bytes):
             raise Broken(f"no write is possible after the storm: {last}")
         executed = asked.store.executed
         if len(executed) != len(set(executed)):
@@ -155,6 +166,16 @@ class Storm(Faults):
             if host.member.core.voters != host.member.log.roster.voters:
                 raise Broken(f"{host.name}'s core counts other voters than its log says")
         self._linear(set(executed))
+
+    def _equal(self) -> bool:
+        """Everybody has applied the same, and knows the same members."""
+        first = self.world.hosts["n1"]
+        return all(
+            host.store.applied_index() == first.store.applied_index()
+            and host.member.log.roster == first.member.log.roster
+            and "last" in host.store.registers
+            for host in self.world.hosts.values()
+        )
 
     def _linear(self, executed: set[str]) -> None:
         for name, (key, began) in self.open_writes.items():

@@ -15,7 +15,7 @@ from sim.raft.world import Broken, Host, Put, World
 
 from girginosvm.core.entries import Change
 from girginosvm.core.errors import Problem
-from girginosvm.raft import elections, log
+from girginosvm.raft import elections, files, log
 
 FIRST, COUNT = int(os.environ.get("FIRST", "0")), int(os.environ.get("SEEDS", "40"))
 
@@ -30,16 +30,18 @@ def storm(seed: int, *, dedup: bool = True) -> Storm:
 
 
 def test_no_storm_breaks_what_must_hold() -> None:
-    acknowledged = terms = changes = 0
+    acknowledged = terms = changes = installs = 0
     for seed in range(FIRST, FIRST + COUNT):
         one = storm(seed)
         acknowledged += len(one.acknowledged)
         terms += max(one.world.leaders)
         changes += len(one.changed)
+        installs += one.world.installs
     # A storm in which nothing gets through, or nobody is ever replaced, would show nothing.
     assert acknowledged > 30 * COUNT
     assert terms >= 2 * COUNT
     assert changes >= COUNT // 2
+    assert installs >= COUNT // 2
 
 
 REPLAY = "from sim.raft.storm import Storm; one = Storm(7); one.run(); print(one.world.trace())"
@@ -71,6 +73,14 @@ class Mutants:
         patch.setattr(log.Log, "flushed", property(lambda self: 1 << 40))
 
     @staticmethod
+    def install_a_snapshot_that_is_not_flushed(patch: pytest.MonkeyPatch) -> None:
+        patch.setattr(World, "honest", False)
+
+    @staticmethod
+    def forget_at_a_start_what_was_being_installed(patch: pytest.MonkeyPatch) -> None:
+        patch.setattr(files.Files, "_sealed", lambda self, names: None)
+
+    @staticmethod
     def vote_in_spite_of_a_living_leader(patch: pytest.MonkeyPatch) -> None:
         patch.setattr(elections.Elections, "leader_alive", lambda self, now_ms: False)
 
@@ -86,8 +96,10 @@ def caught(run: Callable[[int], object], most: int) -> str:
 
 
 @pytest.mark.parametrize(
-    "mutant", [Mutants.acknowledge_before_the_flush, Mutants.count_and_apply_what_is_not_on_our_own_disk]
-)
+    "mutant",
+    [Mutants.acknowledge_before_the_flush, Mutants.count_and_apply_what_is_not_on_our_own_disk,
+     Mutants.install_a_snapshot_that_is_not_flushed, Mutants.forget_at_a_start_what_was_being_installed],
+)  # fmt: skip
 def test_the_storms_catch_a_node_that_answers_before_its_disk(
     monkeypatch: pytest.MonkeyPatch, mutant: Callable[[pytest.MonkeyPatch], None]
 ) -> None:

@@ -2,7 +2,7 @@
 
 Everything random comes from one seed, so a seed replays exactly. What is virtual: the clock, the network (lines that
 stall, break, and deliver late), the flush (it takes time, and a power loss in the middle of it tears), the database
-(it forgets what was not checkpointed when power goes).
+(it forgets what was not checkpointed when power goes), the thread of snapshots (each step takes time, and tears, too).
 """
 
 from __future__ import annotations
@@ -14,19 +14,24 @@ import itertools
 import os
 import random
 import zlib
+from collections import deque
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Protocol
 
 import msgspec
 import pysyncobj.syncobj
 from floors.raft.power import PowerLossDisk
 
-from girginosvm.core.entries import Applied, Entry, Halt
+from girginosvm.core.entries import Applied, Entry, Halt, Place, Unfit
 from girginosvm.core.errors import Problem
 from girginosvm.core.log import Log as Lines
 from girginosvm.raft import messages
 from girginosvm.raft.alone import StateMachine
+from girginosvm.raft.apply import Checkpointed, Done, Installed
+from girginosvm.raft.applying import Retention
 from girginosvm.raft.core import Timing
+from girginosvm.raft.files import Files, Outcome, Task
 from girginosvm.raft.flush import Record, write
 from girginosvm.raft.journal import Journal
 from girginosvm.raft.lines import Down, Event, Heard, Up
@@ -34,6 +39,7 @@ from girginosvm.raft.membership import Roster, founded
 from girginosvm.raft.node import Node, Start
 
 QUIET = Lines(open(os.devnull, "w"))  # noqa: SIM115 - for the whole run
+PIECE = 700  # a snapshot has some of these
 
 
 class Broken(AssertionError):
@@ -66,6 +72,7 @@ class Store:
         self.executed: list[str] = []
         self.durable = 0
         self.dedup = dedup
+        self.snapshots = Disk()
 
     def applied_index(self) -> int:
         return self.entries[-1].index if self.entries else 0
@@ -76,6 +83,27 @@ class Store:
     def checkpoint(self) -> int:
         self.durable = self.applied_index()
         return self.durable
+
+    def snapshot(self, path: Path) -> Place:
+        data = msgspec.msgpack.encode(self.entries)
+        self.snapshots.create(path.name, len(data))
+        self.snapshots.write(path.name, 0, data)
+        return self._place()
+
+    def install(self, path: Path) -> Place:
+        """In one durable transaction."""
+        entries = msgspec.msgpack.decode(self.snapshots.read(path.name), type=list[Entry])
+        if len(entries) <= self.applied_index():
+            raise Unfit("it is no newer")
+        self.entries, self.registers, self.outcomes, self.executed = [], {}, {}, []
+        for entry in entries:
+            self.apply(entry)
+        self.checkpoint()
+        return self._place()
+
+    def _place(self) -> Place:
+        last = self.entries[-1]
+        return Place(last.index, last.term, last.at_ms)
 
     def apply(self, entry: Entry) -> Applied:
         if entry.index != self.applied_index() + 1:
@@ -104,18 +132,81 @@ class Store:
 
 
 class Applier:
-    """Applies at once, in the turn that hands over."""
+    """Applies at once, in the turn that hands over. To install a snapshot takes time."""
 
-    def __init__(self, store: Memory) -> None:
-        self._store = store
-        self._done: list[tuple[Entry, Applied]] = []
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._done: list[Done] = []
 
     def submit(self, entries: Sequence[Entry]) -> None:
-        self._done += [(entry, self._store.apply(entry)) for entry in entries]
+        self._done += [(entry, self._host.memory.apply(entry)) for entry in entries]
 
-    def collect(self) -> list[tuple[Entry, Applied]]:
+    def checkpoint(self) -> None:
+        self._done.append(Checkpointed(self._host.memory.checkpoint()))
+
+    def install(self, path: Path) -> None:
+        host, life = self._host, self._host.life
+
+        def finish() -> None:
+            if host.life == life:
+                try:
+                    self._done.append(Installed(host.memory.install(path)))
+                except Unfit as unfit:
+                    self._done.append(Installed(None, str(unfit)))
+                else:
+                    host.world.installs += 1
+                    host.world.on_install(host)
+                host.wake()
+
+        host.world.later(host.world.chance.randrange(0, 60), finish)
+
+    def collect(self) -> list[Done]:
         done, self._done = self._done, []
         return done
+
+
+class Shelf:
+    """The thread of snapshots: one task after the other, a few ms each, slow when the disk is."""
+
+    def __init__(self, host: Host, files: Files) -> None:
+        self._host = host
+        self._files = files
+        self._tasks: deque[Task] = deque()
+        self._done: list[Outcome] = []
+
+    def submit(self, task: Task) -> None:
+        self._tasks.append(task)
+        if len(self._tasks) == 1:
+            self._begin()
+
+    def collect(self) -> list[Outcome]:
+        done, self._done = self._done, []
+        return done
+
+    def _begin(self) -> None:
+        host, life = self._host, self._host.life
+
+        def finish() -> None:
+            if host.life != life:
+                return
+            if host.slow_ms < 0:
+                host.world.later(50, finish)
+                return
+            outcome = self._files.do(self._tasks.popleft())
+            if outcome is not None:
+                self._done.append(outcome)
+                host.wake()
+            if self._tasks:
+                self._begin()
+
+        host.world.later(host.world.chance.randrange(0, 8) + max(0, host.slow_ms), finish)
+
+    def die(self, chance: random.Random) -> None:
+        """The process ends in the middle of a task: any part of it may have been done."""
+        if self._tasks:
+            self._host.snapshots.fuse = chance.randrange(0, 6)
+            self._files.do(self._tasks[0])
+            self._host.snapshots.fuse = -1
 
 
 class Clock:
@@ -226,6 +317,7 @@ class Host:
         self.world = world
         self.name = name
         self.disk = Disk()
+        self.snapshots = Disk(honest=world.honest)
         self.memory = world.memory(name)
         self.clock = Clock(world)
         self.life = 0
@@ -240,15 +332,18 @@ class Host:
     def start(self) -> None:
         self.life += 1
         self.up, self.paused, self.inbox, self._due = True, False, [], -1
-        journal = Journal(self.disk, segment_bytes=1 << 14, keep_payloads=True)
+        if isinstance(self.memory, Store):
+            self.memory.snapshots = self.snapshots
+        files = Files(self.snapshots, Path("snapshots"), self.memory, piece_bytes=PIECE)
+        journal = files.opened(self.disk, segment_bytes=1 << 14)
         self.flusher = Flusher(self, journal)
-        roster = founded(dict.fromkeys(self.world.hosts, ""), frozenset(self.world.voters))
-        start = Start(self.name, roster, self.memory.applied_index(), self.memory.last_stamp_ms())
+        self.shelf = Shelf(self, files)
+        start = Start(self.name, self.world.founding, self.memory.applied_index(), self.memory.last_stamp_ms())
         if journal.vote.term < self.world.said_term.get(self.name, 0):
             raise Broken(f"{self.name} has forgotten term {self.world.said_term[self.name]}")
         self.node = Node(
-            start, journal, self.flusher, Applier(self.memory), Wires(self), self.clock, Chance(self.world),
-            self.world.lines, timing=Timing(proposal_ms=3000), applied=self._applied,
+            start, journal, self.flusher, Applier(self), self.shelf, Wires(self), self.clock, Chance(self.world),
+            self.world.lines, timing=Timing(proposal_ms=3000), retention=self.world.retention, applied=self._applied,
         )  # fmt: skip
         self.world.watch(self)
         for peer in self.world.hosts.values():
@@ -263,8 +358,10 @@ class Host:
             return
         self.up, self.node = False, None
         self.flusher.die(self.world.chance)
+        self.shelf.die(self.world.chance)
         if power:
             self.disk = self.disk.found(self.world.chance)
+            self.snapshots = self.snapshots.found(self.world.chance)
         self.memory = self.memory.found(self.world.chance if power else None)
         for peer in self.world.hosts.values():
             if peer is not self:
@@ -343,7 +440,11 @@ class Wires:
 class World:
     """Hosts, lines, time; and the invariants, looked at after every turn."""
 
-    def __init__(self, seed: int, *, voters: int = 3, observers: int = 0, dedup: bool = True) -> None:
+    honest = True  # False, a mutant: what is sealed as a snapshot is not flushed
+
+    def __init__(
+        self, seed: int, *, voters: int = 3, observers: int = 0, dedup: bool = True, retention: Retention | None = None
+    ) -> None:
         self.chance = random.Random(seed)
         self.now = 1
         self.dedup = dedup
@@ -352,6 +453,10 @@ class World:
         self.voters = [f"n{number}" for number in range(1, voters + 1)]
         names = [*self.voters, *(f"o{number}" for number in range(1, observers + 1))]
         self.hosts = {name: self.host(name) for name in names}
+        self.founding = founded(dict.fromkeys(self.hosts, ""), frozenset(self.voters))
+        self.retention = retention or Retention()
+        self.installs = 0
+        self.on_install: Callable[[Host], None] = lambda host: None
         self._lines: dict[tuple[str, str], int] = {}  # the life of each line that is up
         self._line_count = itertools.count(1)
         self._arrives: dict[tuple[str, str], int] = {}

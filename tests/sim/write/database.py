@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from sim.raft.world import QUIET
 
-from girginosvm.core.entries import Applied, Entry
+from girginosvm.core.entries import Applied, Entry, Place
 from girginosvm.features.registry import REGISTRY
 from girginosvm.state import db as dbs
 from girginosvm.state.fingerprint import Fingerprint, fingerprint
@@ -65,6 +65,12 @@ class Database:
 
     def checkpoint(self) -> int:
         return self.machine.checkpoint()
+
+    def snapshot(self, path: Path) -> Place:
+        return self.machine.snapshot(path)
+
+    def install(self, path: Path) -> Place:
+        return self.machine.install(path)
 
     @property
     def ready(self) -> bool:

@@ -1,0 +1,118 @@
+"""Snapshots between real processes: a member joins after the log was compacted, and dies on the way, at every step."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.floors.raft import deaths
+from tests.floors.raft.pki import Authority
+from tests.floors.raft.trio import Trio
+
+
+@pytest.fixture
+def trio(tmp_path: Path) -> Trio:
+    return Trio(Authority(tmp_path), tmp_path, joiners=1)
+
+
+async def compacted(trio: Trio) -> int:
+    """Write until nobody has the log's beginning any more; answers where the leader stands."""
+    for number in range(140):
+        await trio.propose("n1", b"%d" % number)
+    async with asyncio.timeout(30):
+        while True:
+            found = [await trio.status(name) for name in trio.voters]
+            if all(one is not None and one.first_index > 60 for one in found):
+                return max(one.applied_index for one in found if one is not None)
+            await asyncio.sleep(0.01)
+
+
+async def test_a_fourth_member_joins_after_the_log_was_compacted_and_gets_a_vote(trio: Trio) -> None:
+    async with trio.running():
+        index = await compacted(trio)
+        await trio.change("add", "n4")
+        trio.start("n4")
+        status = await trio.reaches("n4", index)
+        assert status.first_index > 60
+        await trio.change("nominate", "n4")
+        await trio.change("promote", "n4")
+        assert await trio.propose("n4", b"from the fourth") == b"did from the fourth"
+        tally = await trio.tally()
+        assert {tally[str(number)] for number in range(140)} == {1}
+        trio.kill(await trio.leader())
+        await trio.leader()
+        assert (await trio.tally())["from the fourth"] == 1
+
+
+async def dies(trio: Trio, name: str, step: str) -> None:
+    """A process reaches a step, and is killed there."""
+    trio.fuse.write_text(f"{name}/{step}")
+    trio.start(name)
+    process = trio.processes.pop(name)
+    assert await asyncio.to_thread(process.wait, 60) == -signal.SIGKILL, step
+
+
+async def fresh(trio: Trio) -> str:
+    """Who leads now, and has made no snapshot yet."""
+    old = await trio.leader()
+    trio.kill(old)
+    found = await trio.leader()
+    trio.start(old)
+    return found
+
+
+async def makes(trio: Trio, step: str, index: int) -> str:
+    """The leader is killed while it makes a snapshot for n4: which; empty when n4 has come to have one all the same."""
+    leader = await fresh(trio)
+    trio.fuse.write_text(f"{leader}/{step}")
+    trio.start("n4")
+    async with asyncio.timeout(60):
+        while trio.processes[leader].poll() is None:
+            status = await trio.status("n4")
+            if status is not None and status.applied_index >= index:
+                return ""
+            await asyncio.sleep(0.02)
+    assert trio.processes.pop(leader).returncode == -signal.SIGKILL
+    return leader
+
+
+async def finishes(trio: Trio, index: int, step: str) -> None:
+    """It comes back, catches up, takes part, and nothing is left of it."""
+    trio.start("n4")
+    await trio.reaches("n4", index)
+    for name in ("n4", "n1"):
+        command = f"{step} {name}"[-20:].encode()
+        assert await trio.propose(name, command) == b"did " + command[:16]
+    await trio.reaches("n4", index + 2)
+    left = {one.name for one in (trio.folder / "n4" / "snapshots").iterdir()}
+    assert not {name for name in left if name.startswith("in")}, step
+    trio.kill("n4")
+    shutil.rmtree(trio.folder / "n4")  # it has never voted: it may come again under its name
+
+
+async def test_a_process_killed_at_any_step_of_a_snapshot_comes_back_and_it_is_finished(trio: Trio) -> None:
+    async with trio.running():
+        await compacted(trio)
+        await trio.change("add", "n4")
+        for step in deaths.MAKING:
+            index = (await trio.reaches("n1", 0)).applied_index
+            while (leader := await makes(trio, step, index)) == "":
+                trio.kill("n4")  # another has led meanwhile, and sent it one
+                shutil.rmtree(trio.folder / "n4")
+            trio.start(leader)
+            await trio.reaches(leader, index)
+            trio.kill("n4")
+            await finishes(trio, index, step)
+        for step in deaths.INSTALLING:
+            index = (await trio.reaches("n1", 0)).applied_index
+            await dies(trio, "n4", step)
+            await finishes(trio, index, step)
+        for step in deaths.STARTING:
+            index = (await trio.reaches("n1", 0)).applied_index
+            await dies(trio, "n4", "machine.install:after")
+            await dies(trio, "n4", step)
+            await finishes(trio, index, step)

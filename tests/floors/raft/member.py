@@ -14,11 +14,10 @@ import signal
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Any, cast
 
 from girginosvm.core import points
 from girginosvm.core.clock import SystemChance, SystemClock
-from girginosvm.core.entries import Applied, Change, Entry, Place, Unfit
+from girginosvm.core.entries import Applied, Entry, Place, Unfit
 from girginosvm.core.log import Log
 from girginosvm.raft.applying import Retention
 from girginosvm.raft.cluster import Cluster
@@ -81,21 +80,6 @@ class Tally:
         self.place, self.times = Place(*place), Counter(times)
 
 
-class Talking:
-    """A cluster that is also told by proposals who belongs to it."""
-
-    def __init__(self, cluster: Cluster, ports: dict[str, int]) -> None:
-        self._cluster, self._ports = cluster, ports
-        self.changes, self.status = cluster.changes, cluster.status
-
-    async def propose(self, command: bytes) -> bytes:
-        if not command.startswith(b"member "):
-            return await self._cluster.propose(command)
-        _, kind, member = command.decode().split()
-        await self._cluster.change(Change(cast(Any, kind), member, f"127.0.0.1:{self._ports[member]}"))
-        return b""
-
-
 async def run(folder: Path, name: str, ports: dict[str, int], voters: list[str]) -> None:
     log = Log(level="warning").bind(member=name)
     credentials = Credentials(folder / "ca.crt", folder / f"{name}.pem")
@@ -110,7 +94,7 @@ async def run(folder: Path, name: str, ports: dict[str, int], voters: list[str])
         member=name, roster=roster, timing=Timing(proposal_ms=2000), retention=Retention(entries=100, tail_entries=20),
     )  # fmt: skip
     await cluster.start()
-    server = await serve(folder / f"{name}.sock", Talking(cluster, ports), release="test", member=name, log=log)
+    server = await serve(folder / f"{name}.sock", cluster, release="test", member=name, log=log)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     await stop.wait()

@@ -12,7 +12,9 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any, cast
 
+from girginosvm.core.entries import Change as MemberChange
 from girginosvm.core.errors import Busy, NoQuorum, Problem
 from girginosvm.core.log import Log
 from girginosvm.raft.alone import Status
@@ -113,7 +115,8 @@ class Trio:
         async with asyncio.timeout(30):
             while True:
                 with contextlib.suppress(Problem):
-                    await self.clients[await self.leader()].propose(f"member {kind} {name}".encode())
+                    place = f"127.0.0.1:{self._ports[name]}"
+                    await self.clients[await self.leader()].change(MemberChange(cast(Any, kind), name, place))
                     return
                 await asyncio.sleep(0.02)
 

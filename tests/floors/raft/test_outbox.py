@@ -88,13 +88,13 @@ def test_a_leader_begins_its_flush_and_its_apply_before_it_tells_of_the_commit_i
     last = stand.node.log.last.index
     stand.said(Append)
     began: list[int] = []
-    submit = stand.node._applier.submit
+    submit = stand.node._applying._applier.submit
 
     def noted(entries: object) -> None:
         began.append(len(stand.sent))
         submit(entries)  # type: ignore[arg-type]
 
-    stand.node._applier.submit = noted  # type: ignore[method-assign]
+    stand.node._applying._applier.submit = noted  # type: ignore[method-assign]
     stand.hear("n2", term, Ack(last + 1, True, False))
     told = [body for _, body in stand.said(Append) if isinstance(body, Append) and body.commit_index == last]
     assert began == [0]

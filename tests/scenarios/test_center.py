@@ -20,6 +20,18 @@ def node(tmp_path: Path) -> Any:
     one.remove()
 
 
+def promoted(node: Node, body: dict[str, Any]) -> Any:
+    """The answer, once the node has said where it is: before that it is no member that could be a center."""
+    answers: list[Any] = []
+
+    def done() -> bool:
+        answers.append(node.ask("POST", "/v1/center/promote", body))
+        return answers[-1].get("code") != "member-missing"
+
+    node.wait(done, "the node to be a member")
+    return answers[-1]
+
+
 def names_at(port: int) -> list[str]:
     """Whom the certificate at this port is for; OSError when nobody listens."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -36,7 +48,7 @@ def names_at(port: int) -> list[str]:
 def test_a_center_serves_its_port_under_its_public_name_until_it_is_demoted(node: Node) -> None:
     port = free_port()
     body = {"bind": f"127.0.0.1:{port}", "public_url": "https://center.example.net:1997/"}
-    answer = node.ask("POST", "/v1/center/promote", body)
+    answer = promoted(node, body)
     assert answer["public_url"] == "https://center.example.net:1997/", answer
     node.until("/v1/centers", lambda found: found["items"] and found["items"][0]["state"] == "serving")
     end = time.monotonic() + 20
@@ -56,7 +68,7 @@ def test_a_port_that_is_taken_is_said_and_opened_once_it_is_free(node: Node) -> 
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         body = {"bind": f"127.0.0.1:{port}", "public_url": "https://center.example.net"}
-        node.ask("POST", "/v1/center/promote", body)
+        promoted(node, body)
         found = node.until("/v1/centers", lambda found: found["items"] and found["items"][0]["state"] == "failed")
         assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in found["items"][0]["problem"]
     node.until("/v1/centers", lambda found: found["items"][0]["state"] == "serving")
@@ -68,7 +80,7 @@ def test_the_administrator_that_promotion_names_can_sign_in(node: Node) -> None:
         "bind": f"127.0.0.1:{port}", "public_url": "https://center.example.net", "admin_email": "Ada@example.org",
         "admin_password": "correct horse battery",
     }  # fmt: skip
-    node.ask("POST", "/v1/center/promote", body)
+    promoted(node, body)
     login = {"email": "ada@example.org", "password": "correct horse battery"}
     session = node.ask("POST", "/v1/auth/login", login)
     assert (session["role"], session["must_change_password"]) == ("admin", False)

@@ -155,7 +155,7 @@ def test_a_first_start_survives_a_kill(point: str, tmp_path: Path) -> None:
         settled(node)
         burnt(node, 0, point)
         once = (tmp_path / audit.HOME / "pki/first-password").read_text().strip()
-        _, session = node.once("POST", "/v1/auth/login", {"email": "admin@local", "password": once})
+        session = node.ask("POST", "/v1/auth/login", {"email": "admin@local", "password": once})
         assert session["must_change_password"]
     finally:
         node.remove()

@@ -12,16 +12,16 @@ from girginosvm.state.tx import Tx
 UPLOADED: Final = "upload"
 
 
-def usable(tx: Tx, image: str) -> Row:
+def usable(db: Reader | Tx, image: str) -> Row:
     """The image's row, when a machine can start from it."""
-    row = tx.one("SELECT * FROM image WHERE id = ?", (image,))
+    row = db.one("SELECT * FROM image WHERE id = ?", (image,))
     if row is None:
         raise Missing("image-missing", f"there is no image {image}")
     if row["state"] == "pulling":
         raise Busy("image-pulling", f"image {row['name']} is still being fetched", retry_after_s=5)
     if row["state"] != "ready":
         raise Conflict("image-failed", f"image {row['name']} could not be fetched: {row['problem']}")
-    if row["source"] == UPLOADED and not tx.one(
+    if row["source"] == UPLOADED and not db.one(
         "SELECT 1 FROM image_copy WHERE image = ? AND state = 'ready' LIMIT 1", (image,)
     ):
         raise Conflict("image-lost", f"image {row['name']} was uploaded to a node that is gone; no other node has it")

@@ -106,22 +106,32 @@ def forget_node(tx: Tx, node: str) -> None:
 def place(tx: Tx, asked: Asked, pools: Mapping[str, Pool], beside: Mapping[str, Beside]) -> Decision:
     """The node for a machine, with the reasons. ``pools``: the asked pool on each node that shows it; ``beside``: the
     machines of its group on each node that has some. A problem with all reasons when no node can take it."""
-    candidates = _candidates(tx, pools, beside)
-    if not candidates:
+    # Whoever hands the request in is there.
+    decision = decide(asked, _candidates(tx, tx.node, pools, beside))
+    if not decision.verdicts:
         raise Busy("no-node", "no node has described itself yet; try again in a few seconds", retry_after_s=2)
-    decision = decide(asked, candidates)
     if not decision.node:
         raise _refusal(asked, decision)
     return decision
 
 
-def _candidates(tx: Tx, pools: Mapping[str, Pool], beside: Mapping[str, Beside]) -> tuple[Candidate, ...]:
-    closed = {row["node"]: _closed(row) for row in tx.all("SELECT * FROM node_cordon ORDER BY node, holder DESC")}
-    for row in tx.all("SELECT id, state, witness FROM member ORDER BY id"):
+def foresee(reader: Reader, asked: Asked, pools: Mapping[str, Pool], beside: Mapping[str, Beside]) -> Decision:
+    """What ``place`` would decide now; nothing is booked, and no node is a decision too. A node that is alone is there:
+    it says so only when it has something to say."""
+    rows = reader.all("SELECT id FROM node ORDER BY id LIMIT 2")
+    here = rows[0]["id"] if len(rows) == 1 else ""
+    return decide(asked, _candidates(reader, here, pools, beside))
+
+
+def _candidates(
+    db: Reader | Tx, here: str, pools: Mapping[str, Pool], beside: Mapping[str, Beside]
+) -> tuple[Candidate, ...]:
+    closed = {row["node"]: _closed(row) for row in db.all("SELECT * FROM node_cordon ORDER BY node, holder DESC")}
+    for row in db.all("SELECT id, state, witness FROM member ORDER BY id"):
         if row["witness"] or row["state"] != "member":
             closed[row["id"]] = "is a witness and runs no machines" if row["witness"] else "is still joining"
-    closed |= {row["id"]: "is no member any more" for row in tx.all("SELECT id FROM member_gone ORDER BY id")}
-    rows = tx.all(
+    closed |= {row["id"]: "is no member any more" for row in db.all("SELECT id FROM member_gone ORDER BY id")}
+    rows = db.all(
         "SELECT id, name, node.memory_bytes, reserve_bytes, firmwares, reported_at_ms, "
         "ifnull(load.memory_bytes, 0) AS booked_bytes, ifnull(node_domain.domain, '') AS domain FROM node "
         "LEFT JOIN node_load load ON load.node = node.id LEFT JOIN node_domain ON node_domain.node = node.id "
@@ -133,8 +143,7 @@ def _candidates(tx: Tx, pools: Mapping[str, Pool], beside: Mapping[str, Beside])
             id=row["id"], name=row["name"], domain=row["domain"], memory_bytes=row["memory_bytes"],
             reserve_bytes=row["reserve_bytes"], booked_bytes=row["booked_bytes"],
             firmwares=_TEXTS.decode(row["firmwares"]), closed=closed.get(row["id"], ""),
-            # Whoever hands the request in is there.
-            silent_ms=0 if row["id"] == tx.node else tx.at_ms - row["reported_at_ms"],
+            silent_ms=0 if row["id"] == here else db.at_ms - row["reported_at_ms"],
             pool=pools.get(row["id"]), beside=beside.get(row["id"], alone),
         )
         for row in rows

@@ -4,6 +4,7 @@ import msgspec
 
 from girginosvm.core.errors import Missing
 from girginosvm.features.node.model import Pool
+from girginosvm.state.reader import Reader
 from girginosvm.state.tx import Tx
 
 
@@ -15,17 +16,17 @@ class Offer(msgspec.Struct, frozen=True):
     nodes: dict[str, Pool]
 
 
-def offer(tx: Tx, pool: str) -> Offer:
+def offer(db: Reader | Tx, pool: str) -> Offer:
     """What can be booked of a pool, node by node; Missing ``pool-missing``.
 
     A disk is booked with its whole size, though it starts small, so that no pool is ever filled past its reserve:
     ``room = free + already allocated by our disks - booked by all our disks - reserve``, over all pools of the node
     that share the file system.
     """
-    row = tx.one("SELECT * FROM pool WHERE id = ?", (pool,))
+    row = db.one("SELECT * FROM pool WHERE id = ?", (pool,))
     if row is None:
         raise Missing("pool-missing", f"there is no storage pool {pool}")
-    found = tx.all(
+    found = db.all(
         "SELECT f.node, f.capacity_bytes, f.problem, ("
         " SELECT min(free_bytes) + sum(allocated_bytes) - ifnull(sum(booked_bytes), 0) FROM pool_found o"
         " LEFT JOIN pool_load ON pool_load.pool = o.pool AND pool_load.node = o.node WHERE o.node = f.node AND"

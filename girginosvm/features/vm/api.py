@@ -2,11 +2,13 @@
 
 import msgspec
 
-from girginosvm.core.errors import Conflict, Missing
+from girginosvm.core.errors import Conflict, Fault, Invalid, Missing
+from girginosvm.core.units import GIB
 from girginosvm.features.node.model import Beside, Verdict
 from girginosvm.features.node.plan import told
 from girginosvm.features.operation import api as operations
 from girginosvm.state.db import Row
+from girginosvm.state.reader import Reader
 from girginosvm.state.tx import Tx
 
 
@@ -30,12 +32,25 @@ def changed(tx: Tx, row: Row, kind: str, **columns: str | int) -> str:
     )
 
 
-def beside(tx: Tx, project: str, group: str) -> dict[str, Beside]:
+def disk_bytes(disk_gb: int, least_gb: int) -> int:
+    """How large the first disk becomes; 0 asks for what the image needs. Invalid ``disk-too-small``."""
+    if disk_gb and disk_gb < least_gb:
+        detail = f"the image needs a disk of at least {least_gb} GiB, {disk_gb} asked"
+        raise Invalid("disk-too-small", detail, faults=(Fault("/disk_gb", detail),))
+    return max(disk_gb, least_gb, 1) * GIB
+
+
+def firmware_for(asked: str, image: Row) -> str:
+    """The firmware that a machine of this image starts with; ``auto``: as the image says."""
+    return (image["firmware"] or "bios") if asked == "auto" else asked
+
+
+def beside(db: Reader | Tx, project: str, group: str) -> dict[str, Beside]:
     """The machines of an anti-affinity group on each node that has some; those that are being destroyed count."""
     if not group:
         return {}
     found: dict[str, Beside] = {}
-    rows = tx.all(
+    rows = db.all(
         "SELECT node, name, anti_affinity_soft FROM vm WHERE project = ? AND anti_affinity = ? AND anti_affinity <> '' "
         "ORDER BY name, id",
         (project, group),

@@ -8,14 +8,14 @@ from girginosvm.core.action import Command, action
 from girginosvm.core.errors import Conflict, Fault, Invalid, Missing, Unsafe
 from girginosvm.core.fields import Name, Ref, field
 from girginosvm.core.host import DiskSpec, FoundNic
-from girginosvm.core.units import GIB, MIB
+from girginosvm.core.units import MIB
 from girginosvm.features.image import api as images
 from girginosvm.features.network import api as networks
 from girginosvm.features.node import api as nodes
 from girginosvm.features.node.model import Asked, Decision, Verdict
 from girginosvm.features.operation import api as operations
 from girginosvm.features.storage import api as storage
-from girginosvm.features.vm.api import beside, changed, machine, placed
+from girginosvm.features.vm.api import beside, changed, disk_bytes, firmware_for, machine, placed
 from girginosvm.features.vm.model import tap_name
 from girginosvm.state.db import Row
 from girginosvm.state.tx import Tx
@@ -138,8 +138,8 @@ class CreateVm(Command, frozen=True, kw_only=True):
         if tx.one("SELECT 1 FROM vm WHERE project = ? AND name = ?", (self.project, self.name)):
             raise Conflict("name-taken", f"project {self.project} has a machine named {self.name} already")
         image = images.usable(tx, self.image)
-        size = self._disk_bytes(images.least_gb(image))
-        firmware = (image["firmware"] or "bios") if self.firmware == "auto" else self.firmware
+        size = disk_bytes(self.disk_gb, images.least_gb(image))
+        firmware = firmware_for(self.firmware, image)
         pool = storage.offer(tx, self.pool)
         decision = self._decision(tx, pool, size, firmware)
         node, vm = decision.node, tx.new_id()
@@ -202,12 +202,6 @@ class CreateVm(Command, frozen=True, kw_only=True):
             group=self.anti_affinity, hard=not self.anti_affinity_soft,
         )  # fmt: skip
         return nodes.place(tx, asked, pool.nodes, beside(tx, self.project, self.anti_affinity))
-
-    def _disk_bytes(self, least_gb: int) -> int:
-        if self.disk_gb and self.disk_gb < least_gb:
-            detail = f"the image needs a disk of at least {least_gb} GiB, {self.disk_gb} asked"
-            raise Invalid("disk-too-small", detail, faults=(Fault("/disk_gb", detail),))
-        return max(self.disk_gb, least_gb, 1) * GIB
 
 
 @action(

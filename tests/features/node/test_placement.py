@@ -20,6 +20,7 @@ from girginosvm.features.node.model import Asked, Beside, Pool
 from girginosvm.features.node.plan import KEPT, SILENT_MS, Candidate, decide, decisive, sentence, told
 from girginosvm.features.storage.commands import AddPool
 from girginosvm.features.vm.commands import CreateVm, DestroyVm
+from girginosvm.features.vm.foresee import Foreseen, ForeseePlacement
 from girginosvm.features.vm.queries import ShowVm
 from girginosvm.features.vm.reports import ReportVm
 
@@ -156,6 +157,47 @@ def test_a_refusal_has_every_reason_and_books_nothing(
     if "node" not in fields:
         assert [f"node {name}" in caught.value.detail for name in ("h1", "n2", "n3", "n4", "n5")] == [True] * 5
     assert engine.rows("SELECT 1 FROM vm UNION ALL SELECT 1 FROM placement UNION ALL SELECT 1 FROM lease") == []
+
+
+def foreseen(engine: Engine, **fields: Any) -> Foreseen:
+    image = engine.rows("SELECT id FROM image")[0]["id"]
+    return ForeseePlacement(**({"image": image, "pool": pool_of(engine)} | fields)).fetch(engine.reader)
+
+
+def test_what_is_foreseen_is_what_is_done_and_nothing_is_booked(engine: Engine) -> None:
+    cluster(engine, "n2", "n3")
+    engine.run(CordonNode(node="n2"))
+    for n in range(8):
+        words: dict[str, Any] = {"memory_mb": 1024 * (1 + n % 3), "anti_affinity": "db" if n < 2 else ""}
+        before = foreseen(engine, **words)
+        assert foreseen(engine, **words) == before
+        made = created(engine, f"m{n}", **words)
+        shown = ShowVm(vm=made["vm"]).fetch(engine.reader).placement
+        assert shown is not None
+        assert (before.node, before.reasons) == (shown.node, shown.reasons)
+        assert (before.code, before.fit, before.nodes) == ("", 1 if n == 1 else 2, 3)
+    assert len(engine.rows("SELECT 1 FROM placement")) == 8
+
+
+def test_what_no_node_can_take_is_foreseen_under_the_name_of_its_refusal(engine: Engine) -> None:
+    cluster(engine, "n2")
+    found = foreseen(engine, memory_mb=20 * 1024)
+    assert (found.node, found.code, found.fit) == ("", "memory-short", 0)
+    with pytest.raises(OverQuota, match="has 16 GiB of memory free, 20 GiB asked") as caught:
+        created(engine, "m", memory_mb=20 * 1024)
+    assert caught.value.code == found.code
+    engine.run(CordonNode(node="n2"))
+    pinned = foreseen(engine, node="n2")
+    assert (pinned.node, pinned.code) == ("", "node-cordoned")
+    with pytest.raises(Conflict, match="cordoned"):
+        created(engine, "m", node="n2")
+
+
+def test_a_node_that_is_alone_is_there_however_long_it_has_said_nothing(engine: Engine) -> None:
+    cluster(engine)
+    engine.ahead_ms += SILENT_MS * 2
+    engine.run(SetDomain(node=NODE, domain="rack1"))
+    assert foreseen(engine).node == "h1"
 
 
 def test_a_node_that_has_gone_quiet_takes_nothing_until_it_speaks(engine: Engine) -> None:

@@ -28,10 +28,10 @@ from girginosvm.features.node import api as nodes
 from girginosvm.features.times import rfc3339
 from girginosvm.http import outward, tls
 from girginosvm.http.desk import Answer, Caller
-from girginosvm.raft.alone import Status
 from girginosvm.raft.membership import Member as Peer
 from girginosvm.raft.membership import Roster
 from girginosvm.raft.propose import Client
+from girginosvm.raft.standing import Status
 from girginosvm.state.reader import Reader
 
 Read = Callable[[Callable[[Reader], Any]], Awaitable[Any]]
@@ -415,7 +415,7 @@ def membership_of(rows: tuple[api.Row, ...], standing: Status, place: Place, pro
         model.Member(
             id=row.id, name=row.name, address=row.address, api=row.api, state=row.state,
             role="leader" if row.id == leader else "voter" if row.id in voters else "observer",
-            reached=row.id in reached, lag=-1, witness=row.witness,
+            reached=row.id in reached, lag=_lag(row.id, standing, leads=leader == place.member), witness=row.witness,
             drained=row.drained, here=row.id == place.member,
         )
         for row in rows
@@ -425,6 +425,10 @@ def membership_of(rows: tuple[api.Row, ...], standing: Status, place: Place, pro
         applied_index=standing.applied_index, voters=len(voters), voters_reached=voters_reached, quorum=quorum,
         members=members, problems=problems,
     )  # fmt: skip
+
+
+def _lag(member: str, standing: Status, *, leads: bool) -> int:
+    return 0 if leads and member == standing.member else standing.lag.get(member, -1)
 
 
 def _votes(member: str, standing: Status, place: Place) -> bool:

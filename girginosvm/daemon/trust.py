@@ -22,7 +22,7 @@ from girginosvm.features.lanes import Lanes
 from girginosvm.features.membership import api, plan
 from girginosvm.features.membership.commands import AdvanceAuthority, OfferAuthority, ReportTrust
 from girginosvm.http.tls import Identity, new_authority
-from girginosvm.raft.alone import Status
+from girginosvm.raft.standing import Status
 from girginosvm.state.reader import Reader
 
 Read = Callable[[Callable[[Reader], Any]], Awaitable[Any]]

@@ -15,8 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
-import msgspec
-
 from girginosvm.core.clock import Clock
 from girginosvm.core.entries import Applied, Entry, Halt, Place
 from girginosvm.core.entries import Change as MemberChange
@@ -25,6 +23,7 @@ from girginosvm.core.log import Log
 from girginosvm.core.points import reach
 from girginosvm.raft.changes import Change, Listeners
 from girginosvm.raft.journal import Journal, Vote
+from girginosvm.raft.standing import FLUSH, Flushes, Status, stalled
 
 T = TypeVar("T")
 BATCH_BYTES: Final = 1024 * 1024
@@ -53,25 +52,6 @@ class StateMachine(Protocol):
     def install(self, path: Path) -> Place:
         """Become what a snapshot holds, durably. Unfit: nothing was changed; Halt: this node can take in no more."""
         ...
-
-
-class Status(msgspec.Struct, frozen=True):
-    """How agreement stands on this node."""
-
-    member: str
-    term: int
-    applied_index: int
-    last_index: int
-    first_index: int
-    waiting: int
-    halted: str
-    last_stamp_ms: int
-    trouble: str = ""  # why the last proposal was refused by the disk; empty again after one that was not
-    role: str = "leader"  # or follower, observer, stopped
-    leader: str = ""
-    voters: tuple[str, ...] = ()
-    reached: tuple[str, ...] = ()  # members whose line is up
-    members: tuple[str, ...] = ()  # everybody's id, this one's too; of a cluster of one: nobody's
 
 
 class Stamps:
@@ -126,6 +106,8 @@ class Alone:
         self._stall_s = stall_s
         # What the thread is at, since when (monotonic), and whether that is too long.
         self._doing, self._since, self._stalled = "", 0.0, False
+        self._flushes = Flushes()
+        self._flush_began: float | None = None
         self._replay()
         self._stamps = Stamps(clock, machine.last_stamp_ms())
 
@@ -199,10 +181,14 @@ class Alone:
 
     def status(self) -> Status:
         """A look from the side."""
+        applied = self._machine.applied_index()
+        began = self._flush_began
+        flushing_ms = 0 if began is None else round(1000 * (time.monotonic() - began))
         return Status(
-            self._node, self._journal.vote.term, self._machine.applied_index(), self._journal.last_index,
-            self._journal.first_index, len(self._waiting), self.halted, self._machine.last_stamp_ms(),
-            self._stall().detail if self._stalled else self._trouble,
+            self._node, self._journal.vote.term, applied, self._journal.last_index, self._journal.first_index,
+            len(self._waiting), self.halted, self._machine.last_stamp_ms(),
+            self._stall().detail if self._stalled else self._trouble, commit_index=applied,
+            journal=self._journal.health(self._flushes, flushing_ms=flushing_ms),
         )  # fmt: skip
 
     async def _run(self) -> None:
@@ -249,9 +235,7 @@ class Alone:
         self._refuse(self._stall())
 
     def _stall(self) -> Busy:
-        passed_s = time.monotonic() - self._since
-        detail = f"{self._doing} has been running for {passed_s:.0f} s: the disk does not answer"
-        return Busy("disk-stalled", detail, retry_after_s=1)
+        return Busy("disk-stalled", stalled(self._doing, time.monotonic() - self._since), retry_after_s=1)
 
     def _take(self) -> list[tuple[bytes, asyncio.Future[bytes]]]:
         """As many as fit 1 MiB and 10 ms of recent apply cost, at least one."""
@@ -267,13 +251,17 @@ class Alone:
 
     def _commit(self, entry: Entry) -> Applied:
         """Durable, then applied. OSError: the log is as it was; Halt: anything else, since the entry is in the log."""
-        self._doing = "the journal's flush"
+        self._doing = FLUSH
         self._journal.append(entry)
+        self._flush_began = began = time.monotonic()
         try:
             self._journal.flush()
+            self._flushes.took(round(1000 * (time.monotonic() - began)))
         except OSError as fault:
             # It is not known what is durable (fsync(2)): this process may acknowledge nothing, nor write again.
             raise Halt(f"the journal could not be flushed: {fault}") from fault
+        finally:
+            self._flush_began = None
         self._doing = f"applying entry {entry.index}"
         reach("machine.apply:before")
         started = time.perf_counter()

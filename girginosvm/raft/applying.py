@@ -149,8 +149,8 @@ class Applying:
     def _needed(self, core: Core, up: Set[str], now_ms: int) -> list[int]:
         """After which entries the log has to go on for others."""
         floor = self._transfers.sending.floor(now_ms)
-        found = [core.match(peer) for peer in up] if core.leading else []
-        return [index for index in (*found, floor) if index is not None]
+        matches = core.matches() if core.leading else {}
+        return [matches[peer] for peer in up if peer in matches] + ([] if floor is None else [floor])
 
     # A snapshot comes.
 

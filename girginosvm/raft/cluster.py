@@ -16,7 +16,7 @@ from girginosvm.core.entries import Applied, Change, Entry
 from girginosvm.core.errors import Busy, Invalid, Problem
 from girginosvm.core.log import Log
 from girginosvm.raft import changes
-from girginosvm.raft.alone import BATCH_BYTES, StateMachine, Status
+from girginosvm.raft.alone import BATCH_BYTES, StateMachine
 from girginosvm.raft.apply import ThreadApplier
 from girginosvm.raft.applying import Retention
 from girginosvm.raft.core import Timing
@@ -25,6 +25,7 @@ from girginosvm.raft.flush import ThreadFlusher
 from girginosvm.raft.journal import Journal
 from girginosvm.raft.membership import Roster
 from girginosvm.raft.node import Node, Start
+from girginosvm.raft.standing import FLUSH, Status, stalled
 from girginosvm.raft.store import ThreadStore
 from girginosvm.raft.transport import Credentials, Transport
 
@@ -116,14 +117,8 @@ class Cluster:
 
     def status(self) -> Status:
         """A look from the side, perhaps one turn old."""
-        node = self.node
-        return Status(
-            member=node.member, term=node.core.term, applied_index=node.applied_index,
-            last_index=node.log.last.index, first_index=node.log.first_index, waiting=len(node.proposals),
-            halted=node.stopped or node.halted, last_stamp_ms=self._machine.last_stamp_ms(), role=node.role,
-            leader=node.core.leader, voters=tuple(sorted(node.core.voters)), reached=node.reached,
-            members=tuple(sorted(node.log.roster.ids)),
-        )  # fmt: skip
+        stamp_ms = self._machine.last_stamp_ms()
+        return look(self.node, self._journal, self._clock.monotonic_ms(), last_stamp_ms=stamp_ms)
 
     def _ask(self, what: Callable[[], None]) -> None:
         if self._stopping:
@@ -174,3 +169,22 @@ def _settle(future: asyncio.Future[bytes], outcome: bytes | Problem) -> None:
         future.set_exception(outcome)
     else:
         future.set_result(outcome)
+
+
+def look(node: Node, journal: Journal, now: int, *, last_stamp_ms: int) -> Status:
+    """How a member stands, from aside."""
+    leads = node.role == "leader"
+    members = node.log.roster.ids
+    flushing_ms = node.owed.flushing_ms(now)
+    hangs = flushing_ms >= node.timing.flush_limit_ms
+    return Status(
+        member=node.member, term=node.core.term, applied_index=node.applied_index,
+        last_index=node.log.last.index, first_index=node.log.first_index, waiting=len(node.proposals),
+        halted=node.stopped or node.halted, last_stamp_ms=last_stamp_ms,
+        trouble=stalled(FLUSH, flushing_ms / 1000) if hangs else "", role=node.role, leader=node.core.leader,
+        voters=tuple(sorted(node.core.voters)), reached=node.reached, members=tuple(sorted(members)),
+        commit_index=node.core.committed, lag=dict(node.contacts.lag) if leads else {},
+        silent_ms=node.contacts.silent_ms(members - {node.member}, now) if leads else {},
+        leader_age_ms=0 if leads else node.contacts.leader_age_ms(now),
+        journal=journal.health(node.owed.flushes, flushing_ms=flushing_ms),
+    )  # fmt: skip

@@ -18,6 +18,7 @@ from girginosvm.raft.messages import APPEND_BYTES, Ack, Append, AskVote, Body, I
 from girginosvm.raft.seams import Peer, Raft, tick
 
 _NEVER_S: Final = 1e6
+_MATCH: Final = "match_idx_server_"
 _encoder: Final = msgspec.msgpack.Encoder()
 
 
@@ -186,8 +187,16 @@ class Core:
     def match(self, peer: str) -> int | None:
         """Up to which entry a peer's log is known to be equal; of a leader, for peers it sends to. None while nothing
         is known of it."""
-        found = self._raft.getStatus().get(f"match_idx_server_{peer}")
-        return int(found) + self._log.shift if found else None
+        return self.matches().get(peer)
+
+    def matches(self) -> dict[str, int]:
+        """The same of every peer of which something is known."""
+        found = self._raft.getStatus().items()
+        return {
+            key.removeprefix(_MATCH): int(index) + self._log.shift
+            for key, index in found
+            if index and key.startswith(_MATCH)
+        }
 
     def tick(self) -> None:
         """Campaign, commit, send."""

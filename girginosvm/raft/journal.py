@@ -25,6 +25,7 @@ from girginosvm.core.entries import Entry
 from girginosvm.core.errors import HostFault
 from girginosvm.core.points import reach
 from girginosvm.raft.disk import Disk
+from girginosvm.raft.standing import Flushes, JournalHealth
 
 SEGMENT_BYTES: Final = 16 * 1024 * 1024
 MAX_PAYLOAD: Final = 4 * 1024 * 1024
@@ -102,6 +103,12 @@ class Journal:
     def first_index(self) -> int:
         """The oldest entry that is still here."""
         return self._segments[0].first if self._segments else 1
+
+    def health(self, flushes: Flushes, *, flushing_ms: int) -> JournalHealth:
+        """A look from the side, perhaps from another thread."""
+        segments = tuple(self._segments)
+        used = sum(segment.end for segment in segments)
+        return JournalHealth(len(segments), used, self.cut_bytes, flushes.last_ms, flushes.worst_ms, flushing_ms)
 
     def check_reaches(self, applied: int) -> None:
         """HostFault when a database that stands at ``applied`` and this log do not meet."""

@@ -35,9 +35,11 @@ from girginosvm.raft.logtime import LogTime
 from girginosvm.raft.membership import Roster
 from girginosvm.raft.messages import Ack, Append, AskVote, Body, Forward, Frame, Malformed, NotTaken, TimeoutNow, Vote
 from girginosvm.raft.outbox import Outbox
+from girginosvm.raft.owed import Owed
 from girginosvm.raft.proposals import Answer, Command, Proposals
 from girginosvm.raft.reads import Done, Reads
 from girginosvm.raft.seams import entry_of
+from girginosvm.raft.standing import Contacts
 from girginosvm.raft.store import Store
 from girginosvm.raft.transfers import Transfers
 
@@ -67,15 +69,16 @@ class Node:
         self.member = start.member
         self.timing = timing or Timing()
         self.stopped = ""
-        self._flusher, self._network = flusher, network
-        self._clock, self._lines = clock, lines
+        self._network, self._clock, self._lines = network, clock, lines
         self._up: set[str] = set()
+        self.contacts = Contacts(clock.monotonic_ms())
         self._time = LogTime(clock, start.last_stamp_ms)
         self.log = Log.found(
             journal, node=start.member, stamp=lambda: self._time.next(self.log.vote.term), roster=start.roster
         )
         if self.log.last.index >= self.log.first_index:
             self._time.found(self.log.entry(self.log.last.index).at_ms)
+        self.owed = Owed(flusher, self.log)
         self.elections = Elections(self.timing, chance, clock.monotonic_ms())
         self.proposals = Proposals(start.member, int.from_bytes(chance.take(4)) >> 1)
         self._transfers = Transfers(store, self._say, lines)
@@ -89,7 +92,6 @@ class Node:
         self._reach()
         self._early = Early()
         self._voted: tuple[int, set[str]] = (0, set())
-        self._flushing: tuple[int, int] | None = None  # generation, since when
         self._led_term = 0
 
     # What callers want.
@@ -149,7 +151,7 @@ class Node:
         if self.stopped:
             return now + self.timing.heartbeat_ms
         try:
-            self._flushed()
+            self.owed.settle(now)
             for event in events:  # all that has come is heard before any patience is judged
                 self._on(event, now)
             self._early.count(self.core, self.log)
@@ -160,7 +162,8 @@ class Node:
             self._apply(now)
             self.reads.turn(self.core, self.log, self._up, now, applied=self.applied_index)
             self.proposals.expire(now)
-            self._flush(now)
+            self.owed.begin(now)
+            self._look(now)
         except Torn as fault:
             self.stop(str(fault))
         except OSError as fault:
@@ -195,6 +198,7 @@ class Node:
                 if reset and peer == self.core.leader and not self.core.leading:
                     self.elections.gone(now)
             case Heard(peer, data):
+                self.contacts.heard(peer, now)
                 try:
                     frame = messages.decode(data)
                 except Malformed as fault:
@@ -269,6 +273,7 @@ class Node:
                 self._voted[1].add(peer)
             case Append(items=items):
                 self.elections.heard(now)
+                self.contacts.led(now)
                 if items:
                     self._time.seen(entry_of(items[-1].command[1:]).at_ms)
             case TimeoutNow() if self.member not in self.core.voters:
@@ -314,12 +319,12 @@ class Node:
     # What is due.
 
     def _elect(self, now: int) -> None:
-        if self._hangs(now, self.timing.flush_limit_ms) and self.core.leading:
+        if self.owed.hangs(now, self.timing.flush_limit_ms) and self.core.leading:
             self._lines.error("raft.flush-hangs", limit_ms=self.timing.flush_limit_ms)
             self.core.step_down(self.core.term + 1)
         if self.core.leading or self.member not in self.core.voters:
             return
-        if self.halted or self._applying.installing is not None or self._hangs(now, self.timing.election_ms):
+        if self.halted or self._applying.installing is not None or self.owed.hangs(now, self.timing.election_ms):
             return  # whoever cannot write, or cannot apply, does not want to lead
         others = len(self.core.voters) > 1
         self._decide(self.elections.tick(now, alone=not others))
@@ -332,9 +337,6 @@ class Node:
             last = self.log.last
             for peer in sorted(self.core.voters - {self.member}):
                 self._say(peer, messages.AskPreVote(decision.nonce, self.core.term + 1, last.index, last.term))
-
-    def _hangs(self, now: int, limit_ms: int) -> bool:
-        return self._flushing is not None and now - self._flushing[1] >= limit_ms
 
     def _pump(self, now: int) -> None:
         """Batches to the leader, whoever that is."""
@@ -362,18 +364,13 @@ class Node:
         """The core would send entries that are not in the log any more."""
         self._transfers.sending.short(peer, self.log, self.core.committed, self._clock.monotonic_ms())
 
-    # What is owed to the disk.
-
-    def _flushed(self) -> None:
-        if self._flushing is not None and self._flusher.done() >= self._flushing[0]:
-            self.log.durable(self._flushing[0])
-            self._flushing = None
-
-    def _flush(self, now: int) -> None:
-        if self._flushing is None and self.log.dirty:
-            generation, records = self.log.take()
-            self._flushing = (generation, now)
-            self._flusher.begin(generation, records)
+    def _look(self, now: int) -> None:
+        """How the others stand, for whoever asks from aside."""
+        if self.core.leading:
+            self.contacts.led(now)
+        if self.contacts.due(now):
+            matches = self.core.matches() if self.core.leading else {}
+            self.contacts.looked(now, matches, self._up, self.log.last.index)
 
     def _say(self, peer: str, body: Body) -> None:
         self._outbox.say(self.core.term, self.core.committed, peer, body)

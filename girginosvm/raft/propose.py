@@ -20,8 +20,8 @@ from girginosvm.core.entries import Change as MemberChange
 from girginosvm.core.errors import Busy, Conflict, Invalid, Problem, ProblemBody, Unknown, problem_of
 from girginosvm.core.log import Log
 from girginosvm.core.points import reach
-from girginosvm.raft.alone import Status
 from girginosvm.raft.changes import Change
+from girginosvm.raft.standing import Status
 
 MAX_FRAME: Final = 1024 * 1024
 _HELLO_S: Final = 5.0

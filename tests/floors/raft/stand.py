@@ -29,7 +29,7 @@ class HandFlusher:
     """Flushes when told to."""
 
     def __init__(self, journal: Journal) -> None:
-        self._journal = journal
+        self.journal = journal
         self._done = 0
         self.pending: tuple[int, Sequence[Record]] | None = None
 
@@ -39,7 +39,7 @@ class HandFlusher:
 
     def flush(self) -> None:
         if self.pending is not None:
-            write(self._journal, self.pending[1])
+            write(self.journal, self.pending[1])
             self._done, self.pending = self.pending[0], None
 
     def done(self) -> int:

@@ -17,9 +17,9 @@ from typing import Any, cast
 from girginosvm.core.entries import Change as MemberChange
 from girginosvm.core.errors import Busy, NoQuorum, Problem
 from girginosvm.core.log import Log
-from girginosvm.raft.alone import Status
 from girginosvm.raft.changes import Change
 from girginosvm.raft.propose import Client
+from girginosvm.raft.standing import Status
 from tests.floors.raft.pki import Authority
 
 REPOSITORY = Path(__file__).parents[3]

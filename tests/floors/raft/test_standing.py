@@ -1,0 +1,148 @@
+"""What a member says of itself and of the others when it is asked from aside."""
+
+from __future__ import annotations
+
+import pysyncobj.syncobj
+import pytest
+from floors.raft.book import FakeClock
+from floors.raft.stand import Stand, item
+
+from girginosvm.raft import messages
+from girginosvm.raft.cluster import look
+from girginosvm.raft.lines import Down
+from girginosvm.raft.messages import Ack, Append, Vote
+from girginosvm.raft.standing import LOOK_MS, Contacts, Flushes, JournalHealth, Status, lags
+
+
+@pytest.fixture
+def stand(monkeypatch: pytest.MonkeyPatch) -> Stand:
+    clock = FakeClock()
+    clock.mono = 10_000
+    monkeypatch.setattr(pysyncobj.syncobj, "monotonicTime", lambda: clock.mono / 1000)
+    return Stand(clock=clock)
+
+
+def asked(stand: Stand) -> Status:
+    return look(stand.node, stand.flusher.journal, stand.clock.mono, last_stamp_ms=0)
+
+
+def passes(stand: Stand, ms: int) -> None:
+    stand.clock.mono += ms
+    stand.turn()
+
+
+def test_a_leader_says_how_many_entries_each_reached_member_lacks(stand: Stand) -> None:
+    term = stand.lead("n2")
+    last = stand.node.log.last.index
+    stand.hear("n2", term, Ack(last + 1, True, False))
+    passes(stand, LOOK_MS)
+    # n3 has not said where it stands: no number is made up for it.
+    assert asked(stand).lag == {"n2": 0}
+    stand.propose(b"one")
+    stand.hear("n3", term, Ack(last, True, False))
+    passes(stand, LOOK_MS)
+    assert asked(stand).lag == {"n2": 1, "n3": 2}
+    stand.turn(Down("n3"))
+    passes(stand, LOOK_MS)
+    assert asked(stand).lag == {"n2": 1}
+    assert asked(stand).reached == ("n2",)
+
+
+def test_a_leader_says_since_when_each_member_is_silent_also_one_that_was_never_heard(stand: Stand) -> None:
+    term = stand.lead("n2")
+    passes(stand, 150)
+    stand.hear("n2", term, Ack(stand.node.log.last.index + 1, True, False))
+    stand.clock.mono += 30
+    assert asked(stand).silent_ms == {"n2": 30, "n3": 180}
+
+
+def test_who_does_not_lead_says_nothing_of_the_others(stand: Stand) -> None:
+    stand.lead("n2")
+    stand.hear("n2", stand.node.core.term + 1, Append(stand.node.core.term + 1, 0, 0, 0, ()))
+    passes(stand, LOOK_MS)
+    said = asked(stand)
+    assert (said.role, said.lag, said.silent_ms) == ("follower", {}, {})
+
+
+def test_the_age_of_the_last_contact_grows_until_a_leader_speaks(stand: Stand) -> None:
+    assert asked(stand).leader_age_ms is None  # none was heard since this process began
+    stand.follow(1, 0, 0, item(1, 1, b"x"))
+    assert asked(stand).leader_age_ms == 0
+    stand.clock.mono += 5_000  # whether or not the member has a turn meanwhile
+    assert asked(stand).leader_age_ms == 5_000
+    stand.turn(Down("n2", reset=True))
+    assert asked(stand).leader_age_ms == 5_000  # that its process is gone is no contact
+    stand.follow(1, 1, 1)
+    assert asked(stand).leader_age_ms == 0
+
+
+def test_a_vote_is_no_contact_with_a_leader(stand: Stand) -> None:
+    stand.follow(1, 0, 0)
+    stand.clock.mono += 900
+    stand.hear("n3", 1, messages.PreVote(7))
+    stand.hear("n3", 1, Vote(1))
+    assert asked(stand).leader_age_ms == 900
+
+
+def test_a_leader_that_steps_down_counts_from_there(stand: Stand) -> None:
+    stand.lead("n2")
+    passes(stand, 40)
+    assert asked(stand).leader_age_ms == 0
+    stand.node.core.step_down(stand.node.core.term + 1)
+    stand.clock.mono += 700
+    assert asked(stand).leader_age_ms == 700
+
+
+def test_a_flush_that_runs_is_told_and_one_that_hangs_is_trouble(stand: Stand) -> None:
+    stand.follow(1, 0, 0, item(1, 1, b"x"))
+    stand.clock.mono += 400
+    assert asked(stand).journal.flushing_ms == 400
+    assert asked(stand).trouble == ""
+    stand.clock.mono += 2_600
+    assert asked(stand).trouble == "the journal's flush has been running for 3 s: the disk does not answer"
+    stand.flusher.flush()
+    stand.turn()
+    health = asked(stand).journal
+    assert (health.flushing_ms, health.flush_ms, health.worst_flush_ms) == (0, 3_000, 3_000)
+    assert asked(stand).trouble == ""
+    assert health.segments == 1
+    assert health.used_bytes > 0
+
+
+def test_the_status_names_the_commit_index_and_what_the_log_begins_with(stand: Stand) -> None:
+    stand.follow(1, 0, 0, item(1, 1, b"x"), item(2, 1, b"y"))
+    stand.settle()
+    assert (asked(stand).commit_index, asked(stand).last_index) == (0, 2)
+    stand.follow(1, 2, 1, commit=2)
+    stand.settle()
+    assert (asked(stand).commit_index, asked(stand).first_index) == (2, 1)
+
+
+# The parts.
+
+
+def test_a_lag_is_never_negative_and_only_of_members_that_are_reached() -> None:
+    assert lags({"n2": 12, "n3": 4, "n4": 9}, ["n3", "n2", "n5"], 10) == {"n2": 0, "n3": 6}
+
+
+def test_a_look_is_due_after_a_while_only() -> None:
+    contacts = Contacts(100)
+    assert contacts.due(100)
+    contacts.looked(100, {}, [], 0)
+    assert not contacts.due(100 + LOOK_MS - 1)
+    assert contacts.due(100 + LOOK_MS)
+
+
+def test_the_slowest_of_the_last_64_flushes_is_told() -> None:
+    flushes = Flushes()
+    flushes.took(900)
+    for _ in range(63):
+        flushes.took(2)
+    assert (flushes.last_ms, flushes.worst_ms) == (2, 900)
+    flushes.took(3)
+    assert (flushes.last_ms, flushes.worst_ms) == (3, 3)
+
+
+def test_a_status_of_before_is_read_with_what_it_does_not_say_yet() -> None:
+    said = Status("n1", 1, 1, 1, 1, 0, "", 0)
+    assert (said.lag, said.silent_ms, said.leader_age_ms, said.journal) == ({}, {}, 0, JournalHealth())

@@ -31,6 +31,7 @@ from girginosvm.daemon import dev, identity
 from girginosvm.daemon.bring import bring_in
 from girginosvm.daemon.center import CenterReconciler
 from girginosvm.daemon.certificate import CertificateReconciler, names_of
+from girginosvm.daemon.contact import Contact
 from girginosvm.daemon.desk import LocalDesk, Watch
 from girginosvm.daemon.execute import Answer, Executor
 from girginosvm.daemon.host import create, full_places, here, open_host, pull
@@ -84,6 +85,11 @@ class Desk(LocalDesk):
     signin: SignIn
     membership: Membership
     health: Callable[[], Awaitable[Health]]
+    contact: Contact
+
+    async def leader_age_ms(self) -> int | None:
+        """See ``http.Desk.leader_age_ms``."""
+        return await self.contact.age_ms()
 
     async def caller(self, token: str, address: str) -> Caller:
         """See ``http.Desk.caller``."""
@@ -188,6 +194,7 @@ class Agent:
         desk.signin = SignIn(read=self._readers.glance, say=say, clock=self._clock, chance=self._chance, turns=turns)
         desk.signin.chosen = self._chosen
         desk.health = self._health
+        desk.contact = Contact(self._client.status, self._clock)
         self._desk = desk
         desk.cluster = self._me.cluster
         desk.membership = Membership(

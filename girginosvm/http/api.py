@@ -68,7 +68,7 @@ class Api:
             query, _actor(caller), min_index=_min_index(request), fresh=request.query.get("fresh") == "1"
         )
         value = projected(answer.value, request.query.get("fields", ""), kind.action.answers)
-        return shown(request, answer, value, kind.action.status)
+        return shown(request, answer, value, kind.action.status, leader_age_ms=await self._desk.leader_age_ms())
 
     async def _command(self, kind: type[Command], request: web.Request) -> web.Response:
         caller = await self._who(request, kind)
@@ -93,7 +93,8 @@ class Api:
         fields = decode.flat(request.query) if lax else await body_of(request, limit=limit)
         stream = decode.struct(kind, request.match_info, fields, lax=lax)
         answer = await self._desk.perform(stream, caller)
-        return shown(request, answer, msgspec.to_builtins(answer.value), kind.action.status)
+        age_ms = await self._desk.leader_age_ms() if lax else None
+        return shown(request, answer, msgspec.to_builtins(answer.value), kind.action.status, leader_age_ms=age_ms)
 
     def _condition(self, request: web.Request, kind: type[Command]) -> Condition | None:
         """``If-Match`` (RFC 9110 13.1.1): the thing that the path names is still as its GET showed it."""
@@ -155,9 +156,14 @@ def etag(body: bytes) -> str:
     return f'"{hashlib.blake2b(body, digest_size=16).hexdigest()}"'
 
 
-def shown(request: web.Request, answer: Answer, value: Any, status: int) -> web.Response:
-    """The answer as JSON; a GET has an ETag, and is 304 when the caller has it (RFC 9110 13.1.2, weak compare)."""
+def shown(
+    request: web.Request, answer: Answer, value: Any, status: int, *, leader_age_ms: int | None = None
+) -> web.Response:
+    """The answer as JSON; a GET has an ETag, and is 304 when the caller has it (RFC 9110 13.1.2, weak compare), and
+    says how long ago this node heard of a leader, if it ever did."""
     headers = {"X-Applied-Index": str(answer.index), "Cache-Control": "no-store"}
+    if leader_age_ms is not None:
+        headers["X-Leader-Age-Ms"] = str(leader_age_ms)
     if answer.repeated:
         headers["Idempotency-Replayed"] = "true"
     if value is None:

@@ -60,6 +60,11 @@ class Desk(Protocol):
         """Check access and read the local database at ``min_index`` or newer; ``fresh``: newer than this moment."""
         ...
 
+    async def leader_age_ms(self) -> int | None:
+        """How long ago this node heard of a leader (about 0 on the leader): as old as that may be what it shows. None:
+        never, since its raft process began."""
+        ...
+
     async def perform(self, stream: Stream, caller: Caller) -> Answer:
         """Streams with JSON on both sides: sign-in and out, who am I, making a token. Access is checked inside."""
         ...

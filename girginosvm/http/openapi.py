@@ -15,6 +15,16 @@ _REF: Final = "#/components/schemas/{name}"
 _BINARY: Final[dict[str, Any]] = {"application/octet-stream": {}}
 _TEXT: Final = {"text/plain": {"schema": {"type": "string"}}}
 _WRITTEN: Final = {"UploadImage", "SerialOutput", "FollowEvents"}
+_SHOWN: Final[dict[str, Any]] = {
+    "X-Applied-Index": {
+        "description": "The log index that the answer is at least as new as.", "schema": {"type": "integer"},
+    },
+    "X-Leader-Age-Ms": {
+        "description": "How long ago (ms) the node that answers has heard of a leader; about 0 on the leader. It grows "
+        "while the node is cut off: the answer may be as old. Absent: it has heard of none since it began.",
+        "schema": {"type": "integer"},
+    },
+}  # fmt: skip
 _PROBLEM: Final[dict[str, Any]] = {
     "type": "object",
     "required": ["type", "title", "status", "detail", "code", "family"],
@@ -50,11 +60,12 @@ def document(registry: Registry, *, version: str) -> dict[str, Any]:
     for kind in kinds:
         components.pop(kind.__name__, None)
     components["Problem"] = _PROBLEM
+    security = {"token": {"type": "http", "scheme": "bearer"}}
     return {
         "openapi": "3.1.0",
         "info": {"title": "girginosvm", "version": version},
         "paths": paths,
-        "components": {"schemas": components, "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
+        "components": {"schemas": components, "headers": _SHOWN, "securitySchemes": security},
         "security": [{"token": []}],
     }
 
@@ -143,9 +154,12 @@ def _answered(kind: type[Request], answer: Any) -> dict[str, Any]:
             {"text/event-stream": _TEXT["text/plain"]} if kind.__name__ == "FollowEvents" else _TEXT
         )
         return {"description": kind.action.summary, "content": content if kind.__name__ != "UploadImage" else _JSON}
-    if answer is None:
-        return {"description": kind.action.summary}
-    return {"description": kind.action.summary, "content": {"application/json": {"schema": answer}}}
+    shown: dict[str, Any] = {"description": kind.action.summary}
+    if kind.action.method == "GET":
+        shown["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in _SHOWN}
+    if answer is not None:
+        shown["content"] = {"application/json": {"schema": answer}}
+    return shown
 
 
 _JSON: Final[dict[str, Any]] = {"application/json": {"schema": {"type": "object"}}}

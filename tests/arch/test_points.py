@@ -37,7 +37,7 @@ REASONS = {
     "self.agreement.read_barrier": "asks the other members, and changes nothing",
     "self._client.turn": "ends this life of the raft process, whose next one begins under points",
     "self._client.left": INSIDE, "self._membership.place": READ, "self._barrier": READ,
-    "self._status": READ,
+    "self._status": READ, "self.contact.age_ms": "asks the raft process how it stands, and changes nothing",
     "self._membership.look_whether_removed": "asks other nodes, and changes nothing",
     "self._client.change": "an entry of the log, under the journal's points", "self._client.transfer": INSIDE,
     "outward.ask": "asks another node, whose writes have points of their own",

@@ -129,6 +129,17 @@ async def test_min_index_and_fresh_reach_the_desk(house: House):
     assert (await house.ask("GET", "/v1/toys", X_Min_Index="-1"))[1]["code"] == "header-invalid"
 
 
+async def test_every_read_says_how_long_ago_the_node_heard_of_a_leader(house: House):
+    await house.ask("POST", "/v1/toys", body={"name": "car"})
+    for path in ("/v1/toys", "/v1/toys/car"):
+        assert (await house.ask("GET", path))[2]["X-Leader-Age-Ms"] == "42"
+    _, _, headers = await house.ask("GET", "/v1/toys/car")
+    status, _, headers = await house.ask("GET", "/v1/toys/car", If_None_Match=headers["ETag"])
+    assert (status, headers["X-Leader-Age-Ms"]) == (304, "42")
+    house.desk.age_ms = None
+    assert "X-Leader-Age-Ms" not in (await house.ask("GET", "/v1/toys"))[2]
+
+
 async def test_the_reason_travels(house: House):
     await house.ask("POST", "/v1/toys", body={"name": "car"}, X_Why="ticket 4711")
     assert house.desk.whys == ["ticket 4711"]

@@ -124,6 +124,7 @@ class MemoryDesk:
     def __init__(self, folder: Path) -> None:
         self.toys: dict[str, Toy] = {}
         self.index = 7
+        self.age_ms: int | None = 42
         self.keys: dict[tuple[str, str], tuple[Command, Answer]] = {}
         self.folder = folder
         self.seen: list[Caller] = []
@@ -174,6 +175,9 @@ class MemoryDesk:
             events = int(query.after or 0) + 1
             return Answer(value={"events": events, "next": str(events) if events < 3 else ""}, index=self.index)
         return Answer(value=Toys(list(self.toys.values()), "", self.index), index=self.index + (1000 if fresh else 0))
+
+    async def leader_age_ms(self) -> int | None:
+        return self.age_ms
 
     async def perform(self, stream: Stream, caller: Caller) -> Answer:
         self.seen.append(caller)

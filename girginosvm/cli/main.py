@@ -11,7 +11,7 @@ from typing import IO, Any
 from girginosvm.cli import local, render, verbs
 from girginosvm.cli.catalogue import PLACES, VERBS
 from girginosvm.cli.client import Client, new_key
-from girginosvm.cli.trouble import EXITS, INTERRUPTED, STILL_RUNNING, StillRunning, Trouble, usage
+from girginosvm.cli.trouble import EXITS, INTERRUPTED, STILL_RUNNING, StillRunning, Trouble, usage, verdict
 from girginosvm.cli.wait import Teller, until_done
 
 _PAGE = 500
@@ -121,8 +121,9 @@ class Counter:
         if verb["way"] == "stream":
             return self._stream(request, client)
         if verb["way"] == "query":
-            self._write(self._answer(request, client), request)
-            return 0
+            value = self._answer(request, client)
+            self._write(value, request)
+            return verdict(verb["cli"], value)
         return self._command(request, client)
 
     def _answer(self, request: verbs.Request, client: Client) -> Any:

@@ -57,6 +57,17 @@ class Trouble(Exception):
         return out
 
 
+def verdict(verb: str, value: Any) -> int:
+    """The exit code of an answer that is a verdict, for scripts; 0 of any other."""
+    match verb:
+        case "quorum":
+            return 0 if value["quorum"] else EXITS["NoQuorum"]
+        case "doctor":
+            return {"ok": 0, "warn": 1}.get(value["verdict"], 2)
+        case _:
+            return 0
+
+
 class StillRunning(Exception):
     """``--timeout`` ran out; the operation goes on."""
 

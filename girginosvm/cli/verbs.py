@@ -269,6 +269,10 @@ def in_words_of(verb: Verb, trouble: Trouble, everything: Sequence[Verb], prog: 
         said = [f"{_spelt(verb, at[pointer], pointer)}: {detail}" for pointer, detail in trouble.faults]
         trouble.detail, trouble.faults = "; ".join(said), ()
         trouble.hint = f"{prog} {verb['cli']} --help"
+    elif trouble.code == "agent-unreachable" and verb["cli"] == "quorum":
+        trouble.hint = (
+            "systemctl status girginosvm girginosvm-raft; machines run on meanwhile: virsh -c qemu:///system list --all"
+        )
     elif trouble.family == "Missing":
         nouns = [field["ref"] for field in at.values() if field and field.get("ref")]
         lists = [one["cli"] for noun in nouns for one in everything if _lists(one, noun)]

@@ -33,6 +33,8 @@ from girginosvm.daemon.center import CenterReconciler
 from girginosvm.daemon.certificate import CertificateReconciler, names_of
 from girginosvm.daemon.contact import Contact
 from girginosvm.daemon.desk import LocalDesk, Watch
+from girginosvm.daemon.doctor import STREAMS as ABOUT_ITSELF
+from girginosvm.daemon.doctor import Diagnostics
 from girginosvm.daemon.execute import Answer, Executor
 from girginosvm.daemon.host import create, full_places, here, open_host, pull
 from girginosvm.daemon.members import MembersReconciler
@@ -86,6 +88,7 @@ class Desk(LocalDesk):
     membership: Membership
     health: Callable[[], Awaitable[Health]]
     contact: Contact
+    diagnostics: Diagnostics
 
     async def leader_age_ms(self) -> int | None:
         """See ``http.Desk.leader_age_ms``."""
@@ -99,6 +102,8 @@ class Desk(LocalDesk):
         """See ``http.Desk.perform``."""
         if isinstance(stream, ShowHealth):
             return Shown(value=await self.health())
+        if isinstance(stream, ABOUT_ITSELF):
+            return await self.diagnostics.perform(stream, caller)
         if isinstance(stream, STREAMS):
             return await self.membership.perform(stream, caller)
         return await self.signin.perform(stream, caller)
@@ -202,6 +207,7 @@ class Agent:
             clock=self._clock, chance=self._chance, log=self._log, unseal=key.unseal, leave=self._become, me=self._me,
             name=_node_name(self._config),
         )  # fmt: skip
+        desk.diagnostics = Diagnostics(self._config, desk.membership)
         state = await self._readers.read(lambda reader: (reader.incarnation, reader.applied_index))
         hub = Hub(*state)
         await self._watch.moved(state[1])

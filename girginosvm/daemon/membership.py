@@ -156,17 +156,24 @@ class Membership:
 
     async def status(self) -> model.Membership:
         """The rows, and how agreement stands, as this node sees both."""
+        place, rows, standing = await self.seen()
+        problems = [REMOVED] if self.removed else []
+        if isinstance(standing, Problem):
+            problems.append(standing.detail)
+            standing = Status(place.member, 0, 0, 0, 0, 0, "", 0, role="unknown")
+        return membership_of(rows, standing, place, problems)
+
+    async def seen(self) -> tuple[Place, tuple[api.Row, ...], Status | Problem]:
+        """This node, the members' rows (its own, too, before it has one), and how agreement stands; or why the raft
+        process does not say it."""
         place = await self.place()
         rows: tuple[api.Row, ...] = await self._read(api.members)
         if not any(row.id == place.member for row in rows):
             rows = (*rows, api.Row(place.member, place.name, place.raft, place.api, "member", witness=False))
-        problems = [REMOVED] if self.removed else []
         try:
-            standing = await self._client.status()
+            return place, rows, await self._client.status()
         except Problem as away:
-            problems.append(away.detail)
-            standing = Status(place.member, 0, 0, 0, 0, 0, "", 0, role="unknown")
-        return membership_of(rows, standing, place, problems)
+            return place, rows, away
 
     # As a node of the cluster: tokens, and whoever shows one.
 

@@ -3,7 +3,20 @@
 from typing import Final
 
 from girginosvm.core.manifest import Registry
-from girginosvm.features import auth, center, cluster, event, image, membership, network, node, operation, storage, vm
+from girginosvm.features import (
+    auth,
+    center,
+    cluster,
+    diagnostics,
+    event,
+    image,
+    membership,
+    network,
+    node,
+    operation,
+    storage,
+    vm,
+)
 
 REGISTRY: Final = Registry(
     (
@@ -18,5 +31,6 @@ REGISTRY: Final = Registry(
         vm.MANIFEST,
         operation.MANIFEST,
         event.MANIFEST,
+        diagnostics.MANIFEST,
     )
 )

@@ -25,7 +25,7 @@ from girginosvm.raft.flush import ThreadFlusher
 from girginosvm.raft.journal import Journal
 from girginosvm.raft.membership import Roster
 from girginosvm.raft.node import Node, Start
-from girginosvm.raft.standing import FLUSH, Status, stalled
+from girginosvm.raft.standing import FLUSH, FORSAKEN_MS, Status, stalled
 from girginosvm.raft.store import ThreadStore
 from girginosvm.raft.transport import Credentials, Transport
 
@@ -176,6 +176,8 @@ def look(node: Node, journal: Journal, now: int, *, last_stamp_ms: int) -> Statu
     leads = node.role == "leader"
     members = node.log.roster.ids
     flushing_ms = node.owed.flushing_ms(now)
+    age_ms = 0 if leads else node.contacts.leader_age_ms(now)
+    forsaken = node.member in node.core.voters and (age_ms is None or age_ms >= FORSAKEN_MS)
     hangs = flushing_ms >= node.timing.flush_limit_ms
     return Status(
         member=node.member, term=node.core.term, applied_index=node.applied_index,
@@ -183,8 +185,9 @@ def look(node: Node, journal: Journal, now: int, *, last_stamp_ms: int) -> Statu
         halted=node.stopped or node.halted, last_stamp_ms=last_stamp_ms,
         trouble=stalled(FLUSH, flushing_ms / 1000) if hangs else "", role=node.role, leader=node.core.leader,
         voters=tuple(sorted(node.core.voters)), reached=node.reached, members=tuple(sorted(members)),
+        nominated=tuple(sorted(one.id for one in node.log.roster.members if one.nominated)),
         commit_index=node.core.committed, lag=dict(node.contacts.lag) if leads else {},
-        silent_ms=node.contacts.silent_ms(members - {node.member}, now) if leads else {},
-        leader_age_ms=0 if leads else node.contacts.leader_age_ms(now),
+        silent_ms=node.contacts.silent_ms(members - {node.member}, now) if leads or forsaken else {},
+        leader_age_ms=age_ms,
         journal=journal.health(node.owed.flushes, flushing_ms=flushing_ms),
     )  # fmt: skip

@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 LOOK_MS: Final = 50  # between two looks at how far the others are
+FORSAKEN_MS: Final = 1_000  # without a leader for so long: voters ask each other meanwhile
 FLUSH: Final = "the journal's flush"
 _FLUSHES: Final = 64  # of which the slowest is told
 
@@ -46,10 +47,12 @@ class Status(msgspec.Struct, frozen=True):
     voters: tuple[str, ...] = ()
     reached: tuple[str, ...] = ()  # members whose line is up
     members: tuple[str, ...] = ()  # everybody's id, this one's too; of a cluster of one: nobody's
+    nominated: tuple[str, ...] = ()  # observers that may be promoted at any moment
     commit_index: int = 0
     # As leader, of each reached member: entries that it is known to lack. Who is missing here has not said yet.
     lag: dict[str, int] = {}
     # As leader, of each other member: since when (ms) nothing has come from it; never longer than this process lives.
+    # So also while no leader is heard: the voters then ask each other all the time. To others nobody speaks.
     silent_ms: dict[str, int] = {}
     leader_age_ms: int | None = 0  # since a leader was last heard; 0 as leader, None when this process has heard none
     journal: JournalHealth = JournalHealth()

@@ -146,3 +146,12 @@ def test_the_slowest_of_the_last_64_flushes_is_told() -> None:
 def test_a_status_of_before_is_read_with_what_it_does_not_say_yet() -> None:
     said = Status("n1", 1, 1, 1, 1, 0, "", 0)
     assert (said.lag, said.silent_ms, said.leader_age_ms, said.journal) == ({}, {}, 0, JournalHealth())
+
+
+def test_a_voter_that_hears_no_leader_says_who_is_silent(stand: Stand) -> None:
+    stand.follow(1, 0, 0)
+    stand.clock.mono += 900
+    assert asked(stand).silent_ms == {}
+    stand.hear("n3", 1, messages.Newer())
+    stand.clock.mono += 200
+    assert asked(stand).silent_ms == {"n2": 1_100, "n3": 200}

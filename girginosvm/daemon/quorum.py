@@ -1,0 +1,196 @@
+"""Whether anything can be changed through this node, in words and numbers; and what can be done while it cannot.
+
+What counts is whether a leader is heard, not how many lines are up: a process that stands still keeps its lines.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from girginosvm.core.errors import Problem
+from girginosvm.daemon.membership import Membership, Place
+from girginosvm.features.diagnostics.model import ByHand, Quorum, QuorumMember
+from girginosvm.features.membership.api import Row
+from girginosvm.raft.standing import Status
+
+HEARD_MS: Final = 2_000  # whoever was heard within this time is there; elections take less
+_PANEL_S: Final = 1.0
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """What a node knows for its answer. ``away`` says why its raft process is not asked; ``panels``: whose API took a
+    connection."""
+
+    rows: tuple[Row, ...]
+    place: Place
+    status: Status | None
+    away: str = ""
+    panels: Mapping[str, bool] = {}
+    libvirt_uri: str = ""
+
+
+def quorum_of(seen: Seen) -> Quorum:
+    """Pure."""
+    status, me = seen.status, seen.place.member
+    rows = seen.rows if any(row.id == me for row in seen.rows) else (*seen.rows, _own(seen.place))
+    voters = frozenset(status.voters) if status and status.voters else frozenset({me} if status else ())
+    reached = _reached(status, me) if status else frozenset({me})
+    names = {row.id: row.name for row in rows}
+    leader = (me if status.role == "leader" else status.leader) if status and _led(status) else ""
+    stands = _stands(seen)
+    spare = max(0, len(voters & reached) - _majority(len(voters))) if not stands else 0
+    lost = [row for row in rows if row.id in voters - reached]
+    return Quorum(
+        quorum=not stands, says=stands or _goes(names.get(leader, leader), voters, reached, spare),
+        node=seen.place.name, leader=names.get(leader, leader),
+        leader_age_ms=status.leader_age_ms if status else None, term=status.term if status else 0,
+        last_index=status.last_index if status else 0, applied_index=status.applied_index if status else 0,
+        voters=len(voters), voters_reached=len(voters & reached), may_fail=spare,
+        members=[_member(row, seen, leader, voters, reached) for row in rows],
+        by_hand=by_hand(seen, lost) if stands else [],
+    )  # fmt: skip
+
+
+def _own(place: Place) -> Row:
+    return Row(place.member, place.name, place.raft, place.api, "member", witness=False)
+
+
+def _majority(voters: int) -> int:
+    return voters // 2 + 1
+
+
+def _led(status: Status) -> bool:
+    """A leader was heard a moment ago; with a majority of the voters, since it would have stepped down otherwise."""
+    if status.role == "leader":
+        return True
+    return bool(status.leader) and status.leader_age_ms is not None and status.leader_age_ms < HEARD_MS
+
+
+def _reached(status: Status, me: str) -> frozenset[str]:
+    """Whose line is up and not silent, where it is known who is silent: to a follower only its leader speaks."""
+    return frozenset(one for one in status.reached if status.silent_ms.get(one, 0) < HEARD_MS) | {me}
+
+
+def _stands(seen: Seen) -> str:
+    """Why nothing can be changed through this node; empty when it can."""
+    status = seen.status
+    if status is None:
+        return f"{seen.away.rstrip('.')}: nothing can be changed through it; what it shows is as old as that"
+    if status.halted:
+        return f"this node takes no part any more: {status.halted}"
+    if not status.voters:
+        return status.trouble
+    if _led(status):
+        return status.trouble if status.role == "leader" else ""
+    voters = frozenset(status.voters)
+    here = voters & _reached(status, seen.place.member)
+    need = _majority(len(voters))
+    names = {row.id: row.name for row in seen.rows}
+    if len(here) >= need:
+        return f"{_unled(status)}, though {len(here)} of {len(voters)} voters are reached from here: changes wait"
+    missing = ", ".join(sorted(names.get(one, one) for one in voters - here))
+    verb = "is" if len(here) == 1 else "are"
+    return (
+        f"nothing can be changed: {need} of {len(voters)} voters are needed, {len(here)} {verb} reached from here; "
+        f"not reached: {missing}"
+    )
+
+
+def _unled(status: Status) -> str:
+    if status.leader_age_ms is None:
+        return "no leader was heard since the raft process of this node began"
+    return f"no leader was heard for {status.leader_age_ms / 1000:.0f} s"
+
+
+def _goes(leader: str, voters: frozenset[str], reached: frozenset[str], spare: int) -> str:
+    if len(voters) < 2:
+        return "this node is the only voter: changes are possible as long as it runs"
+    may = f"{spare} of {len(voters)} voters may fail" if spare else "no further voter may fail"
+    return f"{leader} leads, {len(voters & reached)} of {len(voters)} voters are reached: {may}"
+
+
+def _member(row: Row, seen: Seen, leader: str, voters: frozenset[str], reached: frozenset[str]) -> QuorumMember:
+    status, here = seen.status, row.id == seen.place.member
+    leads = status is not None and status.role == "leader"
+    nominated = status is not None and row.id in status.nominated
+    role = (
+        "leader" if row.id == leader else "voter" if row.id in voters else "nominated" if nominated
+        else "joining" if row.state == "joining" else "observer"
+    )  # fmt: skip
+    lag = None if status is None else 0 if here and leads else status.lag.get(row.id)
+    heard = None if status is None else status.leader_age_ms if row.id == leader else status.silent_ms.get(row.id)
+    return QuorumMember(
+        name=row.name, role=role, reached=row.id in reached, address=row.address,
+        panel=True if here else seen.panels.get(row.id), api=row.api, lag=lag, heard_ms=0 if here else heard,
+        witness=row.witness, drained=row.drained, here=here, id=row.id,
+    )  # fmt: skip
+
+
+def by_hand(seen: Seen, lost: list[Row]) -> list[ByHand]:
+    """What a person can do while nothing can be changed, the gentlest first."""
+    found = []
+    if seen.status is None or seen.status.halted:
+        found.append(ByHand("journalctl -u girginosvm-raft -n 50", "says why the raft process of this node is away"))
+        found.append(ByHand("systemctl restart girginosvm-raft", "begins it anew; no machine is touched"))
+    if lost:
+        names = ", ".join(row.name for row in lost)
+        found.append(
+            ByHand(
+                "systemctl start girginosvm-raft girginosvm",
+                f"on {names}: a majority that runs and is reached on the Raft port is enough",
+            )
+        )
+        hosts = " ".join(sorted({row.address.rpartition(":")[0].strip("[]") for row in lost if row.address}))
+        found += [ByHand(f"ping -c 3 {host}", "whether the host is there at all") for host in hosts.split()]
+    if seen.libvirt_uri:
+        virsh = f"virsh -c {seen.libvirt_uri}"
+        found += [
+            ByHand(f"{virsh} list --all", "the machines of this node: they run on, and one that ends is started again"),
+            ByHand(f"{virsh} reboot NAME-12345678", "restarts a guest, under the name that list shows"),
+            ByHand(
+                f"systemctl stop girginosvm && {virsh} shutdown NAME-12345678",
+                "switches a machine off: the agent would start it again",
+            ),
+        ]
+    if lost and len(lost) * 2 >= len(seen.status.voters if seen.status else ()):
+        found.append(
+            ByHand(
+                "girginosvm cluster recover",
+                "when they are gone for good: shows what going on with this node alone would lose, and changes nothing",
+            )
+        )
+    return found
+
+
+async def look(membership: Membership, *, libvirt_uri: str) -> Quorum:
+    """Answers with whatever is known; within about a second, however many members are away. ``libvirt_uri``: empty for
+    a node without machines that virsh could show."""
+    place, rows, standing = await membership.seen()
+    panels = await _panels({row.id: row.api for row in rows if row.id != place.member})
+    status, away = (None, standing.detail) if isinstance(standing, Problem) else (standing, "")
+    return quorum_of(Seen(rows, place, status, away, panels, libvirt_uri))
+
+
+async def _panels(places: Mapping[str, str]) -> dict[str, bool]:
+    answers = await asyncio.gather(*(_connects(place) for place in places.values()))
+    return dict(zip(places, answers, strict=True))
+
+
+async def _connects(place: str) -> bool:
+    """Somebody takes a TCP connection at IP:port within a second. That is the network and a kernel: no more."""
+    host, _, port = place.rpartition(":")
+    try:
+        async with asyncio.timeout(_PANEL_S):
+            _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+    except (OSError, TimeoutError, ValueError):
+        return False
+    writer.close()
+    with contextlib.suppress(OSError, TimeoutError):
+        async with asyncio.timeout(_PANEL_S):
+            await writer.wait_closed()
+    return True

@@ -26,12 +26,11 @@ class Place(msgspec.Struct, frozen=True):
 class Change(msgspec.Struct, frozen=True, omit_defaults=True):
     """A change of who belongs to the cluster, as the log carries it. ``add`` brings a learner, ``remove`` lets one go;
     ``nominate`` says that it is to vote soon, ``promote`` makes a voter of it, ``demote`` a learner again. ``address``
-    and ``domain`` come with ``add``."""
+    comes with ``add``."""
 
     kind: Literal["add", "nominate", "promote", "demote", "remove"]
     member: str
     address: str = ""
-    domain: str = ""
 
 
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -7,12 +7,13 @@ from typing import Any
 
 from girginosvm.core.action import Command
 from girginosvm.core.entries import Change
-from girginosvm.core.errors import Conflict
+from girginosvm.core.errors import Busy, Conflict
 from girginosvm.core.log import Log
 from girginosvm.daemon.membership import Membership, Place
 from girginosvm.features.lanes import Lanes
-from girginosvm.features.membership import api, plan
+from girginosvm.features.membership import api, plan, voters
 from girginosvm.features.membership.commands import DescribeMember, KeepAuthority
+from girginosvm.features.node import api as nodes
 from girginosvm.http.tls import Identity
 from girginosvm.raft.propose import Client
 from girginosvm.state.reader import Reader
@@ -26,7 +27,7 @@ class MembersReconciler:
     """Woken by rows and by time: who leads changes without a row."""
 
     name = "membership"
-    wakes_on = ("member", "member_gone", "node", "ca")
+    wakes_on = ("member", "member_gone", "node", "node_domain", "ca")
     resync_s = 2.0
 
     def __init__(
@@ -44,15 +45,15 @@ class MembersReconciler:
     async def reconcile(self, lanes: Lanes) -> float | None:
         """One round: at most one change of members."""
         place = await self._membership.place()
-        rows, gone, kept = await self._read(
-            lambda reader: (api.members(reader), api.gone(reader), bool(api.cas(reader)))
+        rows, gone, domains, kept = await self._read(
+            lambda reader: (api.members(reader), api.gone(reader), nodes.domains(reader), bool(api.cas(reader)))
         )
         if await self._alone_with_it():
             return 5.0
         await self._describe(place, rows)
         if not kept:
             await self._keep_authority()
-        return await self._agree(place, rows, gone)
+        return await self._agree(place, rows, gone, domains)
 
     async def _alone_with_it(self) -> bool:
         """Nobody leads that this node hears. After a while it asks the others' panels whether they have removed it."""
@@ -84,25 +85,39 @@ class MembersReconciler:
             if kept.code != "authority-kept":
                 raise
 
-    async def _agree(self, place: Place, rows: tuple[api.Row, ...], gone: frozenset[str]) -> float | None:
+    async def _agree(
+        self, place: Place, rows: tuple[api.Row, ...], gone: frozenset[str], domains: dict[str, str]
+    ) -> float | None:
         status = await self._client.status()
         standing = plan.Standing(
             me=place.member, leading=status.role == "leader", members=frozenset(status.members),
-            voters=frozenset(status.voters), reached=frozenset(status.reached),
+            voters=frozenset(status.voters), reached=frozenset(status.reached), nominated=frozenset(status.nominated),
+            away=frozenset(one for one, silent_ms in status.silent_ms.items() if silent_ms >= voters.AWAY_MS),
         )  # fmt: skip
-        step = plan.plan(rows, gone, standing)
+        step = plan.plan(rows, gone, domains, standing)
         if step is None:
             return None
+        try:
+            await self._take(step, place)
+        except (Busy, Conflict) as not_now:  # it lacks entries, or another change is under way
+            self._log.debug("membership.step-waits", step=type(step).__name__, reason=not_now.detail)
+            return 1.0
         self._log.info("membership.step", step=type(step).__name__, reason=step.reason)
+        return 0.2  # the next step, once this one is seen
+
+    async def _take(self, step: plan.Step, place: Place) -> None:
         match step:
             case plan.Open():
                 await self._client.turn("open", place.raft)
             case plan.Add(member, address):
                 await self._client.change(Change("add", member, address))
-            case plan.Demote(member):
+            case voters.Nominate(member):
+                await self._client.change(Change("nominate", member))
+            case voters.Promote(member):
+                await self._client.change(Change("promote", member))
+            case voters.Demote(member):
                 await self._client.change(Change("demote", member))
             case plan.Remove(member):
                 await self._client.change(Change("remove", member))
             case plan.HandOver(member):
                 await self._client.transfer(member)
-        return 0.2  # the next step, once this one is seen

@@ -8,6 +8,7 @@ import contextlib
 import os
 import signal
 import sys
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -21,6 +22,7 @@ from girginosvm.core.log import Log
 from girginosvm.core.settings import Settings
 from girginosvm.daemon import dev, identity
 from girginosvm.daemon import turn as join
+from girginosvm.daemon.leadership import Leadership
 from girginosvm.features.registry import REGISTRY
 from girginosvm.raft.alone import Alone
 from girginosvm.raft.applying import Retention
@@ -138,17 +140,19 @@ class _Life:
             turned.set()
 
         await self.agreement.start()
-        alone = isinstance(self.agreement, Alone)
-        if alone:
+        tasks: list[asyncio.Task[Any]] = []
+        heard: Callable[[], None] = _nothing
+        if isinstance(self.agreement, Cluster):
+            leadership = Leadership(self.agreement, SystemClock(), self._log)
+            tasks = [asyncio.create_task(one) for one in (self.migrate(), self.renew(), leadership.tend())]
+            heard = leadership.heard
+        else:
             await self.migrate()
-        tasks: list[asyncio.Task[Any]] = (
-            [] if alone else [asyncio.create_task(self.migrate()), asyncio.create_task(self.renew())]
-        )
         server = await serve(
             config.run_path("raft.sock"), self.agreement, release=__version__, member=self.member, log=self._log,
-            turn=turn,
+            turn=turn, heard=heard,
         )  # fmt: skip
-        self._log.info("raft.up", member=self.member, applied_index=self.machine.applied_index(), alone=alone)
+        self._log.info("raft.up", member=self.member, applied_index=self.machine.applied_index(), alone=not tasks)
         ends = [asyncio.create_task(event.wait()) for event in (stop, turned)]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         for task in (*ends, *tasks):
@@ -159,6 +163,10 @@ class _Life:
         await self.agreement.stop()
         self.machine.close()
         return wanted[0] if wanted and not stop.is_set() else None
+
+
+def _nothing() -> None:
+    """Alone there is nobody else to lead."""
 
 
 def _stamps(credentials: Credentials) -> tuple[int, ...]:

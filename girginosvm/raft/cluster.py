@@ -94,6 +94,10 @@ class Cluster:
         """If this member leads: let ``peer`` lead. ``status`` tells whether it does."""
         self._ask(lambda: self.node.hand_over(peer))
 
+    def favour(self, *, fit: bool) -> None:
+        """Whether this member is a good one to lead: if not, it waits longer before it stands. It never forbids."""
+        self._ask(lambda: self.node.elections.favour(fit=fit))
+
     def renew(self, credentials: Credentials) -> None:
         """New certificates, for the lines from now on; ssl.SSLError or OSError when a file does not fit."""
         server, client = credentials.context(server=True), credentials.context(server=False)
@@ -172,9 +176,11 @@ def _settle(future: asyncio.Future[bytes], outcome: bytes | Problem) -> None:
 
 
 def look(node: Node, journal: Journal, now: int, *, last_stamp_ms: int) -> Status:
-    """How a member stands, from aside."""
+    """How a member stands, from aside. Of the members, what nobody can take back: a voter whose promotion is not
+    committed yet does not make anything survive."""
     leads = node.role == "leader"
-    members = node.log.roster.ids
+    roster = node.log.settled(max(node.core.committed, node.applied_index))
+    members = roster.ids
     flushing_ms = node.owed.flushing_ms(now)
     age_ms = 0 if leads else node.contacts.leader_age_ms(now)
     forsaken = node.member in node.core.voters and (age_ms is None or age_ms >= FORSAKEN_MS)
@@ -184,8 +190,8 @@ def look(node: Node, journal: Journal, now: int, *, last_stamp_ms: int) -> Statu
         last_index=node.log.last.index, first_index=node.log.first_index, waiting=len(node.proposals),
         halted=node.stopped or node.halted, last_stamp_ms=last_stamp_ms,
         trouble=stalled(FLUSH, flushing_ms / 1000) if hangs else "", role=node.role, leader=node.core.leader,
-        voters=tuple(sorted(node.core.voters)), reached=node.reached, members=tuple(sorted(members)),
-        nominated=tuple(sorted(one.id for one in node.log.roster.members if one.nominated)),
+        voters=tuple(sorted(roster.voters)), reached=node.reached, members=tuple(sorted(members)),
+        nominated=tuple(sorted(one.id for one in roster.members if one.nominated)),
         commit_index=node.core.committed, lag=dict(node.contacts.lag) if leads else {},
         silent_ms=node.contacts.silent_ms(members - {node.member}, now) if leads or forsaken else {},
         leader_age_ms=age_ms,

@@ -49,6 +49,10 @@ class Elections:
         """The leader spoke within the smallest election time: nobody gets a vote."""
         return now_ms - self._heard_ms < self._timing.election_ms
 
+    def favour(self, *, fit: bool) -> None:
+        """A hint from outside: is this a good place to lead from?"""
+        self.delay_ms = 0 if fit else PRIORITY_MS
+
     def gone(self, now_ms: int) -> None:
         """The leader's process is gone (its connection was reset): only a hint, so only pre-votes come of it."""
         self._heard_ms = _LONG_AGO_MS

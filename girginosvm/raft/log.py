@@ -128,6 +128,13 @@ class Log(CoreJournal):  # type: ignore[misc]
         """The entry of the newest change; until it is committed there may be no other."""
         return self._rosters[-1][0]
 
+    def settled(self, committed: int) -> Roster:
+        """The newest roster that nobody can take back: what may be told to people."""
+        return self._settled(committed)[1]
+
+    def _settled(self, committed: int) -> tuple[int, Roster]:
+        return ([one for one in self._rosters if one[0] <= committed] or self._rosters[:1])[-1]
+
     def electable(self, committed: int) -> frozenset[str]:
         """Who may lead: while the newest change is not committed, also by the roster before it, since a leader of that
         one may be about to take the change back."""
@@ -196,8 +203,7 @@ class Log(CoreJournal):  # type: ignore[misc]
 
     def known(self, committed: int) -> bytes:
         """The newest roster that nobody can take back, as ``Rosters``: it goes with a snapshot."""
-        found = [one for one in self._rosters if one[0] <= committed] or self._rosters[:1]
-        return msgspec.msgpack.encode(Rosters((found[-1],)))
+        return msgspec.msgpack.encode(Rosters((self._settled(committed),)))
 
     def restart(self, base: Base, rosters: bytes) -> None:
         """The log goes on after ``base``, which the database holds durably; what it had is void. ``rosters`` as

@@ -10,7 +10,6 @@ be in force at once share a majority (Raft thesis, section 4.1).
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Set
 from typing import Final
 
@@ -18,18 +17,16 @@ import msgspec
 
 from girginosvm.core.entries import Change
 
-MOST_VOTERS: Final = 5
 CAUGHT_UP_ENTRIES: Final = 200
 
 
 class Member(msgspec.Struct, frozen=True):
-    """One node. ``address``: IP and port it listens on. ``domain``: what it shares its failures with, if known."""
+    """One node. ``address``: IP and port it listens on."""
 
     id: str
     address: str
     voter: bool
     nominated: bool = False
-    domain: str = ""
 
 
 class Roster(msgspec.Struct, frozen=True):
@@ -57,7 +54,7 @@ class Roster(msgspec.Struct, frozen=True):
         found = {member.id: member for member in self.members}
         match change.kind:
             case "add":
-                found.setdefault(change.member, Member(change.member, change.address, False, False, change.domain))
+                found.setdefault(change.member, Member(change.member, change.address, voter=False))
             case "nominate" | "promote" | "demote" if change.member in found:
                 found[change.member] = msgspec.structs.replace(
                     found[change.member], voter=change.kind == "promote", nominated=change.kind == "nominate"
@@ -92,39 +89,3 @@ class Roster(msgspec.Struct, frozen=True):
 def founded(members: Mapping[str, str], voters: Set[str]) -> Roster:
     """A roster from ids and addresses."""
     return Roster(tuple(Member(one, members[one], one in voters) for one in sorted(members)))
-
-
-def wanted_voters(members: int, *, most: int = MOST_VOTERS) -> int:
-    """1, 2 (losing one of them stops writes, and loses nothing), 3, 5, 7: an even count buys nothing beyond two."""
-    if members <= 2:
-        return members
-    return min(most, members if members % 2 else members - 1)
-
-
-def next_change(
-    roster: Roster, *, leader: str, reached: Set[str], gone: Set[str], behind: Mapping[str, int],
-    most: int = MOST_VOTERS,
-) -> Change | None:  # fmt: skip
-    """What a leader should change next so that the voters are right in number and apart from each other; None when
-    nothing. ``gone``: voters that have been away for so long that another should vote in their place."""
-    usable = [member for member in roster.members if member.id not in gone]
-    voters = [member for member in usable if member.voter]
-    wanted = wanted_voters(len(usable), most=most)
-    lost = sorted(roster.voters & gone)
-    if len(voters) < wanted:
-        domains = Counter(member.domain for member in voters)
-        ready = [
-            member for member in usable
-            if not member.voter and member.id in reached and behind.get(member.id, wanted) <= CAUGHT_UP_ENTRIES
-        ]  # fmt: skip
-        if ready:
-            best = min(ready, key=lambda member: (not member.nominated, domains[member.domain], member.id))
-            return Change("promote" if best.nominated else "nominate", best.id)
-    # Never below three for somebody's absence: with fewer, the writes that it acknowledged may be nowhere else.
-    if lost and len(voters) >= max(3, wanted):
-        return Change("demote", lost[0])
-    if len(voters) > wanted:
-        domains = Counter(member.domain for member in voters)
-        spare = [member for member in voters if member.id != leader]
-        return Change("demote", max(spare, key=lambda member: (domains[member.domain], member.id)).id)
-    return None

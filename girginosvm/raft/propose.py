@@ -131,10 +131,11 @@ def _stays(turn: Turn) -> None:
 
 
 async def serve(
-    path: Path, agreement: Agreement, *, release: str, member: str, log: Log, turn: Callable[[Turn], None] = _stays
-) -> asyncio.AbstractServer:
+    path: Path, agreement: Agreement, *, release: str, member: str, log: Log, turn: Callable[[Turn], None] = _stays,
+    heard: Callable[[], None] = lambda: None,
+) -> asyncio.AbstractServer:  # fmt: skip
     """Listen on ``path`` (0600). Every connection hears of changes from its Hello on. ``turn`` is told what the process
-    is to become; it answers at once, or raises a problem."""
+    is to become; it answers at once, or raises a problem. ``heard`` is called for each message."""
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         tasks: set[asyncio.Task[None]] = set()
@@ -148,6 +149,7 @@ async def serve(
             tasks.add(asyncio.create_task(_tell(writer, agreement)))
             while True:
                 message = _FROM_AGENT.decode(await _receive(reader))
+                heard()
                 task = asyncio.create_task(_serve_one(message, writer, agreement, turn))
                 tasks.add(task)
                 task.add_done_callback(tasks.discard)

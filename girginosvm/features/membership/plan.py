@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from typing import Literal
 
 import msgspec
 
 from girginosvm.features.membership.api import Ca, Row, Trust
+from girginosvm.features.membership.voters import Candidate, Choice, Demote, choose
 
 
 class Open(msgspec.Struct, frozen=True):
@@ -17,17 +18,10 @@ class Open(msgspec.Struct, frozen=True):
 
 
 class Add(msgspec.Struct, frozen=True):
-    """Bring a member in as an observer; whether it votes is agreement's own choice."""
+    """Bring a member in as an observer."""
 
     member: str
     address: str
-    reason: str
-
-
-class Demote(msgspec.Struct, frozen=True):
-    """Take a vote."""
-
-    member: str
     reason: str
 
 
@@ -45,21 +39,25 @@ class HandOver(msgspec.Struct, frozen=True):
     reason: str
 
 
-Step = Open | Add | Demote | Remove | HandOver
+Step = Open | Add | Remove | HandOver | Choice
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """How agreement stands, as this node sees it. ``members`` and ``voters`` are empty for a cluster of one."""
+    """How agreement stands, as this node sees it. ``members`` and ``voters`` are empty for a cluster of one. ``away``:
+    who has been silent for so long that another should vote in its place."""
 
     me: str
     leading: bool
     members: frozenset[str]
     voters: frozenset[str]
     reached: frozenset[str]
+    nominated: frozenset[str] = frozenset()
+    away: frozenset[str] = frozenset()
 
 
-def plan(rows: tuple[Row, ...], gone: Set[str], standing: Standing) -> Step | None:
-    """The next step, or None. Only a leader changes who belongs to the cluster, one change at a time."""
+def plan(rows: tuple[Row, ...], gone: Set[str], domains: Mapping[str, str], standing: Standing) -> Step | None:
+    """The next step, or None. Only a leader changes who belongs to the cluster, one change at a time. ``domains``: the
+    failure domain of each node that has one."""
     others = [row for row in rows if row.id != standing.me]
     if not standing.members:
         return Open(f"{others[0].name} is expected") if others else None
@@ -68,14 +66,20 @@ def plan(rows: tuple[Row, ...], gone: Set[str], standing: Standing) -> Step | No
     for row in others:
         if row.id not in standing.members:
             return Add(row.id, row.address, f"{row.name} was let in")
+    return _parting(rows, gone, standing) or choose(_candidates(rows, gone, domains, standing), leader=standing.me)
+
+
+def _parting(rows: tuple[Row, ...], gone: Set[str], standing: Standing) -> Step | None:
+    """Whoever is drained hands over its vote; whoever is gone, its place too."""
     drained = {row.id: row.name for row in rows if row.drained}
     heirs = sorted((standing.voters & standing.reached) - gone - drained.keys() - {standing.me})
     for member in sorted(drained.keys() & standing.voters):
-        if len(standing.voters) == 1:
+        if not standing.voters - drained.keys() - gone:
             break  # it keeps its vote until somebody else has one
-        if member == standing.me:
-            return HandOver(heirs[0], "this node is drained") if heirs else None
-        return Demote(member, f"{drained[member]} is drained")
+        if member != standing.me:
+            return Demote(member, f"{drained[member]} is drained")
+        if heirs:
+            return HandOver(heirs[0], "this node is drained")
     for member in sorted(standing.members & gone):
         if member == standing.me:
             return HandOver(heirs[0], "this node was removed") if heirs else None
@@ -83,6 +87,20 @@ def plan(rows: tuple[Row, ...], gone: Set[str], standing: Standing) -> Step | No
             return Demote(member, "it was removed")
         return Remove(member, "it was removed")
     return None
+
+
+def _candidates(
+    rows: tuple[Row, ...], gone: Set[str], domains: Mapping[str, str], standing: Standing
+) -> tuple[Candidate, ...]:
+    return tuple(
+        Candidate(
+            row.id, row.name, domains.get(row.id, ""), votes=row.id in standing.voters,
+            nominated=row.id in standing.nominated, away=row.id in standing.away,
+            ready=row.state == "member" and row.id in standing.reached | {standing.me},
+        )
+        for row in rows
+        if row.id in standing.members and row.id not in gone and not row.drained
+    )  # fmt: skip
 
 
 def advance(cas: tuple[Ca, ...], trusts: tuple[Trust, ...]) -> tuple[int, Literal["used", "alone"]] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from girginosvm.features.membership import plan
+from girginosvm.features.membership import plan, voters
 from girginosvm.features.membership.api import Ca, Row, Trust
 
 N1, N2, N3 = (Row(f"m{n}", f"n{n}", f"192.0.2.{n}:1995", f"192.0.2.{n}:1996", "member", witness=False) for n in "123")
@@ -21,6 +21,10 @@ def drained(row: Row) -> Row:
     return msgspec.structs.replace(row, drained=True)
 
 
+def joining(row: Row) -> Row:
+    return msgspec.structs.replace(row, state="joining")
+
+
 ALONE = standing(members=frozenset(), voters=frozenset(), reached=frozenset())
 
 
@@ -32,20 +36,40 @@ ALONE = standing(members=frozenset(), voters=frozenset(), reached=frozenset())
         ((N1, N2, N3), (), standing(), None),
         ((N1, N2), (), standing(members=frozenset({"m1"})), plan.Add("m2", "192.0.2.2:1995", "n2 was let in")),
         ((N1, N2), (), standing(members=frozenset({"m1"}), leading=False), None),
-        ((N1, N2), ("m3",), standing(), plan.Demote("m3", "it was removed")),
+        ((N1, N2), ("m3",), standing(), voters.Demote("m3", "it was removed")),
         ((N1, N2), ("m3",), standing(voters=ALL - {"m3"}), plan.Remove("m3", "it was removed")),
         ((N2, N3), ("m1",), standing(), plan.HandOver("m2", "this node was removed")),
         ((N2, N3), ("m1",), standing(reached=frozenset()), None),
-        ((N1, drained(N2), N3), (), standing(), plan.Demote("m2", "n2 is drained")),
+        (
+            (N1, N2),
+            (),
+            standing(members=ALL - {"m3"}, voters=frozenset({"m1"})),
+            voters.Nominate("m2", "2 of 2 members are to vote, and 1 do"),
+        ),
+        (
+            (N1, N2),
+            (),
+            standing(members=ALL - {"m3"}, voters=frozenset({"m1"}), nominated=frozenset({"m2"})),
+            voters.Promote("m2", "2 of 2 members are to vote, and 1 do"),
+        ),
+        ((N1, N2), (), standing(members=ALL - {"m3"}, voters=frozenset({"m1"}), reached=frozenset()), None),
+        ((N1, joining(N2)), (), standing(members=ALL - {"m3"}, voters=frozenset({"m1"})), None),
+        ((N1, drained(N2), N3), (), standing(), voters.Demote("m2", "n2 is drained")),
         ((drained(N1), N2, N3), (), standing(), plan.HandOver("m2", "this node is drained")),
         ((drained(N1), drained(N2), N3), (), standing(), plan.HandOver("m3", "this node is drained")),
-        ((drained(N1), N2), (), standing(voters=frozenset({"m1"})), None),
+        ((drained(N1), N2), (), standing(voters=frozenset({"m1"}), members=ALL - {"m3"}, reached=frozenset()), None),
+        (
+            (drained(N1), N2),
+            (),
+            standing(voters=frozenset({"m1"}), members=ALL - {"m3"}),
+            voters.Nominate("m2", "1 of 1 members are to vote, and 0 do"),
+        ),
     ],
 )
 def test_the_next_step_and_its_reason(
     rows: tuple[Row, ...], gone: tuple[str, ...], stands: plan.Standing, step: plan.Step | None
 ) -> None:
-    assert plan.plan(rows, frozenset(gone), stands) == step
+    assert plan.plan(rows, frozenset(gone), {}, stands) == step
 
 
 def ca(generation: int, phase: str) -> Ca:

@@ -15,7 +15,7 @@ from girginosvm.core.entries import Change
 from girginosvm.core.errors import Busy, Conflict, Problem
 from girginosvm.raft import messages
 from girginosvm.raft.lines import Up
-from girginosvm.raft.membership import Member, Roster, founded, next_change, wanted_voters
+from girginosvm.raft.membership import Roster, founded
 from girginosvm.raft.messages import Ack, AskVote
 
 THREE = founded({"n1": "", "n2": "", "n3": "", "n4": ""}, frozenset({"n1", "n2", "n3"}))
@@ -61,56 +61,6 @@ def test_a_learner_is_promoted_only_when_it_is_reached_and_has_caught_up() -> No
     assert nominated.objection(Change("promote", "n4"), leader="n1", behind={}) == "it is not reached"
     assert nominated.objection(Change("promote", "n4"), leader="n1", behind={"n4": 9999}) == "it lacks 9999 entries"
     assert nominated.objection(Change("promote", "n4"), leader="n1", behind={"n4": 3}) == ""
-
-
-@pytest.mark.parametrize(("members", "voters"), [(1, 1), (2, 2), (3, 3), (4, 3), (5, 5), (6, 5), (7, 5), (60, 5)])
-def test_how_many_vote(members: int, voters: int) -> None:
-    assert wanted_voters(members) == voters
-
-
-def settled(roster: Roster, *, leader: str, gone: frozenset[str] = frozenset()) -> tuple[Roster, list[Change]]:
-    """The roster after all that a leader would change by itself, one at a time."""
-    made: list[Change] = []
-    while True:
-        reached = roster.ids - gone - {leader}
-        behind = dict.fromkeys(reached, 0)
-        change = next_change(roster, leader=leader, reached=reached, gone=gone, behind=behind)
-        if change is None:
-            return roster, made
-        assert roster.objection(change, leader=leader, behind=behind) == ""
-        made.append(change)
-        roster = roster.after(change)
-        assert len(made) < 50
-
-
-@pytest.mark.parametrize("count", range(1, 9))
-def test_the_voters_become_right_in_number_and_then_nothing_changes(count: int) -> None:
-    roster = founded({f"n{number}": "" for number in range(count)}, frozenset({"n0"}))
-    after, _ = settled(roster, leader="n0")
-    assert len(after.voters) == wanted_voters(count)
-    shrunk, _ = settled(founded({member.id: "" for member in after.members}, after.ids), leader="n0")
-    assert len(shrunk.voters) == wanted_voters(count)
-    assert "n0" in shrunk.voters
-
-
-def test_voters_are_spread_over_failure_domains() -> None:
-    members = [Member(f"n{number}", "", number == 0, domain=f"rack{number // 3}") for number in range(9)]
-    after, _ = settled(Roster(tuple(members)), leader="n0")
-    racks = [member.domain for member in after.members if member.voter]
-    assert sorted(racks.count(rack) for rack in set(racks)) == [1, 2, 2]
-
-
-def test_a_voter_that_is_gone_is_replaced_before_it_loses_its_vote() -> None:
-    after, made = settled(THREE, leader="n1", gone=frozenset({"n3"}))
-    assert [change.kind for change in made] == ["nominate", "promote", "demote"]
-    assert after.voters == {"n1", "n2", "n4"}
-
-
-def test_a_voter_that_is_gone_keeps_its_vote_when_nobody_can_take_it() -> None:
-    for count in (2, 3):
-        everybody = {f"n{number}": "" for number in range(1, count + 1)}
-        _, made = settled(founded(everybody, frozenset(everybody)), leader="n1", gone=frozenset({"n2"}))
-        assert made == []
 
 
 # In the log.

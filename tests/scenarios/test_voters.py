@@ -1,0 +1,117 @@
+"""Who votes, chosen by the leader of real processes on fake hosts: what that is worth when nodes die, are drained, or
+have an agent that says nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any
+
+from tests.scenarios.node import Node
+from tests.scenarios.test_join import Start, joined, membership, start, token
+
+__all__ = ["start"]
+
+
+def cluster(start: Start, count: int) -> dict[str, Node]:
+    """n1, n2, ... as one cluster, all of whom vote."""
+    nodes = {name: start(name).ready() for name in (f"n{number}" for number in range(1, count + 1))}
+    for name, node in nodes.items():
+        if name != "n1":
+            joined(node, nodes["n1"], name)
+    for node in nodes.values():
+        settled(node, count)
+    return nodes
+
+
+def settled(node: Node, voters: int) -> Any:
+    """Once so many vote and somebody leads."""
+    return node.until("/v1/membership", lambda found: found["voters"] == voters and found["leader"] and found["quorum"])
+
+
+def wrote(node: Node, name: str) -> str:
+    """A write that was acknowledged."""
+    return str(node.ask("POST", "/v1/tokens", {"name": name, "role": "viewer"}, key=name)["id"])
+
+
+def written(node: Node) -> set[str]:
+    return {one["id"] for one in node.ask("GET", "/v1/tokens")["items"]}
+
+
+def role(node: Node, name: str) -> str:
+    return str(next(one["role"] for one in membership(node)["members"] if one["name"] == name))
+
+
+def test_three_nodes_vote_and_the_cluster_goes_on_without_its_leader(start: Start) -> None:
+    nodes = cluster(start, 3)
+    acknowledged = {wrote(nodes["n2"], f"before-{number}") for number in range(20)}
+    leader = membership(nodes["n1"])["leader"]
+    nodes.pop(leader).stop()
+    asked, other = nodes.values()
+    after = asked.until("/v1/membership", lambda found: found["leader"] not in ("", leader))
+    assert (after["voters"], after["voters_reached"]) == (3, 2)
+    acknowledged |= {wrote(asked, f"after-{number}") for number in range(5)}
+    for node in (asked, other):
+        node.wait(lambda node=node: acknowledged <= written(node), "every acknowledged write")
+
+
+def test_a_drained_node_hands_over_lead_and_vote_and_gets_its_vote_back(start: Start) -> None:
+    nodes = cluster(start, 3)
+    leader = membership(nodes["n1"])["leader"]
+    others = [node for name, node in nodes.items() if name != leader]
+    assert nodes[leader].ask("POST", "/v1/membership/drain", {"node": leader})["machines"] == []
+    seen = settled(others[0], 2)
+    assert seen["leader"] != leader
+    assert role(others[0], leader) == "observer"
+    nodes[leader].stop()  # it may go: nothing waits for it
+    wrote(others[1], "while-away")
+    nodes[leader] = start(leader, again=True)
+    others[0].ask("POST", "/v1/membership/undrain", {"node": leader})
+    settled(others[0], 3)
+
+
+def test_two_nodes_both_vote_and_one_alone_changes_nothing(start: Start) -> None:
+    nodes = cluster(start, 2)
+    acknowledged = wrote(nodes["n1"], "before")
+    nodes["n1"].stop()
+    seen = nodes["n2"].until("/v1/membership", lambda found: not found["quorum"])
+    assert "1 of 2 voters are reached from here: nothing can be changed" in seen["problems"]
+    assert acknowledged in written(nodes["n2"])
+    status, said = nodes["n2"].once("POST", "/v1/tokens", {"name": "late", "role": "viewer"})
+    assert (status, said["family"]) == (503, "NoQuorum")
+
+
+def test_with_a_witness_one_of_two_nodes_goes_on(start: Start) -> None:
+    nodes = cluster(start, 2)
+    witness = start("w1", GIRGINOSVM_WITNESS="true")
+    witness.until("/v1/membership", lambda found: found["members"])
+    center = f"https://127.0.0.1:{nodes['n1'].port}"
+    status, said = witness.once("POST", "/v1/witness", {"center": center, "token": token(nodes["n1"])})
+    assert status == 202, said
+    settled(nodes["n1"], 3)
+    nodes["n1"].stop()
+    nodes["n2"].until("/v1/membership", lambda found: found["leader"] not in ("", "n1"))
+    wrote(nodes["n2"], "after")
+
+
+def test_a_leader_whose_agent_is_silent_lets_another_lead(start: Start) -> None:
+    nodes = cluster(start, 3)
+    leader = membership(nodes["n1"])["leader"]
+    os.kill(nodes[leader].pid("agent"), signal.SIGSTOP)
+    other = next(node for name, node in nodes.items() if name != leader)
+    other.until("/v1/membership", lambda found: found["leader"] not in ("", leader))
+    wrote(other, "after")
+    os.kill(nodes[leader].pid("agent"), signal.SIGCONT)
+
+
+def test_a_fourth_node_follows_and_takes_the_place_of_a_voter_that_leaves(start: Start) -> None:
+    nodes = cluster(start, 3)
+    nodes["n4"] = start("n4").ready()
+    joined(nodes["n4"], nodes["n2"], "n4")
+    assert settled(nodes["n4"], 3)
+    assert role(nodes["n1"], "n4") == "observer"
+    status, said = nodes["n2"].once("POST", "/v1/membership/leave", {"confirm": True})
+    assert status == 202, said
+    for node in (nodes["n1"], nodes["n3"], nodes["n4"]):
+        node.wait(lambda node=node: role(node, "n4") in ("voter", "leader"), "n4 to vote")
+        assert settled(node, 3)

@@ -18,7 +18,8 @@ _LOOK_S: Final = 1.0
 
 
 def heir(status: Status) -> str:
-    """Who should lead in this leader's place: a voter that is reached, the one that lacks least; "" when there is none, or another leads."""
+    """Who should lead in this leader's place: of the voters that are reached, the one that lacks least. "" when there is
+    none, or another leads."""
     if status.role != "leader":
         return ""
     others = (set(status.voters) & set(status.reached)) - {status.member}

@@ -18,7 +18,7 @@ _LOOK_S: Final = 1.0
 
 
 def heir(status: Status) -> str:
-    """Who should lead in this leader's place: of the voters that are reached, the one that lacks least. "" when there is
+    """Who should lead in this leader's place: of the voters reached, the one that lacks least. "" when there is
     none, or another leads."""
     if status.role != "leader":
         return ""

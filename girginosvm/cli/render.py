@@ -45,6 +45,10 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "token list": ("name", "role", "state", "created_by", "created_at", "expires_at", "id"),
     "user list": ("email", "role", "disabled", "must_change_password", "sessions", "created_at", "id"),
 }
+# Lists inside a sheet whose cells are sentences: what stands in front, the sentence, what stands below it.
+_SENTENCES: Final[dict[str, tuple[tuple[str, ...], str, str]]] = {
+    "checks": (("state", "name"), "says", "next"), "by_hand": ((), "command", "what"),
+}  # fmt: skip
 # The columns of a list inside a sheet.
 _INSIDE: Final = {"operations": ("kind", "state", "step", "created_at", "finished_at", "problem", "id")}
 
@@ -160,8 +164,22 @@ def _sheet(value: Any, out: IO[str], terminal: bool) -> None:
         out.write(f"{title(name).ljust(width)}  {cell(name, one)}".rstrip() + "\n")
     for name, rows in nested.items():
         out.write(f"\n{title(name)}\n")
+        if name in _SENTENCES:
+            _sentences(rows, *_SENTENCES[name], out)
+            continue
         columns = [column for column in _INSIDE.get(name) or tuple(rows[0]) if column in rows[0]]
         _table(rows, columns, out, terminal)
+
+
+def _sentences(rows: list[dict[str, Any]], leads: Sequence[str], text: str, then: str, out: IO[str]) -> None:
+    """A list inside a sheet whose cells are sentences: they do not fit a table's columns."""
+    words = [[cell(name, row.get(name)) for name in leads] for row in rows]
+    widths = [max(len(line[n]) for line in words) for n in range(len(leads))]
+    for row, line in zip(rows, words, strict=True):
+        first = "  ".join(one.ljust(width) for one, width in zip(line, widths, strict=True))
+        out.write(f"{first}  {cell(text, row.get(text))}".strip() + "\n")
+        if row.get(then):
+            out.write(f"{' ' * len(first)}  {then}: {cell(then, row[then])}\n")
 
 
 def leaflet(page: dict[str, Any], out: IO[str], *, terminal: bool) -> None:

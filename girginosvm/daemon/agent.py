@@ -207,7 +207,9 @@ class Agent:
             clock=self._clock, chance=self._chance, log=self._log, unseal=key.unseal, leave=self._become, me=self._me,
             name=_node_name(self._config),
         )  # fmt: skip
-        desk.diagnostics = Diagnostics(self._config, desk.membership)
+        desk.diagnostics = Diagnostics(
+            site, desk.membership, context=certificates.client_context, work=self._unfinished
+        )
         state = await self._readers.read(lambda reader: (reader.incarnation, reader.applied_index))
         hub = Hub(*state)
         await self._watch.moved(state[1])
@@ -276,9 +278,12 @@ class Agent:
             self._log.warning("agent.member-changed", member=self._client.member)
             self._become()
 
+    def _unfinished(self) -> list[str]:
+        """What the rounds of this node last could not do."""
+        return [f"{loop.reconciler.name}: {loop.last_problem}" for loop in self._loops if loop.last_problem]
+
     async def _health(self) -> Health:
-        problems = [f"{loop.reconciler.name}: {loop.last_problem}" for loop in self._loops if loop.last_problem]
-        problems += full_places(self._config)
+        problems = self._unfinished() + full_places(self._config)
         if self._desk is not None and self._desk.membership.removed:
             problems.insert(0, REMOVED)
         elif self._waits:

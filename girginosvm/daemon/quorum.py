@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from girginosvm.core.errors import Problem
-from girginosvm.daemon.membership import Membership, Place
+from girginosvm.daemon.membership import Place
 from girginosvm.features.diagnostics.model import ByHand, Quorum, QuorumMember
 from girginosvm.features.membership.api import Row
 from girginosvm.raft.standing import Status
@@ -167,10 +167,9 @@ def by_hand(seen: Seen, lost: list[Row]) -> list[ByHand]:
     return found
 
 
-async def look(membership: Membership, *, libvirt_uri: str) -> Quorum:
-    """Answers with whatever is known; within about a second, however many members are away. ``libvirt_uri``: empty for
-    a node without machines that virsh could show."""
-    place, rows, standing = await membership.seen()
+async def look(place: Place, rows: tuple[Row, ...], standing: Status | Problem, *, libvirt_uri: str) -> Quorum:
+    """What ``Membership.seen`` has seen, and whose API takes connections: within a second, however many are away.
+    ``libvirt_uri``: empty for a node without machines that virsh could show."""
     panels = await _panels({row.id: row.api for row in rows if row.id != place.member})
     status, away = (None, standing.detail) if isinstance(standing, Problem) else (standing, "")
     return quorum_of(Seen(rows, place, status, away, panels, libvirt_uri))

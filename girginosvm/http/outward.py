@@ -7,6 +7,7 @@ fetched first, over a line that proves nothing, and is trusted when it is the on
 from __future__ import annotations
 
 import ssl
+from email.utils import parsedate_to_datetime
 from typing import Any, Final, TypeVar
 
 import aiohttp
@@ -67,6 +68,20 @@ async def ask(
     except (aiohttp.ClientError, TimeoutError) as fault:
         raise Unknown("node-silent", f"{base} gave no answer: {fault or type(fault).__name__}") from fault
     return _decoded(base, status, raw, answers)
+
+
+async def date_of(base: str, *, context: ssl.SSLContext, deadline_s: float = 2.0) -> int:
+    """The wall clock of the node at ``base``, as whatever it answers is dated (RFC 9110 6.6.1): ms UTC, the middle of
+    the second. Busy ``node-unreachable`` when it does not answer so."""
+    timeout = aiohttp.ClientTimeout(total=deadline_s)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout, trust_env=False) as session,
+            session.head(base.rstrip("/") + "/v1/health", ssl=context, allow_redirects=False) as answer,
+        ):
+            return round(parsedate_to_datetime(answer.headers["Date"]).timestamp() * 1000) + 500
+    except (aiohttp.ClientError, TimeoutError, KeyError, ValueError) as fault:
+        raise Busy("node-unreachable", f"{base} does not say its time: {fault or type(fault).__name__}") from fault
 
 
 def _decoded(base: str, status: int, raw: bytes, answers: type[T]) -> T:

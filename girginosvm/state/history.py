@@ -49,6 +49,15 @@ def check(db: apsw.Connection, since: Mark, limit: int) -> Checked:
     return Checked(mark, whole, None if whole else entry)
 
 
+def check_end(db: apsw.Connection, limit: int) -> Checked:
+    """As ``check``, of the last ``limit`` events only, taking the one before them for what it says it is."""
+    before = db.execute(
+        "SELECT log_index, n, chain FROM event ORDER BY log_index DESC, n DESC LIMIT 1 OFFSET ?", (limit,)
+    ).fetchone()
+    since = Mark() if before is None else Mark(int(before[0]), int(before[1]), before[2])
+    return check(db, since, limit + 1)
+
+
 def verify(db: apsw.Connection, *, limit: int = 20_000) -> int | None:
     """The log index of the first event whose chain is broken, or None. A missing end is told by the last event that
     is there (0: none is)."""

@@ -19,7 +19,7 @@ from girginosvm.core.codec import Seen
 from girginosvm.core.errors import Busy
 from girginosvm.state import db as dbs
 from girginosvm.state.fingerprint import rows_digest
-from girginosvm.state.history import Checked, Mark, check
+from girginosvm.state.history import Checked, Mark, check, check_end
 
 T = TypeVar("T")
 # Virtual machine steps between two looks at the clock: about a millisecond.
@@ -51,6 +51,19 @@ class Reader:
     def checked(self, since: Mark, limit: int) -> Checked:
         """See ``history.check``."""
         return check(self._db, since, limit)
+
+    def checked_end(self, limit: int) -> Checked:
+        """See ``history.check_end``."""
+        return check_end(self._db, limit)
+
+    def sound(self) -> str:
+        """What SQLite finds wrong with the file (PRAGMA quick_check); empty when nothing. Reads all of it."""
+        try:
+            found = self._db.execute("PRAGMA quick_check(3)").fetchall()
+        except (apsw.CorruptError, apsw.NotADBError) as fault:
+            return str(fault)
+        said = "; ".join(" ".join(str(row[0]).split()) for row in found)
+        return "" if said == "ok" else said
 
     def one(self, sql: str, params: Iterable[Any] = ()) -> dbs.Row | None:
         """The first row, or None."""

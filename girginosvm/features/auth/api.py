@@ -74,6 +74,16 @@ def locked_until_ms(db: Any, email: str, address: str, now_ms: int) -> int | Non
     return None
 
 
+def endless(reader: Reader, before_ms: int) -> tuple[str, ...]:
+    """Names of the tokens without an end that were made before, in order."""
+    rows = reader.all(
+        "SELECT name FROM token WHERE expires_at_ms IS NULL AND revoked_at_ms IS NULL AND created_at_ms < ? "
+        "ORDER BY name",
+        (before_ms,),
+    )
+    return tuple(row["name"] for row in rows)
+
+
 def make_administrator(tx: Tx, email: str, password_hash: str) -> None:
     """The account of this address is an administrator's with this password (its argon2id hash): made, or changed; what
     it had open ends."""

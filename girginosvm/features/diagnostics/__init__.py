@@ -5,4 +5,4 @@ from typing import Final
 from girginosvm.core.manifest import Manifest
 from girginosvm.features.diagnostics import queries
 
-MANIFEST: Final = Manifest(name="diagnostics", actions=(queries.ShowQuorum,))
+MANIFEST: Final = Manifest(name="diagnostics", actions=(queries.ShowQuorum, queries.ShowDoctor))

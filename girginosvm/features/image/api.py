@@ -51,3 +51,13 @@ def file_name(image: str, image_format: str) -> str:
 def least_gb(row: Row) -> int:
     """The smallest disk that can hold the image, GiB."""
     return max(int(row["min_disk_gb"]), -(-int(row["virtual_bytes"]) // GIB))
+
+
+def files(reader: Reader, node: str) -> tuple[tuple[str, str], ...]:
+    """Name and file of each image that a node has ready, in order of name."""
+    rows = reader.all(
+        "SELECT image.id, name, format FROM image_copy c JOIN image ON image.id = c.image "
+        "WHERE c.node = ? AND c.state = 'ready' ORDER BY name",
+        (node,),
+    )
+    return tuple((row["name"], file_name(row["id"], row["format"])) for row in rows)

@@ -6,7 +6,7 @@ import msgspec
 
 from girginosvm.core.errors import Busy, Conflict, HostFault, Missing, OverQuota, Overreach, Problem, Stale
 from girginosvm.features.node.model import Asked, Beside, Decision, Pool
-from girginosvm.features.node.plan import Candidate, decide, decisive, sentence
+from girginosvm.features.node.plan import SILENT_MS, Candidate, decide, decisive, sentence
 from girginosvm.state.db import Row
 from girginosvm.state.reader import Reader
 from girginosvm.state.tx import Tx
@@ -29,6 +29,13 @@ def domains(reader: Reader) -> dict[str, str]:
     """The failure domain of each node; "" for one that nobody has put into one."""
     rows = reader.all("SELECT id, domain FROM node LEFT JOIN node_domain ON node = id ORDER BY id")
     return {row["id"]: row["domain"] or "" for row in rows}
+
+
+def silent(reader: Reader) -> tuple[str, ...]:
+    """Names of the nodes that have not said for three minutes that they are there; a lone one need not say it."""
+    rows = reader.all("SELECT name, reported_at_ms FROM node ORDER BY name")
+    late = tuple(row["name"] for row in rows if row["reported_at_ms"] < reader.at_ms - SILENT_MS)
+    return late if len(rows) > 1 else ()
 
 
 def machines_on(reader: Reader, node: str) -> tuple[str, ...]:

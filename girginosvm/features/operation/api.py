@@ -1,6 +1,31 @@
 """The door of operations: opened by the command that asks, closed by the report that it is so."""
 
+import msgspec
+
+from girginosvm.state.reader import Reader
 from girginosvm.state.tx import Tx
+
+
+class Running(msgspec.Struct, frozen=True):
+    """An operation that has not ended; since when (ms UTC, log time)."""
+
+    id: str
+    kind: str
+    subject: str
+    step: str
+    since_ms: int
+
+
+def running(reader: Reader, node: str) -> tuple[Running, ...]:
+    """What runs on a node, the oldest first."""
+    rows = reader.all(
+        "SELECT id, kind, subject_name, step, created_at_ms FROM operation WHERE state = 'running' AND node = ? "
+        "ORDER BY created_at_ms, id LIMIT 1000",
+        (node,),
+    )
+    return tuple(
+        Running(row["id"], row["kind"], row["subject_name"], row["step"], row["created_at_ms"]) for row in rows
+    )
 
 
 def start(tx: Tx, *, kind: str, noun: str, subject_id: str, name: str, node: str, generation: int) -> str:

@@ -52,3 +52,23 @@ def keep(tx: Tx, vm: str, name: str, node: str, *, unbuilt: tuple[int, ...] = ()
             size_bytes=disk["size_bytes"], image="" if disk["full_copy"] else disk["image"], vm_name=name,
             at_ms=tx.at_ms,
         )  # fmt: skip
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A pool as a node last saw it."""
+
+    name: str
+    capacity_bytes: int
+    free_bytes: int
+    reserve_percent: int
+    problem: str
+
+
+def found(reader: Reader, node: str) -> tuple[Found, ...]:
+    """What a node has said of its pools, in order of their names."""
+    rows = reader.all(
+        "SELECT name, capacity_bytes, free_bytes, reserve_percent, problem FROM pool_found f "
+        "JOIN pool ON pool.id = f.pool WHERE f.node = ? ORDER BY name",
+        (node,),
+    )
+    return tuple(Found(**row) for row in rows)

@@ -39,3 +39,16 @@ def test_when_no_agent_answers_the_quorum_ends_with_7_and_the_next_commands(
     assert (said.code, said.out) == (7, "")
     assert "no agent answers at" in said.talk
     assert "next: systemctl status girginosvm girginosvm-raft; machines run on meanwhile: virsh" in said.talk
+
+
+@pytest.mark.parametrize(("worst", "code"), [("ok", 0), ("warn", 1), ("fail", 2), ("another", 2)])
+def test_the_doctor_ends_with_the_worst_of_its_checks(
+    agent: Any, say: Callable[..., Any], worst: str, code: int
+) -> None:
+    check = {"name": "raft", "state": worst, "says": "n1 leads", "next": "girginosvm quorum"}
+    agent.on("GET", "/v1/doctor", (200, {"verdict": worst, "node": "n1", "checks": [check]}))
+    said = say("doctor")
+    assert (said.code, said.talk) == (code, "")
+    lines = said.out.splitlines()
+    assert lines[-2:] == [f"{worst}  raft  n1 leads", f"{' ' * len(worst)}        next: girginosvm quorum"]
+    assert say("doctor -f json").code == code

@@ -227,7 +227,8 @@ def images(facts: Facts) -> list[Check]:
     """Each image that this node has says it has it."""
     if facts.images_lost:
         names = ", ".join(facts.images_lost)
-        detail = f"the files of {len(facts.images_lost)} images are gone from this node: {names}"
+        many = "1 image has" if len(facts.images_lost) == 1 else f"{len(facts.images_lost)} images have"
+        detail = f"{many} no file on this node any more: {names}"
         return [Check("images", "fail", detail, "girginosvm image list; girginosvm image rm NAME, and fetch it again")]
     if facts.images is None:
         return []

@@ -107,7 +107,7 @@ BROKEN: list[tuple[dict[str, Any], str, str, str]] = [
     (pool(problem="/srv/vm is not mounted"), "pool", "fail", "pool default: /srv/vm is not mounted"),
     (pool(free_bytes=GIB - 1), "pool", "fail", "pool default is full"),
     (pool(free_bytes=5 * GIB - 1), "pool", "warn", "less than its reserve of 5 %"),
-    ({"images_lost": ("debian-12",)}, "images", "fail", "gone from this node: debian-12"),
+    ({"images_lost": ("debian-12",)}, "images", "fail", "1 image has no file on this node any more: debian-12"),
     ({"ports": (f.Port(1995, "Raft", False),)}, "ports", "fail", "nothing listens on 1995 (Raft)"),
     (
         {"pending": (f.Pending("op1", "vm.create", "web01", "building", 15),)}, "operations", "warn",

@@ -12,7 +12,8 @@ from girginosvm.cli.trouble import Trouble
 
 
 def settings(root: str, environment: Mapping[str, str]) -> dict[str, Any]:
-    """Each setting of the node under ``root``, its value, and where the value comes from; secrets are not shown."""
+    """Each setting of the node under ``root``, its value, where the value comes from, and what the cluster's rows say
+    where that is something else; secrets are not shown."""
     from girginosvm.core.errors import Problem  # msgspec, for this verb only
     from girginosvm.core.settings import Settings, load
 
@@ -35,7 +36,12 @@ def settings(root: str, environment: Mapping[str, str]) -> dict[str, Any]:
             source = str(file)
         value = getattr(found, name)
         secret = name.endswith("token") and value
-        items.append({"name": name, "value": "(set)" if secret else value, "source": source})
+        items.append({"name": name, "value": "(set)" if secret else value, "source": source, "cluster": ""})
+    if os.path.exists(found.path("db", "state.db")):
+        from girginosvm.cli.node import in_force  # the database, where there is one
+
+        rows = in_force(found)
+        items = [{**item, "cluster": rows.get(str(item["name"]), "")} for item in items]
     return {"items": items}
 
 

@@ -59,6 +59,8 @@ class Counter:
         try:
             return self._remote(request, self._client(request.options))
         except Trouble as trouble:
+            if verb["cli"] == "doctor" and trouble.code == "agent-unreachable" and not self._afar(request):
+                return self._without_agent(request, trouble.detail)
             raise verbs.in_words_of(verb, trouble, VERBS, self._prog) from None
 
     def _overview(self, words: list[str], helped: bool) -> int:
@@ -95,8 +97,27 @@ class Counter:
                 render.leaflet(page, self._out, terminal=self._terminal)
             return 0
         root = local.root_of(request.options._root, self._environment)
+        if request.verb["cli"] == "doctor bundle":
+            from girginosvm.cli.bundle import Bundle, default_name  # half of the product, for this verb only
+
+            made = Bundle(root, self._environment, self._client(request.options))
+            self._write(made.write(request.values.get("file") or default_name()), request)
+            return 0
         self._write(local.settings(root, self._environment), request)
         return 0
+
+    def _afar(self, request: verbs.Request) -> bool:
+        """Another node is asked, or an agent whose files are not known."""
+        named = request.options._url or request.options._socket
+        return bool(named or self._environment.get("GIRGINOSVM_API") or self._environment.get("GIRGINOSVM_SOCKET"))
+
+    def _without_agent(self, request: verbs.Request, why: str) -> int:
+        """The doctor looks at the files of this node, as far as they say something."""
+        from girginosvm.cli import node  # half of the product, for this verb only
+
+        value = node.examined(local.root_of(request.options._root, self._environment), self._environment, why)
+        self._write(value, request)
+        return verdict("doctor", value)
 
     def _client(self, options: argparse.Namespace) -> Client:
         said = self._environment

@@ -22,6 +22,18 @@ LOCAL: Final[tuple[Verb, ...]] = (
         "doc": "", "positionals": [], "examples": ["girginosvm doctor settings"], "fields": [],
     },
     {
+        "cli": "doctor bundle", "way": "local",
+        "summary": "Write all that helps to find a fault into one file, without secrets",
+        "doc": "Logs, settings, how the node stands, how many rows each table has, the last events, versions, our "
+        "packet filter, what libvirt lists. It works while the agent is away, too. The file is for its owner only, and "
+        "none is overwritten.", "positionals": ["file"],
+        "examples": ["girginosvm doctor bundle", "girginosvm doctor bundle /root/n1.tar.gz"],
+        "fields": [{
+            "name": "file", "flag": "file", "help": "Where to; otherwise a file here that is named by the time.",
+            "type": "str", "default": "",
+        }],
+    },
+    {
         "cli": "explain", "way": "local", "summary": "Say what a problem code means and what to do", "doc":
         "Without a code: all of them. The node shows the same pages at /problems.", "positionals": ["code"],
         "examples": ["girginosvm explain pool-full"],

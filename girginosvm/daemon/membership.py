@@ -31,7 +31,7 @@ from girginosvm.http.desk import Answer, Caller
 from girginosvm.raft.membership import Member as Peer
 from girginosvm.raft.membership import Roster
 from girginosvm.raft.propose import Client
-from girginosvm.raft.standing import Status
+from girginosvm.raft.standing import Status, heard
 from girginosvm.state.reader import Reader
 
 Read = Callable[[Callable[[Reader], Any]], Awaitable[Any]]
@@ -408,7 +408,7 @@ def membership_of(rows: tuple[api.Row, ...], standing: Status, place: Place, pro
     """Rows and agreement as one picture. Pure."""
     alone = not standing.voters
     voters = frozenset(standing.voters) or frozenset({place.member})
-    reached = {*standing.reached, place.member}
+    reached = heard(standing) | {place.member}
     names = {row.id: row.name for row in rows}
     leader = place.member if alone and standing.role == "leader" else standing.leader
     leader = leader if leader in reached else ""  # the one that was; who leads now is not known here

@@ -16,9 +16,8 @@ from girginosvm.core.errors import Problem
 from girginosvm.daemon.membership import Place
 from girginosvm.features.diagnostics.model import ByHand, Quorum, QuorumMember
 from girginosvm.features.membership.api import Row
-from girginosvm.raft.standing import Status
+from girginosvm.raft.standing import Status, heard, led
 
-HEARD_MS: Final = 2_000  # whoever was heard within this time is there; elections take less
 _PANEL_S: Final = 1.0
 
 
@@ -39,9 +38,9 @@ def quorum_of(seen: Seen) -> Quorum:
     status, me = seen.status, seen.place.member
     rows = seen.rows if any(row.id == me for row in seen.rows) else (*seen.rows, _own(seen.place))
     voters = frozenset(status.voters) if status and status.voters else frozenset({me} if status else ())
-    reached = _reached(status, me) if status else frozenset({me})
+    reached = heard(status) | {me} if status else frozenset({me})
     names = {row.id: row.name for row in rows}
-    leader = (me if status.role == "leader" else status.leader) if status and _led(status) else ""
+    leader = (me if status.role == "leader" else status.leader) if status and led(status) else ""
     stands = _stands(seen)
     spare = max(0, len(voters & reached) - _majority(len(voters))) if not stands else 0
     lost = [row for row in rows if row.id in voters - reached]
@@ -64,18 +63,6 @@ def _majority(voters: int) -> int:
     return voters // 2 + 1
 
 
-def _led(status: Status) -> bool:
-    """A leader was heard a moment ago; with a majority of the voters, since it would have stepped down otherwise."""
-    if status.role == "leader":
-        return True
-    return bool(status.leader) and status.leader_age_ms is not None and status.leader_age_ms < HEARD_MS
-
-
-def _reached(status: Status, me: str) -> frozenset[str]:
-    """Whose line is up and not silent, where it is known who is silent: to a follower only its leader speaks."""
-    return frozenset(one for one in status.reached if status.silent_ms.get(one, 0) < HEARD_MS) | {me}
-
-
 def _stands(seen: Seen) -> str:
     """Why nothing can be changed through this node; empty when it can."""
     status = seen.status
@@ -85,10 +72,10 @@ def _stands(seen: Seen) -> str:
         return f"this node takes no part any more: {status.halted}"
     if not status.voters:
         return status.trouble
-    if _led(status):
+    if led(status):
         return status.trouble if status.role == "leader" else ""
     voters = frozenset(status.voters)
-    here = voters & _reached(status, seen.place.member)
+    here = voters & (heard(status) | {seen.place.member})
     need = _majority(len(voters))
     names = {row.id: row.name for row in seen.rows}
     if len(here) >= need:
@@ -123,10 +110,10 @@ def _member(row: Row, seen: Seen, leader: str, voters: frozenset[str], reached: 
         else "joining" if row.state == "joining" else "observer"
     )  # fmt: skip
     lag = None if status is None else 0 if here and leads else status.lag.get(row.id)
-    heard = None if status is None else status.leader_age_ms if row.id == leader else status.silent_ms.get(row.id)
+    silent = None if status is None else status.leader_age_ms if row.id == leader else status.silent_ms.get(row.id)
     return QuorumMember(
         name=row.name, role=role, reached=row.id in reached, address=row.address,
-        panel=True if here else seen.panels.get(row.id), api=row.api, lag=lag, heard_ms=0 if here else heard,
+        panel=True if here else seen.panels.get(row.id), api=row.api, lag=lag, heard_ms=0 if here else silent,
         witness=row.witness, drained=row.drained, here=here, id=row.id,
     )  # fmt: skip
 

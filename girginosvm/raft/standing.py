@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 LOOK_MS: Final = 50  # between two looks at how far the others are
+HEARD_MS: Final = 2_000  # whoever was heard within this time is there; elections take less
 FORSAKEN_MS: Final = 1_000  # without a leader for so long: voters ask each other meanwhile
 FLUSH: Final = "the journal's flush"
 _FLUSHES: Final = 64  # of which the slowest is told
@@ -56,6 +57,19 @@ class Status(msgspec.Struct, frozen=True):
     silent_ms: dict[str, int] = {}
     leader_age_ms: int | None = 0  # since a leader was last heard; 0 as leader, None when this process has heard none
     journal: JournalHealth = JournalHealth()
+
+
+def heard(status: Status) -> frozenset[str]:
+    """Members whose line is up and not silent, where it is known who is silent: to a follower only its leader speaks.
+    A process that stands still keeps its lines."""
+    return frozenset(one for one in status.reached if status.silent_ms.get(one, 0) < HEARD_MS)
+
+
+def led(status: Status) -> bool:
+    """A leader was heard a moment ago; with a majority of the voters, since it would have stepped down otherwise."""
+    if status.role == "leader":
+        return True
+    return bool(status.leader) and status.leader_age_ms is not None and status.leader_age_ms < HEARD_MS
 
 
 class Contacts:

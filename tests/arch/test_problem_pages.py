@@ -134,4 +134,4 @@ def can_run(words: list[str]) -> bool:
             return False
         elif options[word]["type"] != "bool":
             rest.pop(0)
-    return given == len(verb["positionals"]) or (given == 0 and verb["cli"] == "explain")
+    return given == len(verb["positionals"]) or (given == 0 and verb["cli"] in ("explain", "doctor bundle"))

@@ -68,6 +68,7 @@ def test_two_of_three_that_stand_still_are_missed_by_the_third_which_goes_on_ans
         commands = [one["command"] for one in seen["by_hand"]]
         assert "systemctl start girginosvm-raft girginosvm" in commands
         assert "girginosvm cluster recover" in commands
+        assert third.ask("GET", "/v1/membership")["quorum"] is False  # what the panel's bar goes by
         # Reads go on, and say how old they may be.
         before = age_ms(third)
         third.wait(lambda: age_ms(third) > before + 1_000, "the age to grow")

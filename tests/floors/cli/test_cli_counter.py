@@ -204,7 +204,7 @@ def test_settings_name_their_source(say: Callable[..., Any], tmp_path: Any) -> N
     file.write_text('node_name = "n1"\ntoken = "secret"\n', encoding="utf-8")
     said = say(f"doctor settings -f json --root {tmp_path}")
     rows = {row["name"]: row for row in json.loads(said.out)}
-    assert rows["node_name"] == {"name": "node_name", "value": "n1", "source": str(file)}
+    assert rows["node_name"] == {"name": "node_name", "value": "n1", "source": str(file), "cluster": ""}
     assert rows["port"]["source"] == "default"
     assert "secret" not in said.out
 

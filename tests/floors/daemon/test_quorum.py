@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from girginosvm.daemon.membership import Place
-from girginosvm.daemon.quorum import HEARD_MS, Seen, quorum_of
+from girginosvm.daemon.quorum import Seen, quorum_of
 from girginosvm.features.membership.api import Row
-from girginosvm.raft.standing import Status
+from girginosvm.raft.standing import HEARD_MS, Status
 
 ROWS = tuple(
     Row(f"id-n{n}", f"n{n}", f"192.0.2.{n}:1995", f"192.0.2.{n}:1996", "member", witness=False) for n in (1, 2, 3)

@@ -36,7 +36,9 @@ class Action(msgspec.Struct, frozen=True):
     audit: str  # a format string over the fields; empty for queries
     answers: Any  # the type of the answer; None for 204
     status: int
-    version: int  # of the log entry's meaning; see architecture: commands are forever
+    # The feature level that each version of the log entry needs, from version 1 on. Commands are forever: any change of
+    # outcome is a new version.
+    levels: tuple[int, ...]
     destroys: bool  # the CLI asks, and offers --dry-run; the panel asks for the name
     public: bool  # needs no session (sign-in, health)
     positionals: tuple[str, ...]  # CLI positionals beyond the path's fields
@@ -46,6 +48,11 @@ class Action(msgspec.Struct, frozen=True):
     def path_fields(self) -> tuple[str, ...]:
         """Names of the fields in the path, in order."""
         return tuple(_PATH_FIELD.findall(self.path))
+
+    @property
+    def version(self) -> int:
+        """The newest version of the log entry's meaning."""
+        return len(self.levels)
 
     @property
     def noun(self) -> str:
@@ -123,7 +130,7 @@ def action(
     cli: str = "",
     audit: str = "",
     status: int = 200,
-    version: int = 1,
+    levels: tuple[int, ...] = (1,),
     destroys: bool = False,
     public: bool = False,
     positionals: tuple[str, ...] = (),
@@ -134,7 +141,7 @@ def action(
 
     def attach(kind: R) -> R:
         kind.action = Action(
-            method, path, cli, permission, summary, audit, answers, status, version, destroys, public,
+            method, path, cli, permission, summary, audit, answers, status, levels, destroys, public,
             positionals, examples,
         )  # fmt: skip
         unknown = set(kind.action.path_fields) - set(kind.__struct_fields__)

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from girginosvm.core.access import Actor
+from girginosvm.core.access import Actor, Role
 from girginosvm.core.errors import ProblemBody
 
 MAX_COMMAND_BYTES: Final = 256 * 1024
@@ -35,6 +35,8 @@ class Envelope(msgspec.Struct, frozen=True):
     digest: bytes = b""
     # What the request was made for (If-Match). When these rows are others by now, it is refused.
     seen: tuple[Seen, ...] = ()
+    # The feature level that its version needs: with it, a release that does not know the version can refuse it, too.
+    level: int = 1
 
 
 class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -56,6 +58,12 @@ _outcome: Final = msgspec.msgpack.Decoder(Outcome)
 def encode(value: object) -> bytes:
     """Msgpack of a struct of ours."""
     return _encoder.encode(value)
+
+
+def word(node: str, request_id: str, name: str, body: bytes, *, version: int = 1, level: int = 1) -> bytes:
+    """What a node's own agreement says by itself, as it travels."""
+    actor = Actor(kind="node", id=f"node:{node}", name=node, role=Role.ADMIN)
+    return encode(Envelope(request_id, actor, "", name, version, msgspec.Raw(body), level=level))
 
 
 def envelope(data: bytes) -> Envelope:

@@ -11,6 +11,10 @@ class Halt(Exception):
     """This node must not apply further; the sentence says why. Nothing of the entry stays."""
 
 
+class Beyond(Halt):
+    """It is of a newer release; after an upgrade this node goes on with it."""
+
+
 class Unfit(Exception):
     """A snapshot that is none of this state machine's; nothing was changed."""
 

@@ -9,6 +9,7 @@ msgspec does not know lies in ``extra``:
 * ``secret``: ``hash`` (argon2id) or ``seal`` (encrypted with the cluster key) before the log sees it.
 * ``file``: the CLI reads it from a file too (``--user-data FILE``).
 * ``wants``: what its ``pattern`` means, for whoever missed it: "has to be ...".
+* ``since``: the version of its command that it came with, when not the first (``core.levels``).
 * ``form``: ``{"group": ..., "consequence": ...}`` for the panel.
 """
 
@@ -31,12 +32,16 @@ def field(
     secret: str = "",
     file: str = "",
     wants: str = "",
+    since: int = 0,
     form: dict[str, str] | None = None,
     examples: list[Any] | None = None,
     **bounds: Any,
 ) -> msgspec.Meta:
     """A msgspec.Meta with our own words in ``extra``; ``bounds`` are msgspec's (ge, le, pattern, max_length...)."""
-    words = {"flag": flag, "unit": unit, "ref": ref, "secret": secret, "file": file, "form": form, "wants": wants}
+    words = {
+        "flag": flag, "unit": unit, "ref": ref, "secret": secret, "file": file, "form": form, "wants": wants,
+        "since": since,
+    }  # fmt: skip
     extra = {name: value for name, value in words.items() if value}
     schema: dict[str, Any] = {
         f"x-{name}": value for name, value in extra.items() if name in ("unit", "ref", "form", "flag", "file")

@@ -15,6 +15,7 @@ from girginosvm.core.clock import Chance, Clock, new_request_id
 from girginosvm.core.codec import Envelope, Outcome, Seen
 from girginosvm.core.errors import Busy, Conflict, Fault, Invalid, Missing, NoQuorum, Problem, Unknown, problem_of
 from girginosvm.core.fields import extra_of
+from girginosvm.core.levels import said_at
 from girginosvm.core.manifest import Registry
 from girginosvm.daemon.secrets import ClusterKey, Turns
 from girginosvm.state import db as dbs
@@ -22,7 +23,7 @@ from girginosvm.state.reader import Reader, Readers
 
 _KEPT_ROWS: Final = 200
 Prepare = Callable[[Any, Actor], Awaitable[Command]]
-Look = tuple[Any, int, tuple[Seen, ...]]
+Look = tuple[Any, int, int, tuple[Seen, ...]]
 
 
 async def _at_once() -> None:
@@ -122,25 +123,26 @@ class Executor:
         self, asked: Command, actor: Actor, key: str, digest: bytes, why: str, condition: Condition | None
     ) -> Answer:
         def look(reader: Reader) -> Look:
-            return self._resolved(asked, reader), reader.at_ms, self._seen(condition, reader)
+            return self._resolved(asked, reader), reader.at_ms, reader.level, self._seen(condition, reader)
 
         try:
-            ready, stamp_ms, seen = await self._readers.glance(look)
+            ready, stamp_ms, level, seen = await self._readers.glance(look)
         except Problem:
             # This node may be behind: what the request names may be there, or the request be done already.
             await self._fresh()
             known = await self._known(actor, key, digest) if key else None
             if known is not None:
                 return known
-            ready, stamp_ms, seen = await self._readers.glance(look)
+            ready, stamp_ms, level, seen = await self._readers.glance(look)
         hook = self.prepares.get(type(asked))
         if hook is not None:
             ready = await hook(ready, actor)
         ready = await self._turns.take(self._guarded, ready) if self._costly(ready) else self._guarded(ready)
+        said = said_at(ready, level)
         envelope = Envelope(
             request_id=new_request_id(self._clock, self._chance, not_before_ms=stamp_ms), actor=actor, why=why,
-            name=type(ready).__name__, version=type(ready).action.version, body=msgspec.Raw(codec.encode(ready)),
-            key=key, digest=digest, seen=seen,
+            name=type(ready).__name__, version=said.version, body=msgspec.Raw(said.body), key=key, digest=digest,
+            seen=seen, level=said.needs,
         )  # fmt: skip
         data = codec.encode(envelope)
         if len(data) > codec.MAX_COMMAND_BYTES:

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 import msgspec
 
-from girginosvm.core import access
+from girginosvm import __version__
+from girginosvm.core import access, levels
 from girginosvm.core.access import Actor, Role
 from girginosvm.core.action import Stream
 from girginosvm.core.clock import Chance, Clock, new_request_id
@@ -25,6 +26,7 @@ from girginosvm.daemon.bring import bring_list, brought_by
 from girginosvm.daemon.identity import Member
 from girginosvm.features.membership import api, commands, model
 from girginosvm.features.node import api as nodes
+from girginosvm.features.registry import REGISTRY
 from girginosvm.features.times import rfc3339
 from girginosvm.http import outward, tls
 from girginosvm.http.desk import Answer, Caller
@@ -161,7 +163,10 @@ class Membership:
         if isinstance(standing, Problem):
             problems.append(standing.detail)
             standing = Status(place.member, 0, 0, 0, 0, 0, "", 0, role="unknown")
-        return membership_of(rows, standing, place, problems)
+        if standing.halted:
+            problems.append(f"this node applies nothing any more, and shows what it knew: {standing.halted}")
+        releases: Releases = await self._read(Releases.of)
+        return membership_of(rows, standing, place, problems, releases)
 
     async def seen(self) -> tuple[Place, tuple[api.Row, ...], Status | Problem]:
         """This node, the members' rows (its own, too, before it has one), and how agreement stands; or why the raft
@@ -196,7 +201,9 @@ class Membership:
             api.check_token(reader, stored, asked.member, now_ms)
             rows = api.members(reader)
             again = any(row.id == asked.member for row in rows)
-            against = () if again else api.conflicts(reader, asked.name, asked.address, asked.brought)
+            against = () if again else api.conflicts(
+                reader, asked.name, asked.address, asked.brought, release=asked.release, level=asked.level
+            )  # fmt: skip
             return rows, against
 
         rows, against = await self._read(look)
@@ -207,7 +214,7 @@ class Membership:
         said = await self._say(
             commands.AdmitMember(
                 token_hash=stored, member=asked.member, name=asked.name, address=asked.address, api=asked.api,
-                witness=asked.witness, brought=asked.brought,
+                witness=asked.witness, brought=asked.brought, release=asked.release, level=asked.level,
             ),
             Actor("node", "membership", asked.name, Role.ADMIN, caller.address),
         )  # fmt: skip
@@ -260,6 +267,8 @@ class Membership:
             api=place.api,
             brought=brought,
             witness=self.witness,
+            release=__version__,
+            level=REGISTRY.level,
         )
         context = outward.trusting(authority)
         answer = await _asked(asked.center, question, context)
@@ -404,7 +413,22 @@ def files_of(question: commands.AskAdmission, admitted: model.Admission, key: An
     }
 
 
-def membership_of(rows: tuple[api.Row, ...], standing: Status, place: Place, problems: list[str]) -> model.Membership:
+class Releases(msgspec.Struct, frozen=True):
+    """Which release each node runs, and the active feature level, as of a moment of log time."""
+
+    level: int
+    nodes: tuple[levels.Node, ...]
+    at_ms: int
+
+    @classmethod
+    def of(cls, reader: Reader) -> Releases:
+        """As this node's database has it."""
+        return cls(reader.level, nodes.releases(reader), reader.at_ms)
+
+
+def membership_of(
+    rows: tuple[api.Row, ...], standing: Status, place: Place, problems: list[str], releases: Releases
+) -> model.Membership:
     """Rows and agreement as one picture. Pure."""
     alone = not standing.voters
     voters = frozenset(standing.voters) or frozenset({place.member})
@@ -418,18 +442,25 @@ def membership_of(rows: tuple[api.Row, ...], standing: Status, place: Place, pro
         problems.append(f"{voters_reached} of {len(voters)} voters are reached from here: nothing can be changed")
     elif not leader:
         problems.append("nobody leads at the moment: changes wait")
+    runs = {one.id: one for one in releases.nodes}
+    unsaid = levels.Node("", "", "", 0, 0)
     members = [
         model.Member(
             id=row.id, name=row.name, address=row.address, api=row.api, state=row.state,
             role="leader" if row.id == leader else "voter" if row.id in voters else "observer",
             reached=row.id in reached, lag=_lag(row.id, standing, leads=leader == place.member), witness=row.witness,
-            drained=row.drained, here=row.id == place.member,
+            drained=row.drained, here=row.id == place.member, release=runs.get(row.id, unsaid).release,
+            level=runs.get(row.id, unsaid).level,
         )
         for row in rows
     ]  # fmt: skip
     return model.Membership(
         cluster=place.cluster, node=place.name, leader=names.get(leader, leader), term=standing.term,
         applied_index=standing.applied_index, voters=len(voters), voters_reached=voters_reached, quorum=quorum,
+        level=releases.level,
+        level_reason=levels.may_raise(
+            releases.level, releases.nodes, voters, releases.at_ms, reached=frozenset(reached)
+        ).reason,
         members=members, problems=problems,
     )  # fmt: skip
 

@@ -11,11 +11,9 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final
 
-import msgspec
-
 from girginosvm import __version__
-from girginosvm.core import codec, points, settings
-from girginosvm.core.clock import SystemChance, SystemClock, new_request_id
+from girginosvm.core import points, settings
+from girginosvm.core.clock import SystemChance, SystemClock
 from girginosvm.core.entries import Halt
 from girginosvm.core.errors import HostFault, Problem
 from girginosvm.core.log import Log
@@ -23,6 +21,7 @@ from girginosvm.core.settings import Settings
 from girginosvm.daemon import dev, identity
 from girginosvm.daemon import turn as join
 from girginosvm.daemon.leadership import Leadership
+from girginosvm.daemon.upgrade import Upgrade
 from girginosvm.features.registry import REGISTRY
 from girginosvm.raft.alone import Alone
 from girginosvm.raft.applying import Retention
@@ -68,6 +67,8 @@ class _Life:
         snapshots = config.path("raft", "snapshots")
         files = Files(RealDisk(snapshots), snapshots, self.machine)
         journal = files.opened(disk, segment_bytes=config.journal_segment_bytes)
+        if files.beyond:
+            log.error("raft.halted", reason=files.beyond)
         if journal.cut_bytes:
             log.warning("journal.torn-end-cut", bytes=journal.cut_bytes)
         roster = roster_of(journal) or identity.first_roster(config.path("raft", "roster")) or Roster(())
@@ -80,6 +81,7 @@ class _Life:
             self.agreement = Alone(
                 journal, self.machine, clock, log, node=me.member, compact_entries=config.journal_compact_entries
             )
+        self.upgrade = Upgrade(self.agreement, self.machine, database, me.member, clock, SystemChance(), log)
 
     def _among_others(
         self, config: Settings, journal: Journal, files: Files, me: identity.Member, roster: Roster
@@ -113,21 +115,6 @@ class _Life:
                     seen = now
                     self._log.info("raft.certificate-renewed")
 
-    async def migrate(self) -> None:
-        """Bring the tables to this release's through the log: at once when alone, before anybody else may propose;
-        among others by whoever leads, once it has applied all that was before it."""
-        while isinstance(self.agreement, Cluster):
-            if self.agreement.status().role == "leader":
-                with contextlib.suppress(Problem):
-                    await self.agreement.read_barrier()
-                    break
-            await asyncio.sleep(_LOOK_S)
-        request_id = new_request_id(SystemClock(), SystemChance(), not_before_ms=self.machine.last_stamp_ms())
-        command = self.machine.migration(request_id, self.member)
-        if command is not None:
-            outcome = codec.outcome(await self.agreement.propose(command))
-            self._log.info("schema.migrated", index=outcome.index, steps=msgspec.msgpack.decode(outcome.value))
-
     async def live(self, config: Settings, stop: asyncio.Event) -> Turn | None:
         """Until ``stop``, or until the agent wants another life: which."""
         wanted: list[Turn] = []
@@ -140,19 +127,20 @@ class _Life:
             turned.set()
 
         await self.agreement.start()
-        tasks: list[asyncio.Task[Any]] = []
+        alone = isinstance(self.agreement, Alone)
+        if alone:
+            await self.upgrade.begin()
+        tasks: list[asyncio.Task[Any]] = [asyncio.create_task(one) for one in (self.upgrade.run(), self.renew())]
         heard: Callable[[], None] = _nothing
         if isinstance(self.agreement, Cluster):
             leadership = Leadership(self.agreement, SystemClock(), self._log)
-            tasks = [asyncio.create_task(one) for one in (self.migrate(), self.renew(), leadership.tend())]
+            tasks.append(asyncio.create_task(leadership.tend()))
             heard = leadership.heard
-        else:
-            await self.migrate()
         server = await serve(
             config.run_path("raft.sock"), self.agreement, release=__version__, member=self.member, log=self._log,
             turn=turn, heard=heard,
         )  # fmt: skip
-        self._log.info("raft.up", member=self.member, applied_index=self.machine.applied_index(), alone=not tasks)
+        self._log.info("raft.up", member=self.member, applied_index=self.machine.applied_index(), alone=alone)
         ends = [asyncio.create_task(event.wait()) for event in (stop, turned)]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         for task in (*ends, *tasks):
@@ -161,6 +149,7 @@ class _Life:
             await asyncio.sleep(_LOOK_S)  # whoever asked has its answer first
         server.close()
         await self.agreement.stop()
+        self.upgrade.close()
         self.machine.close()
         return wanted[0] if wanted and not stop.is_set() else None
 

@@ -44,7 +44,7 @@ class Cluster:
         self._flusher = ThreadFlusher(journal, transport.wake)
         self._applier = ThreadApplier(machine, transport.wake)
         self._store = ThreadStore(files, transport.wake)
-        start = Start(member, roster, machine.applied_index(), machine.last_stamp_ms())
+        start = Start(member, roster, machine.applied_index(), machine.last_stamp_ms(), files.beyond)
         self.node = Node(
             start, journal, self._flusher, self._applier, self._store, transport, clock, chance, log, timing=timing,
             retention=retention, applied=self._applied, jumped=self._jumped,

@@ -11,14 +11,13 @@ its journal is no mystery, a half-sent snapshot is nothing, and nobody has to gu
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 from pathlib import Path
 from typing import Final, Protocol
 
 import msgspec
 
-from girginosvm.core.entries import Place, Unfit
+from girginosvm.core.entries import Beyond, Place, Unfit
 from girginosvm.core.errors import HostFault
 from girginosvm.core.points import reach
 from girginosvm.raft.disk import Disk
@@ -127,6 +126,7 @@ class Files:
         self._piece_bytes = piece_bytes
         self._made: tuple[Snapshot, str] | None = None
         self._count = 0
+        self.beyond = ""  # why a sealed snapshot waits for an upgrade of this node
 
     def do(self, task: Task) -> Outcome | None:
         """Do one thing; whatever goes wrong with it is an outcome, too."""
@@ -155,15 +155,20 @@ class Files:
             return Failed(task, f"{type(fault).__name__}: {fault}")
 
     def opened(self, journal_disk: Disk, *, segment_bytes: int = SEGMENT_BYTES) -> Journal:
-        """The journal, after an install that was begun has been finished. Halt: this node cannot take it in."""
+        """The journal, after an install that was begun has been finished. Halt: this node cannot take it in. One that
+        only a newer release can take in stays sealed, and ``beyond`` says so: this node can show what it has."""
         try:
             offer = self._found()
         except OSError as fault:
             raise HostFault("snapshot-unreadable", f"{self._path} cannot be read: {fault}") from fault
         applied = self._machine.applied_index()
         if offer is not None and applied < offer.snapshot.index and self._fits(offer):
-            with contextlib.suppress(Unfit):  # nothing was changed, and nothing was promised
+            try:
                 applied = self._machine.install(self._path / IN).index
+            except Unfit:  # nothing was changed, and nothing was promised
+                pass
+            except Beyond as newer:
+                self.beyond = str(newer)
         # What a snapshot holds need not be in the journal: its torn end may be cut.
         settled = offer is not None and applied == offer.snapshot.index
         journal = Journal(
@@ -171,7 +176,8 @@ class Files:
         )
         if offer is not None and settled:
             _begin_after(journal, offer)
-        self._remove(SEALED, IN)
+        if not self.beyond:
+            self._remove(SEALED, IN)
         return journal
 
     def close(self) -> None:

@@ -1,12 +1,15 @@
 """What raft processes say to each other: closed types with bounds, nothing that could be executed.
 
 A frame is 4 bytes of length and one msgpack ``Frame``: the sender's term, and one body. Sizes and numbers are bounded
-before anything is built from them; whatever does not fit is ``Malformed``, and its connection is closed.
+before anything is built from them; whatever does not fit is ``Malformed``, and its connection is closed. But for what
+has the outline of a frame and a body that this release does not know: that is ``Strange``, a newer release's, and it is
+passed over whole. So a message never changes; what a newer release has more to say is another one, with a number of its
+own, that nobody has to understand before the feature level says that all do.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Final, get_args
 
 import msgspec
 from msgspec import Meta
@@ -24,6 +27,10 @@ Nonce = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 class Malformed(Exception):
     """A frame that no member of ours would send."""
+
+
+class Strange(Exception):
+    """A frame that a newer release may send; the line stays."""
 
 
 class Shape(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -183,7 +190,13 @@ class Frame(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     body: Body
 
 
+_FIELDS: Final = {kind.__struct_config__.tag: len(kind.__struct_fields__) for kind in get_args(Body)}
+_PARTS: Final = 32  # of a body; the largest has 5
+
 _encoder: Final = msgspec.msgpack.Encoder()
+_parts: Final = msgspec.msgpack.Decoder(Annotated[list[msgspec.Raw], Meta(min_length=1, max_length=_PARTS)])
+_number: Final = msgspec.msgpack.Decoder(Number)
+_tag: Final = msgspec.msgpack.Decoder(Annotated[int, Meta(ge=1, le=2**16)])
 _decoder: Final = msgspec.msgpack.Decoder(Frame)
 
 
@@ -193,10 +206,27 @@ def encode(term: int, body: Body) -> bytes:
 
 
 def decode(data: bytes) -> Frame:
-    """A frame; Malformed when it is none."""
+    """A frame; Strange when it is a newer release's, Malformed when it is none."""
     if len(data) > FRAME_BYTES:
         raise Malformed(f"a frame of {len(data)} bytes")
     try:
         return _decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as fault:
-        raise Malformed(str(fault)) from fault
+        newer = _newer(data)
+        raise Strange(newer) if newer else Malformed(str(fault)) from fault
+
+
+def _newer(data: bytes) -> str:
+    """In which way it is more than a frame of this release, whose beginning it has; "" when it is not."""
+    try:
+        frame = _parts.decode(data)
+        _number.decode(frame[0])
+        body = _parts.decode(frame[1] if len(frame) > 1 else b"")
+        tag = _tag.decode(body[0])
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return ""
+    if len(frame) > len(Frame.__struct_fields__):
+        return f"a frame of {len(frame)} parts"
+    if tag not in _FIELDS:
+        return f"message {tag}"
+    return f"message {tag} with {len(body) - 1} fields" if len(body) - 1 > _FIELDS[tag] else ""

@@ -33,7 +33,7 @@ from girginosvm.raft.lines import Down, Event, Heard, Network, Up
 from girginosvm.raft.log import Log, Torn
 from girginosvm.raft.logtime import LogTime
 from girginosvm.raft.membership import Roster
-from girginosvm.raft.messages import Ack, Append, AskVote, Body, Forward, Frame, Malformed, NotTaken, TimeoutNow, Vote
+from girginosvm.raft.messages import Ack, Append, AskVote, Body, Forward, Frame, NotTaken, TimeoutNow, Vote
 from girginosvm.raft.outbox import Outbox
 from girginosvm.raft.owed import Owed
 from girginosvm.raft.proposals import Answer, Command, Proposals
@@ -53,6 +53,7 @@ class Start(msgspec.Struct, frozen=True):
     roster: Roster  # to begin with, when the journal knows none
     applied_index: int
     last_stamp_ms: int
+    halted: str = ""  # why it applies nothing from its beginning on
 
 
 class Node:
@@ -85,6 +86,7 @@ class Node:
         told = Told(applied, self._reach, jumped, self._time.seen)
         keep, at = retention or Retention(), start.applied_index
         self._applying = Applying(applier, self.log, self.proposals, self._transfers, told, lines, keep, at)
+        self._applying.halted = start.halted
         self._outbox = Outbox(self.log, network, clock, self._up)
         self.reads = Reads(start.member, self._say)
         self.intake = Intake(self._say, network.drop)
@@ -201,7 +203,9 @@ class Node:
                 self.contacts.heard(peer, now)
                 try:
                     frame = messages.decode(data)
-                except Malformed as fault:
+                except messages.Strange as fault:  # nobody says to us what we need and cannot know
+                    self._lines.debug("raft.message-unknown", peer=peer, reason=str(fault))
+                except messages.Malformed as fault:
                     self._network.drop(peer, str(fault))
                 else:
                     self._hear(peer, frame, now)

@@ -6,6 +6,7 @@
   bug of ours, and so is a fault of SQLite's that comes from the statement and the rows (a constraint, an overflow):
   recorded as ``internal-error``, so that it can never wedge the log. What would differ between replicas (memory, the
   disk, an unknown command, version or field) is a ``Halt``: nothing advances, the node stops applying, visibly.
+* A command that needs a higher feature level than the active one is refused, also by a release that does not know it.
 * Tables come from the log too (``migrate``): an empty file has only what applying itself needs, and the first command
   of a log is the one that makes the rooms' tables.
 """
@@ -13,6 +14,8 @@
 from __future__ import annotations
 
 import contextlib
+import threading
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -20,18 +23,17 @@ import apsw
 import msgspec
 
 from girginosvm.core import codec, ids
-from girginosvm.core.access import Actor, Role
 from girginosvm.core.action import Command
 from girginosvm.core.codec import Envelope, Outcome
-from girginosvm.core.entries import Applied, Entry, Halt, Place, Unfit
+from girginosvm.core.entries import Applied, Beyond, Entry, Halt, Place, Unfit
 from girginosvm.core.errors import Bug, Conflict, HostFault, Invalid, Problem, Stale
 from girginosvm.core.log import Log
 from girginosvm.core.manifest import Registry
-from girginosvm.state import copies
+from girginosvm.state import copies, level
 from girginosvm.state import db as dbs
 from girginosvm.state import tx as txs
 from girginosvm.state.fingerprint import rows_digest
-from girginosvm.state.migrate import MigrateSchema, Schema
+from girginosvm.state.migrate import MigrateSchema, Schema, Step
 
 __all__ = ["Applied", "Entry", "Halt", "Machine", "opened"]
 
@@ -52,7 +54,8 @@ def opened(path: Path, registry: Registry, log: Log, *, incarnation: str) -> Mac
 
 
 class Machine:
-    """The only writer of the state database."""
+    """The only writer of the state database. One thread applies; whoever tries a migration meanwhile waits for it, and
+    it for them: both need the one connection, and a transaction of their own."""
 
     def __init__(self, path: Path, registry: Registry, log: Log, *, incarnation: str) -> None:
         self._kinds: dict[str, type[Command]] = {**registry.commands, MigrateSchema.__name__: MigrateSchema}
@@ -64,7 +67,10 @@ class Machine:
         self._db.authorizer = self._guard
         self._tables: set[str] = set()
         self._schema = Schema(registry.rooms)
-        self._schema.open(self._db, incarnation)
+        self._lock = threading.Lock()
+        self._now_at = 0  # the active level, inside an entry
+        self.supported = registry.level
+        self._schema.open(self._db, incarnation, self.supported)
         self._look()
         self._db.preupdate_hook(self._changed)
 
@@ -72,6 +78,7 @@ class Machine:
         self._begun = self._schema.begun(self._db)
         found = copies.place(self._db)
         self._applied, self._stamp = found.index, found.at_ms
+        self.level = level.active(self._db)
 
     def applied_index(self) -> int:
         """The last entry in the database."""
@@ -82,36 +89,45 @@ class Machine:
         return self._stamp
 
     def migration(self, request_id: str, node: str) -> bytes | None:
-        """The command that brings the tables to this release's; None when they are. It was tried and taken back, so
-        that nothing enters the log that cannot be applied: Conflict ``migration-failed``."""
-        steps = self._schema.missing(self._db)
+        """The command that brings the tables to what this release has at the active level; None when they are. It was
+        tried (``rehearse``), so that nothing enters the log that cannot be applied."""
+        steps = self.steps(self.level)
         if not steps:
             return None
-        self._say("BEGIN IMMEDIATE")
-        self._guard.inside = True
-        try:
-            self._schema.run(self._db, steps)
-        except Halt as halt:
-            raise Conflict("migration-failed", f"{halt}; nothing was changed") from halt
-        finally:
-            self._guard.inside = False
-            if self._db.in_transaction:  # a full disk has rolled back already
-                self._say("ROLLBACK")
-        actor = Actor(kind="node", id=f"node:{node}", name=node, role=Role.ADMIN)
-        body = codec.encode(MigrateSchema(steps=steps))
-        return codec.encode(
-            Envelope(request_id, actor, "", MigrateSchema.__name__, MigrateSchema.action.version, msgspec.Raw(body))
-        )
+        self.rehearse(steps)
+        body, needs = codec.encode(MigrateSchema(steps=steps)), self._schema.needs(steps)
+        return codec.word(node, request_id, MigrateSchema.__name__, body, level=needs)
+
+    def steps(self, upto: int) -> tuple[Step, ...]:
+        """The migrations up to a feature level that have not run."""
+        with self._lock:
+            return self._schema.missing(self._db, upto)
+
+    def rehearse(self, steps: Iterable[Step]) -> None:
+        """Run migrations and take them back: Conflict ``migration-failed`` when they would fail. Applying waits
+        meanwhile, as it will when they are applied."""
+        with self._lock:
+            self._say("BEGIN IMMEDIATE")
+            self._guard.inside = True
+            try:
+                self._schema.run(self._db, steps)
+            except Halt as halt:
+                raise Conflict("migration-failed", f"{halt}; nothing was changed") from halt
+            finally:
+                self._guard.inside = False
+                if self._db.in_transaction:  # a full disk has rolled back already
+                    self._say("ROLLBACK")
 
     def checkpoint(self) -> int:
         """Make everything applied durable; the log up to the answered index may go. 0 when a reader or the disk is in
         the way: the log stays, and the next time is the retry."""
         try:
-            self._db.execute("pragma synchronous=full")
-            try:
-                busy, _, _ = self._db.execute("pragma wal_checkpoint(full)").fetchall()[0]
-            finally:
-                self._db.execute("pragma synchronous=normal")
+            with self._lock:
+                self._db.execute("pragma synchronous=full")
+                try:
+                    busy, _, _ = self._db.execute("pragma wal_checkpoint(full)").fetchall()[0]
+                finally:
+                    self._db.execute("pragma synchronous=normal")
         except apsw.Error as fault:
             self._log.error("checkpoint.failed", fault=f"{type(fault).__name__}: {fault}")
             return 0
@@ -124,15 +140,15 @@ class Machine:
     def install(self, path: Path) -> Place:
         """Become what a snapshot holds, in one durable transaction of the open database. Unfit: it is of another
         cluster, damaged, or no newer than what is here, and nothing was changed. Halt: this node can take in nothing
-        more."""
+        more; Beyond: only an upgrade of it can, and nothing was changed."""
         try:
-            with contextlib.closing(copies.opened(path)) as source:
+            with self._lock, contextlib.closing(copies.opened(path)) as source:
                 self._check_fits(source)
                 copies.put(self._db, source)
+                self._look()
+                return copies.place(self._db)
         except apsw.Error as fault:
             raise Halt(f"the snapshot {path.name} could not be installed: {type(fault).__name__}: {fault}") from fault
-        self._look()
-        return copies.place(self._db)
 
     def _check_fits(self, source: apsw.Connection) -> None:
         ours, theirs = (
@@ -147,16 +163,23 @@ class Machine:
         if found.index <= self._applied:
             raise Unfit(f"it ends with entry {found.index}, and this database with entry {self._applied}")
         try:
+            level.check(source, self.supported)
             self._schema.check(source)
         except Conflict as newer:
-            raise Halt(f"{newer.detail}: upgrade this node") from newer
+            kind = Halt if newer.code == "schema-changed" else Beyond
+            raise kind(f"the leader's snapshot is of a newer release: {newer.detail}; upgrade this node") from newer
 
     def close(self) -> None:
         """Let go of the database."""
-        self._db.close()
+        with self._lock:
+            self._db.close()
 
     def apply(self, entry: Entry) -> Applied:
         """Apply one entry; Halt, and nothing else, may leave it."""
+        with self._lock:
+            return self._apply(entry)
+
+    def _apply(self, entry: Entry) -> Applied:
         try:
             if entry.index <= self._applied:
                 return Applied(tuple(self._replayed(command) for command in entry.commands))
@@ -169,6 +192,7 @@ class Machine:
             raise Halt(f"entry {entry.index} could not be applied: {type(fault).__name__}: {fault}") from fault
         self._applied, self._stamp = entry.index, entry.at_ms
         self._begun = self._begun or self._schema.begun(self._db)
+        self.level = self._now_at
         return Applied(outcomes, tuple(sorted(self._tables - {"machine_state", "request"})))
 
     def _committed(self, entry: Entry) -> tuple[bytes, ...]:
@@ -186,12 +210,15 @@ class Machine:
         return outcomes
 
     def _batch(self, entry: Entry) -> tuple[bytes, ...]:
-        head: bytes = dbs.rows(self._db, "SELECT event_chain FROM machine_state")[0]["event_chain"]
-        history = txs.History(0, head)
+        stood = dbs.rows(self._db, "SELECT event_chain, feature_level FROM machine_state")[0]
+        history = txs.History(0, stood["event_chain"])
+        self._now_at = int(stood["feature_level"])
         outcomes = []
         for data in entry.commands:
             outcome, history = self._command(data, entry, history)
             outcomes.append(outcome)
+            if "machine_state" in self._tables:
+                self._now_at = level.active(self._db)
         self._db.execute("DELETE FROM request WHERE at_ms < ?", (entry.at_ms - OUTCOME_MS,))
         self._db.execute(
             "UPDATE machine_state SET applied_index = ?, applied_term = ?, at_ms = ?, event_chain = ?",
@@ -212,7 +239,7 @@ class Machine:
             problem = Invalid("envelope-invalid", f"no command of ours: {fault}").body()
             return codec.encode(Outcome(entry.index, problem=problem)), history
         if unknown:  # a newer node's condition must not be taken for none
-            raise Halt(f"this release does not know the request's {unknown}: upgrade this node")
+            raise Beyond(f"this release does not know the request's {unknown}: upgrade this node")
         known = self._known(envelope, entry)
         if known is not None:
             return codec.encode(known), history
@@ -240,7 +267,8 @@ class Machine:
 
     def _run(self, envelope: Envelope, entry: Entry, history: txs.History) -> tuple[bytes, txs.History]:
         """Body, events and outcome: whatever goes wrong in any of them undoes all of them."""
-        tx = txs.Tx(self._db, envelope, index=entry.index, at_ms=entry.at_ms, node=entry.node)
+        level.refuse(envelope, self._now_at)
+        tx = self._tx(envelope, entry)
         command = self._decoded(envelope)
         for seen in envelope.seen:
             if rows_digest(self._db, seen.table, seen.column, seen.value) != seen.digest:
@@ -251,6 +279,17 @@ class Machine:
         finally:
             self._guard.inside = False
         return codec.encode(Outcome(entry.index, value=codec.encode(value))), txs.record(self._db, tx, history)
+
+    def _tx(self, envelope: Envelope, entry: Entry) -> txs.Tx:
+        return txs.Tx(
+            self._db, envelope, index=entry.index, at_ms=entry.at_ms, node=entry.node, level=self._now_at,
+            rise=self._rise,
+        )  # fmt: skip
+
+    def _rise(self, to: int, steps: Iterable[Step]) -> tuple[str, ...]:
+        """Level and tables in one: a command of the new level never meets the old tables."""
+        level.raise_to(self._db, to, self.supported)
+        return self._schema.run(self._db, steps)
 
     def _value(self, command: Command, tx: txs.Tx) -> object:
         if isinstance(command, MigrateSchema):
@@ -275,14 +314,14 @@ class Machine:
 
     def _refused(self, envelope: Envelope, entry: Entry, history: txs.History, problem: Problem) -> txs.History:
         """A refusal that history keeps: an event in the place of those that were rolled back."""
-        tx = txs.Tx(self._db, envelope, index=entry.index, at_ms=entry.at_ms, node=entry.node)
+        tx = self._tx(envelope, entry)
         tx.event("command.refused", "node", entry.node, f"refused: {problem.detail}", command=envelope.name)
         return txs.record(self._db, tx, history)
 
     def _decoded(self, envelope: Envelope) -> Command:
         kind = self._kinds.get(envelope.name)
         if kind is None or envelope.version > kind.action.version:
-            raise Halt(f"this release does not know {envelope.name} version {envelope.version}: upgrade this node")
+            raise Beyond(f"this release does not know {envelope.name} version {envelope.version}: upgrade this node")
         if envelope.version < 1:
             raise Invalid("body-invalid", f"{envelope.name}: versions begin at 1, this is {envelope.version}")
         try:
@@ -290,7 +329,7 @@ class Machine:
         except (msgspec.MsgspecError, UnicodeError) as fault:
             unknown = _unknown_fields(envelope.body, kind)
             if unknown:  # refusing what a newer node applies would part the replicas
-                raise Halt(f"this release does not know {envelope.name}'s {unknown}: upgrade this node") from fault
+                raise Beyond(f"this release does not know {envelope.name}'s {unknown}: upgrade this node") from fault
             raise Invalid("body-invalid", f"{envelope.name}: {fault}") from fault
 
     def _known(self, envelope: Envelope, entry: Entry) -> Outcome | None:

@@ -18,10 +18,11 @@ import apsw
 import msgspec
 
 from girginosvm.core.action import Command, action
-from girginosvm.core.entries import Halt
+from girginosvm.core.entries import Beyond, Halt
 from girginosvm.core.errors import Conflict
 from girginosvm.core.manifest import Manifest, Migration
 from girginosvm.state import db as dbs
+from girginosvm.state import level
 from girginosvm.state.schema import BOOTSTRAP
 
 
@@ -52,23 +53,22 @@ class Schema:
     """The tables as this release knows them: every room's steps, in the order of the registry."""
 
     def __init__(self, rooms: Iterable[Manifest]) -> None:
-        self._sql = {
-            Step(room.name, step.number, checksum(step)): step.sql for room in rooms for step in room.migrations
-        }
+        self._steps = {Step(room.name, step.number, checksum(step)): step for room in rooms for step in room.migrations}
 
-    def open(self, db: apsw.Connection, incarnation: str) -> None:
-        """Give an empty file the tables that applying itself needs; Conflict as ``check`` says."""
+    def open(self, db: apsw.Connection, incarnation: str, supported: int) -> None:
+        """Give an empty file the tables that applying itself needs; Conflict as ``check`` and ``level.check`` say."""
         if not dbs.rows(db, "SELECT 1 FROM sqlite_schema WHERE name = 'machine_state'"):
             with db:
                 db.execute(BOOTSTRAP)
                 db.execute("INSERT INTO machine_state VALUES (1, 0, 0, 0, ?, 1, x'')", (incarnation,))
+        level.check(db, supported)
         self.check(db)
 
     def check(self, db: apsw.Connection) -> None:
         """Conflict ``schema-changed`` when a step that ran there was another one, ``schema-newer`` when one ran that
         this release does not know: an older release must not write what it does not understand."""
-        known = {(step.room, step.number) for step in self._sql}
-        strange = [step for step in _done(db) if step not in self._sql]
+        known = {(step.room, step.number) for step in self._steps}
+        strange = [step for step in _done(db) if step not in self._steps]
         for step in strange:
             if (step.room, step.number) in known:
                 raise Conflict("schema-changed", f"migration {step} ran here in another form")
@@ -80,10 +80,14 @@ class Schema:
         """A migration has run: the rooms' commands have tables."""
         return bool(dbs.rows(db, "SELECT 1 FROM migration LIMIT 1"))
 
-    def missing(self, db: apsw.Connection) -> tuple[Step, ...]:
-        """The steps that have not run, in order."""
+    def missing(self, db: apsw.Connection, upto: int) -> tuple[Step, ...]:
+        """The steps up to a feature level that have not run, in order."""
         done = set(_done(db))
-        return tuple(step for step in self._sql if step not in done)
+        return tuple(step for step, one in self._steps.items() if one.level <= upto and step not in done)
+
+    def needs(self, steps: Iterable[Step]) -> int:
+        """The feature level of steps of this release."""
+        return max((self._steps[step].level for step in steps), default=1)
 
     def run(self, db: apsw.Connection, steps: Iterable[Step]) -> tuple[str, ...]:
         """Run what has not run yet (two leaders may have asked for the same), inside the caller's transaction; answers
@@ -93,13 +97,13 @@ class Schema:
             done = _done(db)
             if step in done:
                 continue
-            if step not in self._sql:
-                raise Halt(f"this release does not have migration {step} ({step.checksum[:12]}): upgrade this node")
+            if step not in self._steps:
+                raise Beyond(f"this release does not have migration {step} ({step.checksum[:12]}): upgrade this node")
             last = max((one.number for one in done if one.room == step.room), default=0)
             if step.number != last + 1:
                 raise Halt(f"migration {step} comes after {step.room}.{last}: a step between them is missing")
             try:
-                db.execute(self._sql[step])
+                db.execute(self._steps[step].sql)
                 db.execute("INSERT INTO migration VALUES (?, ?, ?)", (step.room, step.number, step.checksum))
             except apsw.Error as fault:
                 raise Halt(f"migration {step} failed: {type(fault).__name__}: {fault}") from fault

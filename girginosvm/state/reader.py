@@ -39,6 +39,7 @@ class Reader:
         self.applied_index = int(state["applied_index"])
         self.at_ms = int(state["at_ms"])
         self.incarnation = str(state["incarnation"])
+        self.level = int(state["feature_level"])  # the active one
 
     def all(self, sql: str, params: Iterable[Any] = ()) -> list[dbs.Row]:
         """All rows as dictionaries."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import apsw
@@ -28,10 +28,15 @@ class Event(msgspec.Struct, frozen=True):
 class Tx:
     """Deterministic: every replica that runs the same command with the same ``Tx`` inputs writes the same rows."""
 
-    def __init__(self, db: apsw.Connection, envelope: Envelope, *, index: int, at_ms: int, node: str) -> None:
+    def __init__(
+        self, db: apsw.Connection, envelope: Envelope, *, index: int, at_ms: int, node: str, level: int,
+        rise: Callable[[int, Iterable[Any]], tuple[str, ...]],
+    ) -> None:  # fmt: skip
         self._db = db
         self._envelope = envelope
         self._made = 0
+        self._rise = rise
+        self.level = level  # the active feature level
         self.index = index
         self.at_ms = at_ms
         self.node = node
@@ -76,6 +81,11 @@ class Tx:
         names = ", ".join(columns)
         marks = ", ".join("?" * len(columns))
         self._db.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", tuple(columns.values()))
+
+    def raise_level(self, level: int, steps: Iterable[Any]) -> tuple[str, ...]:
+        """Go on to a feature level, whose migrations these ``steps`` are (``migrate.Step``); answers what ran. Halt on
+        a node whose release does not have them."""
+        return self._rise(level, steps)
 
     def event(self, kind: str, noun: str, subject_id: str, text: str, **fields: Any) -> None:
         """Write a line of history; kept only when the command is."""

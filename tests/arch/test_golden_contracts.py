@@ -121,11 +121,17 @@ def test_the_golden_log_shapes_only_ever_grow() -> None:
     """Commands are forever: a line that goes or changes here is a log that no longer replays."""
     lines: list[str] = []
     for name, kind in sorted(REGISTRY.commands.items()):
-        lines.append(f"{name} {kind.action.version}")
+        later = [f" at level {level}" for level in kind.action.levels[-1:] if level > 1]
+        lines.append(f"{name} {kind.action.version}{''.join(later)}")
         info = inspect.type_info(kind)
         assert isinstance(info, inspect.StructType)
-        lines += [f"  {one.encode_name}: {shape(one.type)}{default(one)}" for one in info.fields]
+        lines += [f"  {one.encode_name}: {shape(one.type)}{default(one)}{since(kind, one)}" for one in info.fields]
     same({"commands.txt": "\n".join(lines) + "\n"})
+
+
+def since(kind: type[Request], one: inspect.Field) -> str:
+    version = extra_of(kind)[one.name].get("since")
+    return f" since {version}" if version else ""
 
 
 def shape(kind: inspect.Type) -> str:
@@ -151,8 +157,8 @@ def default(one: inspect.Field) -> str:
 def test_the_golden_schema_is_what_the_migrations_make() -> None:
     db = apsw.Connection(":memory:")
     schema = Schema(REGISTRY.rooms)
-    schema.open(db, "golden")
-    schema.run(db, schema.missing(db))
+    schema.open(db, "golden", REGISTRY.level)
+    schema.run(db, schema.missing(db, REGISTRY.level))
     rows = db.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY tbl_name, type DESC, name")
     same({"schema.sql": "".join(f"{sql};\n" for (sql,) in rows.fetchall())})
 

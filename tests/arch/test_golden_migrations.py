@@ -19,10 +19,13 @@ GOLDEN = Path(__file__).parents[1] / "golden/migrations.txt"
 
 
 def frozen() -> list[str]:
-    """The steps of this release, a line each, in the order in which an empty database gets them."""
+    """The steps of this release, a line each, in the order in which an empty database gets them; with their feature
+    level from the second on."""
     lines = [f"bootstrap {hashlib.sha256(BOOTSTRAP.encode()).hexdigest()}"]
     return lines + [
-        f"{room.name}.{step.number} {checksum(step)}" for room in REGISTRY.rooms for step in room.migrations
+        f"{room.name}.{step.number} {checksum(step)}" + (f" level {step.level}" if step.level > 1 else "")
+        for room in REGISTRY.rooms
+        for step in room.migrations
     ]
 
 

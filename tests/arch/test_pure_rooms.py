@@ -82,8 +82,8 @@ def statements(source: str) -> Iterator[tuple[str, str]]:
 def tables() -> apsw.Connection:
     db = apsw.Connection(":memory:")
     schema = Schema(REGISTRY.rooms)
-    schema.open(db, "arch")
-    schema.run(db, schema.missing(db))
+    schema.open(db, "arch", REGISTRY.level)
+    schema.run(db, schema.missing(db, REGISTRY.level))
     return db
 
 

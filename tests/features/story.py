@@ -16,7 +16,7 @@ from girginosvm.core.host import DiskSpec, FoundDomain, FoundNic, Power
 from girginosvm.core.units import GIB
 from girginosvm.features.auth import commands as auth
 from girginosvm.features.center.commands import DemoteCenter, PromoteCenter, ReportCenter
-from girginosvm.features.cluster.commands import FoundCluster, RecordKeyMark
+from girginosvm.features.cluster.commands import FoundCluster, RaiseLevel, RecordKeyMark
 from girginosvm.features.image.commands import PullImage, RecordImage, RemoveImage, ReportImage
 from girginosvm.features.membership.commands import (
     AdmitMember,
@@ -36,6 +36,7 @@ from girginosvm.features.node.commands import (
     CordonNode,
     EndMaintenance,
     ReportNode,
+    ReportRelease,
     SetDomain,
     UncordonNode,
 )
@@ -99,6 +100,11 @@ def cluster(t: Teller) -> None:
     t.refused("not-your-row", ReportNode(node="n2", name="h2", facts=FACTS))
     t.say(ReportNode(node=NODE, name="h1", facts=FACTS, reserve_bytes=2 * GIB))
     t.refused("node-name-taken", ReportNode(node="n3", name="h1", facts=FACTS), node="n3")
+    for release in ("0.0.9", "0.1.0"):
+        t.say(ReportRelease(node=NODE, release=release, level=1))
+    t.refused("not-your-row", ReportRelease(node=NODE, release="0.1.0", level=2), node="n2")
+    t.refused("level-passed", RaiseLevel(level=1, voters=(NODE,), reached=(NODE,), steps=()))
+    t.refused("level-held", RaiseLevel(level=2, voters=(NODE,), reached=(NODE,), steps=()))
 
 
 def storage(t: Teller) -> None:

@@ -128,9 +128,12 @@ class Door:
 class Node(Door):
     """Raft and agent under ``root``, with the variables of ``environment``."""
 
-    def __init__(self, root: Path, *, prefix: Sequence[str] = (), **environment: str) -> None:
+    def __init__(
+        self, root: Path, *, prefix: Sequence[str] = (), module: str = "girginosvm", **environment: str
+    ) -> None:  # fmt: skip
         super().__init__(root)
         self._prefix = prefix  # words before each command, as ``nsenter -t 1 -m --``
+        self.module = module  # the release: what a process runs from its next start on
         self.port = free_port()
         self._environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(REPO), **environment}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -150,8 +153,8 @@ class Node(Door):
 
     def _keep(self, name: str) -> None:
         rest = ["--fake-host", "--port", str(self.port)] if name == "agent" else []
-        command = [*self._prefix, sys.executable, "-m", "girginosvm", name, "--root", str(self.root), *rest]
         while not self._stopping:
+            command = [*self._prefix, sys.executable, "-m", self.module, name, "--root", str(self.root), *rest]
             with open(self.root / "log", "ab") as log:
                 process = subprocess.Popen(
                     [*command, "--child-of", str(os.getpid())], cwd=REPO, env=self._environment, stderr=log

@@ -6,5 +6,7 @@ from girginosvm.core.manifest import Manifest
 from girginosvm.features.cluster import commands, schema
 
 MANIFEST: Final = Manifest(
-    name="cluster", actions=(commands.FoundCluster, commands.RecordKeyMark), migrations=schema.MIGRATIONS
+    name="cluster",
+    actions=(commands.FoundCluster, commands.RecordKeyMark, commands.RaiseLevel),
+    migrations=schema.MIGRATIONS,
 )

@@ -1,12 +1,15 @@
-"""Founding: one transaction, so that a crash leaves a founded cluster or none."""
+"""Founding: one transaction, so that a crash leaves a founded cluster or none. And what all nodes go on to together."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
+from girginosvm.core import levels
 from girginosvm.core.action import Command, action
-from girginosvm.core.errors import Conflict
+from girginosvm.core.errors import Conflict, Stale
 from girginosvm.core.fields import field
 from girginosvm.features.network.commands import AddNetwork
+from girginosvm.features.node import api as nodes
 from girginosvm.features.storage.commands import AddPool
+from girginosvm.state.migrate import Step
 from girginosvm.state.tx import Tx
 
 
@@ -57,3 +60,36 @@ class RecordKeyMark(Command, frozen=True, kw_only=True):
         if row["mark"] != self.mark:
             raise Conflict("cluster-key-damaged", "this cluster's secrets are sealed with another key")
         return {"recorded": False}
+
+
+Ids = Annotated[tuple[str, ...], field("Member ids.", max_length=1000)]
+
+
+@action(
+    "POST /v1/cluster/level",
+    permission="cluster.report",
+    summary="Go on to a feature level that every node supports",
+    audit="raised the feature level to {level}",
+    answers=dict[str, Any],
+)
+class RaiseLevel(Command, frozen=True, kw_only=True):
+    """Said by the leader when ``levels.may_raise`` allows it, and looked at once more in log order. Tables and level
+    move in one entry. A node whose release does not know the level applies nothing behind this entry."""
+
+    level: Annotated[int, field("Feature level.", ge=1, le=1_000_000)]
+    voters: Ids
+    reached: Ids
+    steps: Annotated[tuple[Step, ...], field("The migrations of that level.", max_length=1000)]
+
+    def apply(self, tx: Tx) -> dict[str, Any]:
+        if self.level <= tx.level:
+            raise Stale("level-passed", f"the cluster is at feature level {tx.level} already")
+        verdict = levels.may_raise(
+            tx.level, nodes.releases(tx), frozenset(self.voters), tx.at_ms, reached=frozenset(self.reached)
+        )
+        if verdict.level < self.level:
+            raise Conflict("level-held", verdict.reason)
+        ran = tx.raise_level(self.level, self.steps)
+        text = f"the cluster goes on to feature level {self.level}: {verdict.reason}"
+        tx.event("cluster.level-raised", "cluster", "", text[:2000], level=self.level, migrations=ran)
+        return {"level": self.level, "migrations": ran}

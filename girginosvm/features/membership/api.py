@@ -115,10 +115,15 @@ def forsaken(db: Any, name: str, address: str) -> str:
     return row["id"] if row else ""
 
 
-def conflicts(db: Any, name: str, address: str, brought: Brought) -> tuple[str, ...]:
+def conflicts(
+    db: Any, name: str, address: str, brought: Brought, *, release: str, level: int
+) -> tuple[str, ...]:  # fmt: skip
     """Why a node cannot come in as it is, a sentence each; nothing is half taken over. ``db``: a reader or a
     transaction."""
     found = []
+    if level < db.level:
+        found.append(f"the cluster is at feature level {db.level}, and release {release} of {name} supports {level}: "
+                     "upgrade it first")  # fmt: skip
     again = forsaken(db, name, address)
     if db.one(
         "SELECT 1 FROM node WHERE name = ? UNION SELECT 1 FROM member WHERE name = ? AND id <> ?", (name, name, again)

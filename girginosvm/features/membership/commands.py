@@ -27,6 +27,8 @@ Place = Annotated[
     ),
 ]
 NodeRef = Annotated[str, field("Node; empty: the one that is asked.", ref="member", max_length=63)]
+Release = Annotated[str, field("Release that it runs.", max_length=64)]
+Level = Annotated[int, field("Highest feature level that it supports.", ge=1, le=1_000_000)]
 Answer = dict[str, Any]
 
 
@@ -220,6 +222,8 @@ class AdmitMember(Command, frozen=True, kw_only=True):
     api: Place
     witness: Annotated[bool, field("It votes and keeps the log, and runs no machines.")] = False
     brought: Annotated[model.Brought, field("What it brings.")] = model.Brought()
+    release: Release = ""
+    level: Level = 1
 
     def apply(self, tx: Tx) -> Answer:
         api.check_token(tx, self.token_hash, self.member, tx.at_ms)
@@ -227,7 +231,9 @@ class AdmitMember(Command, frozen=True, kw_only=True):
             return {"member": self.member}
         if tx.one("SELECT 1 FROM member_gone WHERE id = ?", (self.member,)):
             raise Forbidden("member-gone", "this member was removed; a node that comes back does so under a new id")
-        against = api.conflicts(tx, self.name, self.address, self.brought)
+        against = api.conflicts(
+            tx, self.name, self.address, self.brought, release=self.release, level=self.level
+        )  # fmt: skip
         if against:
             raise Conflict("join-conflicts", "; ".join(against[:20]))
         before = api.forsaken(tx, self.name, self.address)
@@ -238,6 +244,7 @@ class AdmitMember(Command, frozen=True, kw_only=True):
             "member", id=self.member, created_index=tx.index, name=self.name, address=self.address, api=self.api,
             state="joining", witness=int(self.witness), at_ms=tx.at_ms, drained=0,
         )  # fmt: skip
+        nodes.record_release(tx, self.member, self.release, self.level)
         brings = f", and brings {self.brought.text}" if self.brought.text else ""
         tx.event("membership.admitted", "membership", self.member, f"{self.name} is let in{brings}")
         return {"member": self.member}
@@ -328,6 +335,7 @@ def _machines(tx: Tx, node: str) -> tuple[str, ...]:
 def _leaves(tx: Tx, member: str, name: str, reason: str) -> None:
     tx.run("DELETE FROM member WHERE id = ?", (member,))
     tx.run("DELETE FROM member_trust WHERE member = ?", (member,))
+    nodes.forget_release(tx, member)
     tx.insert("member_gone", id=member, created_index=tx.index, name=name, reason=reason, at_ms=tx.at_ms)
 
 
@@ -409,6 +417,8 @@ class AskAdmission(Stream, frozen=True, kw_only=True):
     request: Annotated[str, field("Signing request, PEM; empty: a rehearsal.", max_length=4096)] = ""
     witness: Annotated[bool, field("It votes and keeps the log, and runs no machines.")] = False
     brought: Annotated[model.Brought, field("What it brings.")] = model.Brought()
+    release: Release = ""
+    level: Level = 1
 
 
 @action(

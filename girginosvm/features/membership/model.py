@@ -111,7 +111,8 @@ class Left(msgspec.Struct, frozen=True, kw_only=True):
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):
     """One member, as the node that is asked knows it. ``state``: joining, member. ``role``: leader, follower, observer.
-    ``lag`` (entries that it lacks) is known to the leader only; -1: unknown here."""
+    ``lag`` (entries that it lacks) is known to the leader only; -1: unknown here. ``level`` is the highest feature
+    level that its ``release`` supports; 0 before it has said so."""
 
     id: str
     name: str
@@ -124,10 +125,13 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     witness: bool
     drained: bool
     here: bool
+    release: str
+    level: int
 
 
 class Membership(msgspec.Struct, frozen=True, kw_only=True):
-    """The cluster as the node that is asked sees it. ``leader`` is a node's name, empty while nobody leads."""
+    """The cluster as the node that is asked sees it. ``leader`` is a node's name, empty while nobody leads. ``level``
+    is the active feature level, ``level_reason`` why it is not raised further."""
 
     cluster: str
     node: str
@@ -137,5 +141,7 @@ class Membership(msgspec.Struct, frozen=True, kw_only=True):
     voters: int
     voters_reached: int
     quorum: bool
+    level: int
+    level_reason: str
     members: list[Member]
     problems: list[str]

@@ -9,8 +9,9 @@ MANIFEST: Final = Manifest(
     name="node",
     nouns={"node": queries.resolve},
     actions=(
-        queries.ListNodes, queries.ShowNode, queries.ShowHealth, commands.ReportNode, commands.CordonNode,
-        commands.UncordonNode, commands.BeginMaintenance, commands.EndMaintenance, commands.SetDomain,
+        queries.ListNodes, queries.ShowNode, queries.ShowHealth, commands.ReportNode, commands.ReportRelease,
+        commands.CordonNode, commands.UncordonNode, commands.BeginMaintenance, commands.EndMaintenance,
+        commands.SetDomain,
     ),
     migrations=schema.MIGRATIONS,
 )  # fmt: skip

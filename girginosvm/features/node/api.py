@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from girginosvm.core import levels
 from girginosvm.core.errors import Busy, Conflict, HostFault, Missing, OverQuota, Overreach, Problem, Stale
 from girginosvm.features.node.model import Asked, Beside, Decision, Pool
 from girginosvm.features.node.plan import SILENT_MS, Candidate, decide, decisive, sentence
@@ -41,6 +42,32 @@ def silent(reader: Reader) -> tuple[str, ...]:
 def machines_on(reader: Reader, node: str) -> tuple[str, ...]:
     """Names of the machines on a node."""
     return tuple(row["name"] for row in reader.all("SELECT name FROM vm WHERE node = ? ORDER BY name, id", (node,)))
+
+
+def releases(db: Reader | Tx) -> tuple[levels.Node, ...]:
+    """Which release every member runs, as far as it has said so, in order of id."""
+    rows = db.all(
+        "SELECT id, coalesce(member.name, node.name, id) AS name, ifnull(release, '') AS release, "
+        "ifnull(level, 0) AS level, max(ifnull(node.reported_at_ms, 0), ifnull(said.at_ms, 0), "
+        "ifnull(member.at_ms, 0)) AS seen_ms FROM (SELECT id FROM member UNION SELECT node FROM node_release) "
+        "LEFT JOIN member USING (id) LEFT JOIN node USING (id) LEFT JOIN node_release said ON said.node = id "
+        "ORDER BY id"
+    )
+    return tuple(levels.Node(**row) for row in rows)
+
+
+def record_release(tx: Tx, node: str, release: str, level: int) -> None:
+    """A node runs this release from now on; history keeps a change."""
+    before = tx.one("SELECT release, level FROM node_release WHERE node = ?", (node,))
+    tx.run("INSERT OR REPLACE INTO node_release VALUES (?, ?, ?, ?)", (node, release, level, tx.at_ms))
+    if before is not None and (before["release"], before["level"]) != (release, level):
+        text = f"{called(tx, node)} runs release {release}, which supports feature level {level}; it was "
+        tx.event("node.release", "node", node, text + before["release"], release=release, level=level)
+
+
+def forget_release(tx: Tx, node: str) -> None:
+    """It is no member any more."""
+    tx.run("DELETE FROM node_release WHERE node = ?", (node,))
 
 
 def own(tx: Tx, node: str) -> None:

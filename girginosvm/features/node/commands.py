@@ -5,10 +5,10 @@ from typing import Annotated
 import msgspec
 
 from girginosvm.core.action import Command, action
-from girginosvm.core.errors import Conflict
+from girginosvm.core.errors import Conflict, Forbidden
 from girginosvm.core.fields import Name, Ref, Sequence, field
 from girginosvm.core.host import HostFacts
-from girginosvm.features.node.api import close, known, newest, open_again, own
+from girginosvm.features.node.api import close, known, newest, open_again, own, record_release
 from girginosvm.state.tx import Tx
 
 
@@ -47,6 +47,31 @@ class ReportNode(Command, frozen=True, kw_only=True):
         )  # fmt: skip
         if before is None:
             tx.event("node.added", "node", self.node, f"node {self.name} came up ({facts.acceleration.value})")
+        return {"node": self.node}
+
+
+@action(
+    "POST /v1/nodes/release",
+    permission="node.report",
+    summary="A node says which release it runs",
+    audit="{node} runs release {release}",
+    answers=dict[str, str],
+)
+class ReportRelease(Command, frozen=True, kw_only=True):
+    """Said at each start, and every few hours where there are others: what all of them support is what the cluster may
+    go on to (``RaiseLevel``)."""
+
+    node: Annotated[str, field("Member id.", max_length=64)]
+    release: Annotated[str, field("Release.", min_length=1, max_length=64)]
+    level: Annotated[int, field("Highest feature level that it supports.", ge=1, le=1_000_000)]
+    sequence: Sequence = 0
+
+    def apply(self, tx: Tx) -> dict[str, str]:
+        own(tx, self.node)
+        newest(tx, self.node, "release", self.sequence)
+        if tx.one("SELECT 1 FROM member_gone WHERE id = ?", (self.node,)):
+            raise Forbidden("member-gone", f"{self.node} was removed from this cluster")
+        record_release(tx, self.node, self.release, self.level)
         return {"node": self.node}
 
 

@@ -25,7 +25,8 @@ class Cordon(msgspec.Struct, frozen=True, kw_only=True):
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
     """A host that runs the product. ``state``: ready; cordoned, maintenance or draining; silent when it has not said
-    that it is there for three minutes. Only one that is ready takes new machines."""
+    that it is there for three minutes. Only one that is ready takes new machines. ``level`` is the highest feature
+    level that its ``release`` supports; 0 before it has said so."""
 
     id: str
     name: str
@@ -48,6 +49,8 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     acceleration_reason: str
     firmwares: list[str]
     addresses: list[str]
+    release: str
+    level: int
     seen_at: str
 
 
@@ -62,15 +65,19 @@ class Nodes(msgspec.Struct, frozen=True):
 # A lone node says that it is there only when it has something to say: whoever asks it hears it.
 _SQL: Final = f"""
 SELECT node.*, ifnull(load.vms, 0) AS vms, ifnull(load.memory_bytes, 0) AS used_bytes, ifnull(load.vcpus, 0) AS vcpus,
-  ifnull(node_domain.domain, '') AS domain, CASE
+  ifnull(node_domain.domain, '') AS domain, ifnull(said.release, '') AS release, ifnull(said.level, 0) AS level, CASE
     WHEN (SELECT count(*) FROM node) > 1 AND
       reported_at_ms < (SELECT at_ms FROM machine_state) - {SILENT_MS} THEN 'silent'
     ELSE ifnull((SELECT CASE holder WHEN 'person' THEN 'cordoned' WHEN 'drain' THEN 'draining' ELSE holder END
       FROM node_cordon WHERE node_cordon.node = node.id ORDER BY holder LIMIT 1), 'ready') END AS state
-FROM node LEFT JOIN node_load load ON load.node = node.id LEFT JOIN node_domain ON node_domain.node = node.id"""
+FROM node LEFT JOIN node_load load ON load.node = node.id LEFT JOIN node_domain ON node_domain.node = node.id
+LEFT JOIN node_release said ON said.node = node.id"""
 COLUMNS: Final = {
-    name: name for name in ("id", "name", "state", "domain", "hostname", "cpus", "acceleration", "kernel", "os", "vms")
-}
+    name: name
+    for name in (
+        "id", "name", "state", "domain", "hostname", "cpus", "acceleration", "kernel", "os", "vms", "release", "level",
+    )
+}  # fmt: skip
 
 
 def cordons(reader: Reader, *nodes: str) -> dict[str, list[Cordon]]:
@@ -93,7 +100,8 @@ def shown(row: dict[str, Any], cordoned: list[Cordon]) -> Node:
         memory_reserve_mb=row["reserve_bytes"] // MIB, vcpus=row["vcpus"], vms=row["vms"], kernel=row["kernel"],
         os=row["os"], libvirt=row["libvirt"], qemu=row["qemu"], acceleration=row["acceleration"],
         acceleration_reason=row["acceleration_reason"], firmwares=msgspec.json.decode(row["firmwares"]),
-        addresses=msgspec.json.decode(row["addresses"]), seen_at=rfc3339(row["reported_at_ms"]),
+        addresses=msgspec.json.decode(row["addresses"]), release=row["release"], level=row["level"],
+        seen_at=rfc3339(row["reported_at_ms"]),
     )  # fmt: skip
 
 

@@ -47,4 +47,13 @@ CREATE TABLE node_domain (node TEXT PRIMARY KEY, domain TEXT NOT NULL) STRICT, W
 CREATE INDEX report_node ON report (node);
 """,
     ),
+    # Which release each node runs, and the highest feature level that it supports (``core.levels``).
+    Migration(
+        5,
+        """
+CREATE TABLE node_release (
+  node TEXT PRIMARY KEY, release TEXT NOT NULL, level INTEGER NOT NULL, at_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+""",
+    ),
 )

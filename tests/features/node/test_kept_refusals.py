@@ -12,7 +12,7 @@ from girginosvm.core.errors import Overreach
 from girginosvm.features.center.commands import ReportCenter
 from girginosvm.features.image.commands import RecordImage, ReportImage
 from girginosvm.features.membership.commands import DescribeMember, ReportTrust
-from girginosvm.features.node.commands import ReportNode
+from girginosvm.features.node.commands import ReportNode, ReportRelease
 from girginosvm.features.registry import REGISTRY
 from girginosvm.features.storage.commands import ReportPool
 from girginosvm.features.vm.bring import BringVm
@@ -33,6 +33,7 @@ SAID: dict[str, Callable[[], Command]] = {
         node=NODE, id="33333333-2222-4333-8444-555555555555", name="shop", project="default", generation=1, power="on",
         adopted=False, vcpu=1, memory_bytes=1, firmware="bios", image="", image_name="",
     ),
+    "ReportRelease": lambda: ReportRelease(node=NODE, release="0.2.0", level=2),
     "ReportCenter": lambda: ReportCenter(node=NODE),
     "ReportTrust": lambda: ReportTrust(member="11111111-2222-7333-8444-555555555555", trusts=1, shows=1),
     "DescribeMember": lambda: DescribeMember(

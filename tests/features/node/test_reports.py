@@ -14,7 +14,7 @@ from girginosvm.core.host import FoundDomain, Power
 from girginosvm.daemon.voice import Voice
 from girginosvm.features.center.commands import ReportCenter
 from girginosvm.features.image.commands import ReportImage
-from girginosvm.features.node.commands import ReportNode
+from girginosvm.features.node.commands import ReportNode, ReportRelease
 from girginosvm.features.registry import REGISTRY
 from girginosvm.features.storage.commands import RemovePool, ReportPool
 from girginosvm.features.vm.commands import CreateVm, DestroyVm
@@ -58,6 +58,10 @@ SUBJECTS: dict[str, tuple[Says, str]] = {
     "ReportNode": (
         lambda engine, vm, value, n: ReportNode(node=NODE, name="h1", facts=FACTS, reserve_bytes=value, sequence=n),
         "SELECT reserve_bytes AS value FROM node",
+    ),
+    "ReportRelease": (
+        lambda engine, vm, value, n: ReportRelease(node=NODE, release="0", level=value, sequence=n),
+        "SELECT level AS value FROM node_release",
     ),
     "ReportForeign": (
         lambda engine, vm, value, n: ReportForeign(

@@ -54,6 +54,7 @@ class Rows:
     """What an executor reads before a create of a user: nothing is resolved, no key is known."""
 
     at_ms = 0
+    level = 1
     applied_index = 1
 
     async def glance(self, fetch: Any) -> Any:

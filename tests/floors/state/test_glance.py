@@ -22,8 +22,9 @@ class Place:
     def __init__(self, path: Path) -> None:
         self.writer = dbs.open_writer(path)
         self.writer.execute(
-            "CREATE TABLE machine_state (applied_index INTEGER, at_ms INTEGER, incarnation TEXT);"
-            "INSERT INTO machine_state VALUES (1, 0, 'x')"
+            "CREATE TABLE machine_state "
+            "(applied_index INTEGER, at_ms INTEGER, incarnation TEXT, feature_level INTEGER);"
+            "INSERT INTO machine_state VALUES (1, 0, 'x', 1)"
         )
         self.readers = Readers(path)
         self.threads: list[int] = []

@@ -123,7 +123,12 @@ class FillShelf(Command, frozen=True, kw_only=True):
 
 
 @action(
-    "POST /v1/toys/paint", permission="toy.create", summary="paint", audit="paint", answers=dict[str, int], version=2
+    "POST /v1/toys/paint",
+    permission="toy.create",
+    summary="paint",
+    audit="paint",
+    answers=dict[str, int],
+    levels=(1, 1),
 )
 class PaintToy(Command, frozen=True, kw_only=True):
     """Two versions: the log may hold both for ever."""

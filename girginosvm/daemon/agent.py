@@ -286,7 +286,7 @@ class Agent:
         problems = self._unfinished() + full_places(self._config)
         if self._desk is not None and self._desk.membership.removed:
             problems.insert(0, REMOVED)
-        elif self._waits:
+        elif self._waits and self._waits != "halted":
             problems.append("this node has nobody to agree with: it shows what it knows, and changes nothing")
         index, halted = self._watch.index, ""
         try:

@@ -232,7 +232,7 @@ class Node:
                 self.reads.begin(self.core, self.log, peer, nonce)
             case messages.ReadAt(nonce, index):
                 self.reads.known(nonce, index)
-            case messages.Offer() if frame.term == self.core.term and peer == self.core.leader:
+            case messages.Offer() if frame.term == self.core.term and peer == self.core.leader and not self.halted:
                 if not holds(self.log, self.core.committed, frame.body.snapshot):
                     self._transfers.receiving.offered(peer, frame.body, now)
             case messages.AskPiece():

@@ -327,7 +327,7 @@ class Machine:
         try:
             return self._decoders[envelope.name].decode(envelope.body)
         except (msgspec.MsgspecError, UnicodeError) as fault:
-            unknown = _unknown_fields(envelope.body, kind)
+            unknown = _unknown_fields(envelope.body, kind) or _unknown_inside(fault)
             if unknown:  # refusing what a newer node applies would part the replicas
                 raise Beyond(f"this release does not know {envelope.name}'s {unknown}: upgrade this node") from fault
             raise Invalid("body-invalid", f"{envelope.name}: {fault}") from fault
@@ -369,6 +369,11 @@ class Machine:
 
     def _changed(self, update: apsw.PreUpdate) -> None:
         self._tables.add(update.table_name)
+
+
+def _unknown_inside(fault: Exception) -> str:
+    """The field of a part of a command that is not this release's; msgspec says it in words only."""
+    return str(fault).partition("contains unknown ")[2]
 
 
 def _unknown_fields(body: bytes | msgspec.Raw, kind: type[msgspec.Struct]) -> str:

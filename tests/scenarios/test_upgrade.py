@@ -144,7 +144,7 @@ def test_a_cluster_is_upgraded_node_by_node_and_an_old_one_that_comes_back_waits
     joined(second, first, "n2")
     joined(third, first, "n3")
     for node in (first, second, third):
-        node.until("/v1/membership", lambda found: len(found["members"]) == 3 and found["leader"])
+        node.until("/v1/membership", lambda found: found["voters"] == 3 and found["leader"])
         node.wait(lambda node=node: set(runs(node).values()) == {(__version__, 1)}, "every node's release")
     assert membership(first)["level"] == 1
     writer = Writer(lambda number: fleet.nodes[("n1", "n2")[number % 2]])
@@ -165,8 +165,13 @@ def test_a_cluster_is_upgraded_node_by_node_and_an_old_one_that_comes_back_waits
     first.until("/v1/nodes/n1", lambda found: found["domain"] == "rack1")
     writer.goes_on(first)
 
-    # The last of those that are there: the cluster goes on by itself; n3 is away for long, and holds nobody back.
+    # The last of those that are there. n3 is away for long: as long as it votes it is waited for; then it holds nobody
+    # back, and the cluster goes on by itself.
     fleet.upgrade("n1")
+    first.wait(lambda: runs(first)["n1"] == (RELEASE, 2), "n1 to say that it is new")
+    seen = first.until("/v1/membership", lambda found: "but it votes: upgrade it, or drain it" in found["level_reason"])
+    assert seen["level"] == 1
+    first.ask("POST", "/v1/membership/drain", {"node": "n3"})
     for node in (first, second):
         after = node.until("/v1/membership", lambda found: found["level"] == 2)
     (raised,) = first.ask("GET", "/v1/events?filter=kind=cluster.level-raised")["items"]

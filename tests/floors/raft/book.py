@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 from floors.raft.power import PowerLossDisk
 
-from girginosvm.core.entries import Applied, Entry, Halt, Place, Unfit
+from girginosvm.core.entries import Applied, Beyond, Entry, Halt, Place, Unfit
 from girginosvm.core.log import Log
 from girginosvm.raft.alone import Alone
 from girginosvm.raft.journal import Journal
@@ -31,6 +31,7 @@ class Book:
     def __init__(self) -> None:
         self.entries: list[Entry] = []
         self.halt_at = 0
+        self.beyond = ""  # why no snapshot is taken in before an upgrade
         self.snapshots = PowerLossDisk()
 
     def applied_index(self) -> int:
@@ -56,6 +57,8 @@ class Book:
         return self.place
 
     def install(self, path: Path) -> Place:
+        if self.beyond:
+            raise Beyond(self.beyond)
         entries = msgspec.msgpack.decode(self.snapshots.read(path.name), type=list[Entry])
         if entries[-1].index <= self.applied_index():
             raise Unfit("it is no newer")

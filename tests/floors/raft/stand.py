@@ -72,6 +72,8 @@ class NowApplier:
             self._done.append(Installed(self._book.install(path)))
         except Unfit as unfit:
             self._done.append(Installed(None, str(unfit)))
+        except Halt as halt:
+            self._halt = halt
 
     def collect(self) -> list[Done]:
         done, self._done = self._done, []
@@ -115,6 +117,7 @@ class Stand:
             founded(dict.fromkeys(voters, ""), frozenset(voters)),
             self.book.applied_index(),
             self.book.last_stamp_ms(),
+            self.files.beyond,
         )
         self.jumps = 0
         self.node = Node(

@@ -117,6 +117,7 @@ def join(cluster: LabCluster, panel: socket.socket) -> str:
         cluster.join(name)
     for name in cluster.nodes:
         until(lambda name=name: complete(cluster, name), 90, f"every node and machine to be shown by {name}")
+    cluster.voters(len(cluster.nodes))  # all of 3 or 5 vote: whichever leads can be lost
     if cluster.emulators() != before:
         raise LabFault(f"a machine was started anew: QEMU was {before}, and is {cluster.emulators()}")
     center = cluster.others(cluster.leader())[0]

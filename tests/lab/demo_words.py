@@ -52,7 +52,7 @@ def _cluster() -> list[str]:
     return [
         "how all of it stands, and what becomes of it without its leader",
         "  make demo-look      # girginosvm, panel and machine of each host",
-        "  make demo-kill      # SIGKILL to girginosvm on the host that leads, once others vote; says who leads then",
+        "  make demo-kill      # SIGKILL to girginosvm on the host that leads; says who leads then",
         "  make demo-back      # starts it again",
         "",
     ]

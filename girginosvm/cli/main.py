@@ -38,7 +38,7 @@ class Counter:
                 self._say(f"{self._prog}: {line}" if n == 0 else line)
             return trouble.exit_code
         except StillRunning as running:
-            self._say(f"{self._prog}: still running; it goes on: {self._prog} operation show {running.operation}")
+            self._say(f"{self._prog}: {running.why}; it goes on: {self._prog} operation show {running.operation}")
             return STILL_RUNNING
 
     def _say(self, line: str) -> None:

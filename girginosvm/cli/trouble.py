@@ -69,11 +69,12 @@ def verdict(verb: str, value: Any) -> int:
 
 
 class StillRunning(Exception):
-    """``--timeout`` ran out; the operation goes on."""
+    """Nobody waits any longer, as ``why`` says; the operation goes on."""
 
-    def __init__(self, operation: str) -> None:
+    def __init__(self, operation: str, why: str = "still running") -> None:
         super().__init__(operation)
         self.operation = operation
+        self.why = why
 
 
 def usage(detail: str, hint: str = "") -> Trouble:

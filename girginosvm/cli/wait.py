@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from typing import IO, Any, Final
@@ -14,6 +15,8 @@ _FIRST_S: Final = 0.1
 _LONGEST_S: Final = 2.0
 # An agent that restarts under a running operation comes back; so long it may be away.
 _AWAY_S: Final = 60.0
+# Nobody need wait for a node that is not there: it is looked at when nothing has moved for so long.
+_STILL_S: Final = 5.0
 
 
 class Teller:
@@ -60,8 +63,10 @@ def until_done(
     now: Callable[[], float] = time.monotonic,
     pause: Callable[[float], None] = time.sleep,
 ) -> dict[str, Any]:
-    """The finished operation. StillRunning after ``timeout_s``; Trouble when it failed, with the host's words."""
-    began = heard = now()
+    """The finished operation. StillRunning after ``timeout_s``, or when its node is not there; Trouble when it failed,
+    with the host's words."""
+    began = heard = moved = now()
+    seen: tuple[Any, ...] = ()
     step_s = _FIRST_S
     try:
         while True:
@@ -75,6 +80,11 @@ def until_done(
             state = value.get("state", "running") if isinstance(value, dict) else "running"
             if value:
                 teller.tell(value)
+                if seen != (seen := (value.get("step"), value.get("progress"))):
+                    moved = now()
+                elif state == "running" and now() - moved >= _STILL_S:
+                    moved = now()
+                    _look_at(client, operation, str(value.get("node") or ""))
             if state == "done":
                 return dict(value)
             if state == "failed":
@@ -86,6 +96,15 @@ def until_done(
             step_s = min(step_s * 1.5, _LONGEST_S)
     finally:
         teller.end()
+
+
+def _look_at(client: Client, operation: str, node: str) -> None:
+    """StillRunning when the node that does the work is not there."""
+    with contextlib.suppress(Trouble):
+        found = client.get(f"/v1/nodes/{node}").value if node else {}
+        if found.get("state") == "silent":
+            why = f"node {node} is not reached since {found['seen_at']}, and ends this when it is back"
+            raise StillRunning(operation, why)
 
 
 def _failed(operation: dict[str, Any]) -> Trouble:

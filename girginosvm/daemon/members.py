@@ -14,6 +14,7 @@ from girginosvm.features.lanes import Lanes
 from girginosvm.features.membership import api, plan, voters
 from girginosvm.features.membership.commands import DescribeMember, KeepAuthority
 from girginosvm.features.node import api as nodes
+from girginosvm.features.node.commands import ReportAway
 from girginosvm.http.tls import Identity
 from girginosvm.raft.propose import Client
 from girginosvm.state.reader import Reader
@@ -50,6 +51,7 @@ class MembersReconciler:
         )
         if await self._alone_with_it():
             return 5.0
+        await self._say_who_is_away()
         await self._describe(place, rows)
         if not kept:
             await self._keep_authority()
@@ -63,6 +65,15 @@ class MembersReconciler:
         if self._silent >= _SILENT_ROUNDS:
             await self._membership.look_whether_removed()
         return bool(self._silent)
+
+    async def _say_who_is_away(self) -> None:
+        """As leader: which nodes take no machines because nobody hears them."""
+        status = await self._client.status()
+        if status.role != "leader" or not status.members:
+            return
+        known, told = await self._read(lambda reader: (nodes.domains(reader), nodes.away(reader)))
+        for node in plan.changed_reach(known.keys(), told, {**status.silent_ms, status.member: 0}):
+            await self._say(ReportAway(node=node, away=node not in told))
 
     async def _describe(self, place: Place, rows: tuple[api.Row, ...]) -> None:
         mine = next((row for row in rows if row.id == place.member), None)

@@ -383,6 +383,7 @@ class Node:
         leads = self.core.term if self.core.leading else 0
         if leads and leads != self._led_term:
             self._lines.info("raft.leads", term=leads)
+            self.contacts.leads(now)
         elif leads != self._led_term:
             self._lines.info("raft.leads-no-more", term=self._led_term)
             self.elections.stand(now)

@@ -52,7 +52,7 @@ class Status(msgspec.Struct, frozen=True):
     commit_index: int = 0
     # As leader, of each reached member: entries that it is known to lack. Who is missing here has not said yet.
     lag: dict[str, int] = {}
-    # As leader, of each other member: since when (ms) nothing has come from it; never longer than this process lives.
+    # As leader, of each other member: since when (ms) nothing has come from it; never longer than this one has led.
     # So also while no leader is heard: the voters then ask each other all the time. To others nobody speaks.
     silent_ms: dict[str, int] = {}
     leader_age_ms: int | None = 0  # since a leader was last heard; 0 as leader, None when this process has heard none
@@ -85,6 +85,11 @@ class Contacts:
     def heard(self, peer: str, now_ms: int) -> None:
         """Something came from a member."""
         self._heard_ms[peer] = now_ms
+
+    def leads(self, now_ms: int) -> None:
+        """This member begins to lead: followers speak to their leader only, so nobody's silence is older than this."""
+        self._began_ms = now_ms
+        self._heard_ms.clear()
 
     def led(self, now_ms: int) -> None:
         """The leader of the present term spoke, or this member leads."""

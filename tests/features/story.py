@@ -35,6 +35,7 @@ from girginosvm.features.node.commands import (
     BeginMaintenance,
     CordonNode,
     EndMaintenance,
+    ReportAway,
     ReportNode,
     ReportRelease,
     SetDomain,
@@ -212,6 +213,9 @@ def nodes(t: Teller) -> None:
     t.refused("node-cordoned", _web(t, name="db3", node=NODE))
     t.say(UncordonNode(node=NODE))
     t.refused("node-missing", CordonNode(node="n9"))
+    t.say(ReportAway(node="n2", away=True))
+    t.refused("node-unheard", _web(t, name="lost", node="n2"))
+    t.say(ReportAway(node="n2", away=False), node="n2")
     t.later(200_000)
     t.refused("node-unheard", _web(t, name="late", node="n2"))
     old = msgspec.structs.replace(FACTS, firmwares=("bios",))

@@ -86,6 +86,7 @@ CREATE TABLE node (
   kernel TEXT NOT NULL, os TEXT NOT NULL, libvirt TEXT NOT NULL, qemu TEXT NOT NULL, acceleration TEXT NOT NULL,
   acceleration_reason TEXT NOT NULL, firmwares TEXT NOT NULL, addresses TEXT NOT NULL, reported_at_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE node_away (node TEXT PRIMARY KEY, since_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE node_cordon (
   node TEXT NOT NULL, holder TEXT NOT NULL CHECK (holder IN ('person', 'maintenance', 'drain')), why TEXT NOT NULL,
   actor TEXT NOT NULL, at_ms INTEGER NOT NULL, PRIMARY KEY (node, holder)

@@ -7,7 +7,7 @@ import os
 import signal
 from typing import Any
 
-from tests.scenarios.node import Node
+from tests.scenarios.node import Node, qcow2
 from tests.scenarios.test_join import Start, joined, membership, start, token
 
 __all__ = ["start"]
@@ -68,6 +68,26 @@ def test_a_drained_node_hands_over_lead_and_vote_and_gets_its_vote_back(start: S
     nodes[leader] = start(leader, again=True)
     others[0].ask("POST", "/v1/membership/undrain", {"node": leader})
     settled(others[0], 3)
+
+
+def test_a_node_that_dies_takes_no_machine_seconds_later_and_is_ready_when_it_is_back(start: Start) -> None:
+    nodes = cluster(start, 3)
+    leader = membership(nodes["n1"])["leader"]
+    gone, asked = (name for name in nodes if name != leader)
+    nodes[asked].upload("tiny", qcow2(nodes[asked].root / "tiny.qcow2"))
+    nodes[gone].stop()
+
+    def state() -> str:
+        return str(next(one["state"] for one in nodes[asked].ask("GET", "/v1/nodes")["items"] if one["name"] == gone))
+
+    nodes[asked].wait(lambda: state() == "silent", f"{gone} to be called silent")
+    spec = {"image": "tiny", "memory_mb": 64, "start": False}
+    said = nodes[asked].ask("POST", "/v1/vms", {"name": "there", "node": gone, **spec})
+    assert said["code"] == "node-unheard"
+    for number in range(4):
+        assert nodes[asked].ask("POST", "/v1/vms", {"name": f"web{number}", **spec}, key=f"web{number}")["node"] != gone
+    nodes[gone] = start(gone, again=True)
+    nodes[asked].wait(lambda: state() == "ready", f"{gone} to be ready")
 
 
 def test_two_nodes_both_vote_and_one_alone_changes_nothing(start: Start) -> None:

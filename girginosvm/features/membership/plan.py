@@ -9,6 +9,7 @@ import msgspec
 
 from girginosvm.features.membership.api import Ca, Row, Trust
 from girginosvm.features.membership.voters import Candidate, Choice, Demote, choose
+from girginosvm.features.node.plan import AWAY_MS
 
 
 class Open(msgspec.Struct, frozen=True):
@@ -101,6 +102,11 @@ def _candidates(
         for row in rows
         if row.id in standing.members and row.id not in gone and not row.drained
     )  # fmt: skip
+
+
+def changed_reach(nodes: Set[str], told: Set[str], silent_ms: Mapping[str, int]) -> tuple[str, ...]:
+    """Of these nodes, those of whom another thing was told than what the leader hears: ``told`` are said to be away."""
+    return tuple(sorted(one for one in nodes if one in silent_ms and (silent_ms[one] >= AWAY_MS) != (one in told)))
 
 
 def advance(cas: tuple[Ca, ...], trusts: tuple[Trust, ...]) -> tuple[int, Literal["used", "alone"]] | None:

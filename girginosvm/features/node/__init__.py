@@ -11,7 +11,7 @@ MANIFEST: Final = Manifest(
     actions=(
         queries.ListNodes, queries.ShowNode, queries.ShowHealth, commands.ReportNode, commands.ReportRelease,
         commands.CordonNode, commands.UncordonNode, commands.BeginMaintenance, commands.EndMaintenance,
-        commands.SetDomain,
+        commands.SetDomain, commands.ReportAway,
     ),
     migrations=schema.MIGRATIONS,
 )  # fmt: skip

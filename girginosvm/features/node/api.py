@@ -14,8 +14,8 @@ from girginosvm.state.tx import Tx
 
 # What is a node's own, by its column ``node``.
 _OF_A_NODE = (
-    "vm_foreign", "disk_kept", "pool_found", "pool_load", "report", "node_cordon", "node_domain", "image_copy",
-    "image_gone",
+    "vm_foreign", "disk_kept", "pool_found", "pool_load", "report", "node_cordon", "node_domain", "node_away",
+    "image_copy", "image_gone",
 )  # fmt: skip
 _TEXTS = msgspec.json.Decoder(tuple[str, ...])
 
@@ -33,10 +33,16 @@ def domains(reader: Reader) -> dict[str, str]:
 
 
 def silent(reader: Reader) -> tuple[str, ...]:
-    """Names of the nodes that have not said for three minutes that they are there; a lone one need not say it."""
-    rows = reader.all("SELECT name, reported_at_ms FROM node ORDER BY name")
-    late = tuple(row["name"] for row in rows if row["reported_at_ms"] < reader.at_ms - SILENT_MS)
-    return late if len(rows) > 1 else ()
+    """Names of the nodes that the leader does not reach, or that have not said for three minutes that they are there; a
+    lone one need not say it."""
+    rows = reader.all("SELECT name, reported_at_ms, since_ms FROM node LEFT JOIN node_away ON node = id ORDER BY name")
+    late = (row for row in rows if row["since_ms"] is not None or row["reported_at_ms"] < reader.at_ms - SILENT_MS)
+    return tuple(row["name"] for row in late) if len(rows) > 1 else ()
+
+
+def away(reader: Reader) -> frozenset[str]:
+    """Nodes that the leader does not reach."""
+    return frozenset(row["node"] for row in reader.all("SELECT node FROM node_away ORDER BY node"))
 
 
 def machines_on(reader: Reader, node: str) -> tuple[str, ...]:
@@ -167,9 +173,9 @@ def _candidates(
     closed |= {row["id"]: "is no member any more" for row in db.all("SELECT id FROM member_gone ORDER BY id")}
     rows = db.all(
         "SELECT id, name, node.memory_bytes, reserve_bytes, firmwares, reported_at_ms, "
-        "ifnull(load.memory_bytes, 0) AS booked_bytes, ifnull(node_domain.domain, '') AS domain FROM node "
+        "ifnull(load.memory_bytes, 0) AS booked_bytes, ifnull(node_domain.domain, '') AS domain, since_ms FROM node "
         "LEFT JOIN node_load load ON load.node = node.id LEFT JOIN node_domain ON node_domain.node = node.id "
-        "ORDER BY node.id"
+        "LEFT JOIN node_away ON node_away.node = node.id ORDER BY node.id"
     )
     alone = Beside()
     return tuple(
@@ -177,6 +183,7 @@ def _candidates(
             id=row["id"], name=row["name"], domain=row["domain"], memory_bytes=row["memory_bytes"],
             reserve_bytes=row["reserve_bytes"], booked_bytes=row["booked_bytes"],
             firmwares=_TEXTS.decode(row["firmwares"]), closed=closed.get(row["id"], ""),
+            away_ms=-1 if row["since_ms"] is None or row["id"] == here else db.at_ms - row["since_ms"],
             silent_ms=0 if row["id"] == here else db.at_ms - row["reported_at_ms"],
             pool=pools.get(row["id"]), beside=beside.get(row["id"], alone),
         )

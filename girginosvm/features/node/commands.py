@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 
 from girginosvm.core.action import Command, action
-from girginosvm.core.errors import Conflict, Forbidden
+from girginosvm.core.errors import Conflict, Forbidden, Overreach
 from girginosvm.core.fields import Name, Ref, Sequence, field
 from girginosvm.core.host import HostFacts
 from girginosvm.features.node.api import close, known, newest, open_again, own, record_release
@@ -87,6 +87,31 @@ class Cordoned(msgspec.Struct, frozen=True):
 
 def _closed_by(tx: Tx, node: str) -> list[str]:
     return [row["holder"] for row in tx.all("SELECT holder FROM node_cordon WHERE node = ? ORDER BY holder", (node,))]
+
+
+@action(
+    "POST /v1/nodes/away", permission="node.report", summary="The leader says whether it reaches a node",
+    audit="node {node} away: {away}", answers=dict[str, str],
+)  # fmt: skip
+class ReportAway(Command, frozen=True, kw_only=True):
+    """Machines on it stay as they are; it takes no new ones until it is reached again. Nobody can say of itself that it
+    is away; that it is back, whoever leads by now can."""
+
+    node: Annotated[str, field("Member id.", max_length=64)]
+    away: Annotated[bool, field("It is not reached.")]
+
+    def apply(self, tx: Tx) -> dict[str, str]:
+        row = known(tx, self.node)
+        if self.away and tx.node == self.node:
+            raise Overreach("not-your-row", f"node {tx.node} said of itself that it is away")
+        before = tx.one("SELECT since_ms FROM node_away WHERE node = ?", (self.node,))
+        if self.away and before is None:
+            tx.insert("node_away", node=self.node, since_ms=tx.at_ms)
+            tx.event("node.away", "node", self.node, f"node {row['name']} is not reached by the node that leads")
+        elif not self.away and before is not None:
+            tx.run("DELETE FROM node_away WHERE node = ?", (self.node,))
+            tx.event("node.back", "node", self.node, f"node {row['name']} is reached again")
+        return {"node": self.node}
 
 
 @action(

@@ -14,8 +14,10 @@ import msgspec
 from girginosvm.core.units import shown
 from girginosvm.features.node.model import Asked, Beside, Decision, Pool, Verdict
 
-# A node says that it is there once a minute; one that missed three words takes no machine.
+# A node says that it is there once a minute; one that missed three words takes no machine. The leader says much sooner
+# that it does not reach one (``AWAY_MS``).
 SILENT_MS: Final = 180_000
+AWAY_MS: Final = 5_000
 # Reasons that are kept of one decision. With more nodes than that the rest are counted.
 KEPT: Final = 12
 # What can stand in the way, in the order in which it is looked at, and how it is counted.
@@ -34,7 +36,8 @@ OBSTACLES: Final = {
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """A node as placement sees it. ``closed``: why it takes no machine, "" when it does; ``silent_ms``: since it was
-    last heard of; ``pool``: None when it has not shown the asked pool yet."""
+    last heard of; ``away_ms``: since the leader lost it, -1 while it has it; ``pool``: None when it has not shown the
+    asked pool yet."""
 
     id: str
     name: str
@@ -45,6 +48,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     firmwares: tuple[str, ...] = ()
     closed: str = ""
     silent_ms: int = 0
+    away_ms: int = -1
     pool: Pool | None = None
     beside: Beside = Beside()
 
@@ -107,6 +111,8 @@ def _obstacle(asked: Asked, node: Candidate) -> tuple[str, str]:
         return "elsewhere", "is not the node that was asked for"
     if node.closed:
         return "node-cordoned", node.closed
+    if node.away_ms >= 0:
+        return "node-unheard", f"has not been reached for {_time(node.away_ms)}"
     if node.silent_ms > SILENT_MS:
         return "node-unheard", f"has not been heard of for {_time(node.silent_ms)}"
     if node.firmwares and asked.firmware not in node.firmwares:
@@ -157,4 +163,6 @@ def _few(names: tuple[str, ...]) -> str:
 
 def _time(ms: int) -> str:
     minutes = ms // 60_000
+    if not minutes:
+        return f"{ms // 1000} s"
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h"

@@ -24,9 +24,9 @@ class Cordon(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
-    """A host that runs the product. ``state``: ready; cordoned, maintenance or draining; silent when it has not said
-    that it is there for three minutes. Only one that is ready takes new machines. ``level`` is the highest feature
-    level that its ``release`` supports; 0 before it has said so."""
+    """A host that runs the product. ``state``: ready; cordoned, maintenance or draining; silent when the leader does
+    not reach it, or when it has not said for three minutes that it is there. Only a ready one takes new machines.
+    ``level`` is the highest feature level that its ``release`` supports; 0 before it has said so."""
 
     id: str
     name: str
@@ -66,8 +66,8 @@ class Nodes(msgspec.Struct, frozen=True):
 _SQL: Final = f"""
 SELECT node.*, ifnull(load.vms, 0) AS vms, ifnull(load.memory_bytes, 0) AS used_bytes, ifnull(load.vcpus, 0) AS vcpus,
   ifnull(node_domain.domain, '') AS domain, ifnull(said.release, '') AS release, ifnull(said.level, 0) AS level, CASE
-    WHEN (SELECT count(*) FROM node) > 1 AND
-      reported_at_ms < (SELECT at_ms FROM machine_state) - {SILENT_MS} THEN 'silent'
+    WHEN (SELECT count(*) FROM node) > 1 AND (EXISTS (SELECT 1 FROM node_away WHERE node_away.node = node.id) OR
+      reported_at_ms < (SELECT at_ms FROM machine_state) - {SILENT_MS}) THEN 'silent'
     ELSE ifnull((SELECT CASE holder WHEN 'person' THEN 'cordoned' WHEN 'drain' THEN 'draining' ELSE holder END
       FROM node_cordon WHERE node_cordon.node = node.id ORDER BY holder LIMIT 1), 'ready') END AS state
 FROM node LEFT JOIN node_load load ON load.node = node.id LEFT JOIN node_domain ON node_domain.node = node.id
@@ -125,7 +125,7 @@ class ListNodes(Page, frozen=True, kw_only=True):
 class ShowNode(Query, frozen=True, kw_only=True):
     """One node."""
 
-    rows = (("node_cordon", "node"), ("node_domain", "node"))
+    rows = (("node_cordon", "node"), ("node_domain", "node"), ("node_away", "node"))
     node: Annotated[Ref, field("Node.", ref="node")]
 
     def fetch(self, reader: Reader) -> Node:

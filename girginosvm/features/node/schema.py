@@ -56,4 +56,11 @@ CREATE TABLE node_release (
 ) STRICT, WITHOUT ROWID;
 """,
     ),
+    # Nodes that the leader does not reach: they take no machines from then on.
+    Migration(
+        6,
+        """
+CREATE TABLE node_away (node TEXT PRIMARY KEY, since_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+""",
+    ),
 )

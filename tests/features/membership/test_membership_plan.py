@@ -72,6 +72,13 @@ def test_the_next_step_and_its_reason(
     assert plan.plan(rows, frozenset(gone), {}, stands) == step
 
 
+def test_what_the_leader_says_of_a_node_follows_what_it_hears() -> None:
+    nodes = {"m1", "m2", "m3", "m4"}
+    silent_ms = {"m1": 0, "m2": 4_999, "m3": 5_000, "w1": 60_000}
+    assert plan.changed_reach(nodes, set(), silent_ms) == ("m3",)
+    assert plan.changed_reach(nodes, {"m1", "m3", "m4"}, silent_ms) == ("m1",)
+
+
 def ca(generation: int, phase: str) -> Ca:
     return Ca(generation, f"PEM{generation}", "", "", phase)
 

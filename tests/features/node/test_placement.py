@@ -37,6 +37,7 @@ def asked(**fields: Any) -> Asked:
 
 ALL_KINDS = (
     node("away", silent_ms=SILENT_MS + 60_000),
+    node("cut", away_ms=7_000),
     node("bios", firmwares=("bios",)),
     node("blind", pool=None),
     node("broken", pool=Pool(0, 0, "read-only file system")),
@@ -62,6 +63,7 @@ def test_the_golden_reasons_name_what_stands_in_the_way_of_each_node() -> None:
         "node broken cannot use pool fast: read-only file system",
         "node busy has 1 GiB of memory free, 2 GiB asked",
         "node closed is cordoned: its disks are changed",
+        "node cut has not been reached for 7 s",
         "node filled has pool fast with 3 GiB left above its reserve of 5 GiB, 20 GiB asked",
         "node group has db1, db2, db3 and 1 more of the anti-affinity group db",
     ]

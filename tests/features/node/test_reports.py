@@ -21,7 +21,7 @@ from girginosvm.features.vm.commands import CreateVm, DestroyVm
 from girginosvm.features.vm.reports import ReportForeign, ReportVm
 
 # Trust only grows.
-UNNUMBERED = {"ReportTrust"}
+UNNUMBERED = {"ReportTrust", "ReportAway"}  # whoever leads says it again until it is right
 
 
 @pytest.fixture

@@ -242,6 +242,26 @@ def test_waiting_ends_at_its_timeout_by_the_clock(agent: Any) -> None:
     assert clock[0] == 5.0
 
 
+def test_nobody_waits_for_a_node_that_is_not_there(agent: Any) -> None:
+    import io
+
+    agent.on("GET", "/v1/operations/op1", (200, {"state": "running", "step": "building", "node": "h1"}))
+    agent.on(
+        "GET", "/v1/nodes/h1", (200, {"state": "ready"}), (200, {"state": "silent", "seen_at": "2026-11-26T10:56:04Z"})
+    )
+    clock = [0.0]
+
+    def pause(seconds: float) -> None:
+        clock[0] += seconds
+
+    with pytest.raises(StillRunning) as ended:
+        until_done(
+            Client(agent.socket_path), "op1", Teller(io.StringIO(), False), now=lambda: clock[0], pause=pause
+        )  # fmt: skip
+    assert 10 <= clock[0] < 16
+    assert ended.value.why == "node h1 is not reached since 2026-11-26T10:56:04Z, and ends this when it is back"
+
+
 # What a shell starts in the background ignores SIGINT, and so would all that a test run there starts.
 HEEDS_CTRL_C = """
 import os, signal, sys

@@ -56,6 +56,12 @@ def test_a_leader_says_since_when_each_member_is_silent_also_one_that_was_never_
     assert asked(stand).silent_ms == {"n2": 30, "n3": 180}
 
 
+def test_nobody_is_silent_for_longer_than_this_one_has_led(stand: Stand) -> None:
+    stand.clock.mono += 900_000
+    stand.lead()
+    assert max(asked(stand).silent_ms.values()) < 900_000
+
+
 def test_who_does_not_lead_says_nothing_of_the_others(stand: Stand) -> None:
     stand.lead("n2")
     stand.hear("n2", stand.node.core.term + 1, Append(stand.node.core.term + 1, 0, 0, 0, ()))

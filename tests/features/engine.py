@@ -16,7 +16,9 @@ from girginosvm.core.codec import Envelope, Seen
 from girginosvm.core.entries import Applied, Entry
 from girginosvm.core.errors import problem_of
 from girginosvm.core.host import Acceleration, HostFacts
+from girginosvm.core.levels import said_at
 from girginosvm.core.log import Log
+from girginosvm.core.manifest import Registry
 from girginosvm.core.units import GIB
 from girginosvm.features.cluster.commands import FoundCluster
 from girginosvm.features.image.commands import RecordImage
@@ -39,10 +41,10 @@ FACTS = HostFacts(
 class Engine:
     """Applies commands one entry each, at a clock that moves 1 ms per entry."""
 
-    def __init__(self) -> None:
+    def __init__(self, registry: Registry = REGISTRY) -> None:
         self._dir = tempfile.TemporaryDirectory()
         self.path = Path(self._dir.name, "state.db")
-        self.machine = Machine(self.path, REGISTRY, Log(), incarnation="test")
+        self.machine = Machine(self.path, registry, Log(), incarnation="test")
         self._numbers = itertools.count(1)
         self.log: list[Entry] = []
         # Tests move the log's clock by this.
@@ -72,11 +74,12 @@ class Engine:
         seen: tuple[Seen, ...] = (),
     ) -> Any:  # fmt: skip
         """The command's value as plain data, or its problem raised."""
+        said = said_at(command, self.machine.level)
         index = next(self._numbers)
         at_ms = self.now_ms = START_MS + index + self.ahead_ms
         envelope = Envelope(
             request_id or ids.uuid7(at_ms, index.to_bytes(10)), actor, "", type(command).__name__,
-            type(command).action.version, msgspec.Raw(codec.encode(command)), key, b"", seen,
+            said.version, msgspec.Raw(said.body), key, b"", seen, said.needs,
         )  # fmt: skip
         applied = self._apply(Entry(index, 1, at_ms, node, (codec.encode(envelope),)))
         outcome = codec.outcome(applied.outcomes[0])

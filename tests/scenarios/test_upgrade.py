@@ -26,6 +26,7 @@ class Fleet:
 
     def __init__(self, home: Path) -> None:
         self._home = home
+        self.compact_entries = 20_000
         self._ports: dict[str, int] = {}
         self.nodes: dict[str, Node] = {}
 
@@ -35,7 +36,7 @@ class Fleet:
         port = self._ports.setdefault(name, free_port())
         node = Node(
             root, module=module, GIRGINOSVM_ADDRESS="127.0.0.1", GIRGINOSVM_RAFT_PORT=str(port),
-            GIRGINOSVM_NODE_NAME=name, GIRGINOSVM_JOURNAL_COMPACT_ENTRIES="1000",
+            GIRGINOSVM_NODE_NAME=name, GIRGINOSVM_JOURNAL_COMPACT_ENTRIES=str(self.compact_entries),
         )  # fmt: skip
         self.nodes[name] = node
         return node
@@ -139,7 +140,16 @@ def domain(node: Node, **words: Any) -> tuple[int, Any]:
     return node.once("POST", "/v1/nodes/n1/domain", words)
 
 
-def test_a_cluster_is_upgraded_node_by_node_and_an_old_one_that_comes_back_waits_for_its_own(fleet: Fleet) -> None:
+@pytest.mark.parametrize(
+    ("compact_entries", "halted"),
+    [(20_000, "the cluster is at feature level 2, this release supports 1: upgrade this node"),
+     (50, "the leader's snapshot is of a newer release: the database is at feature level 2")],
+    ids=["by-log", "by-snapshot"],
+)  # fmt: skip
+def test_a_cluster_is_upgraded_node_by_node_and_an_old_one_that_comes_back_waits_for_its_own(
+    fleet: Fleet, compact_entries: int, halted: str
+) -> None:
+    fleet.compact_entries = compact_entries
     first, second, third = (fleet.start(name).ready() for name in ("n1", "n2", "n3"))
     joined(second, first, "n2")
     joined(third, first, "n3")
@@ -187,7 +197,9 @@ def test_a_cluster_is_upgraded_node_by_node_and_an_old_one_that_comes_back_waits
     # It comes back as it went: it shows what it knew, says why, and changes nothing; the others do not notice.
     third = fleet.start("n3")
     health = third.until("/v1/health", lambda found: found["halted"])
-    assert "feature level 2, this release supports 1: upgrade this node" in health["halted"]
+    assert halted in health["halted"]
+    assert "upgrade this node" in health["halted"]
+    assert not any("nobody to agree with" in one for one in health["problems"])
     shown = membership(third)
     assert any("applies nothing any more, and shows what it knew" in one for one in shown["problems"])
     assert [one["name"] for one in third.ask("GET", "/v1/nodes")["items"]] == ["n1", "n2", "n3"]

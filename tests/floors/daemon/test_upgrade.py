@@ -39,7 +39,8 @@ HOUR_MS = 3_600_000
 def broken() -> Registry:
     """The next release with a migration that cannot be done."""
     rooms = {room.name: room for room in NEXT.rooms}
-    steps = (*rooms["node"].migrations[:-1], Migration(6, "CREATE TABLE node (n)", level=2))
+    *before, last = rooms["node"].migrations
+    steps = (*before, Migration(last.number, "CREATE TABLE node (n)", level=2))
     rooms["node"] = msgspec.structs.replace(rooms["node"], migrations=steps)
     return Registry(rooms.values(), level=2)
 
@@ -89,7 +90,7 @@ async def test_a_new_cluster_is_at_once_at_the_level_of_its_release(tmp_path: Pa
     one = One(tmp_path)
     assert (await one.life(NEXT)).level == 2
     ran = [row["number"] for row in one.rows("SELECT number FROM migration WHERE room = 'node' ORDER BY number")]
-    assert ran == [1, 2, 3, 4, 5, 6]
+    assert ran == [step.number for room in NEXT.rooms if room.name == "node" for step in room.migrations]
 
 
 async def test_a_level_whose_migration_fails_is_left_and_the_node_starts(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.lab.cluster import LabCluster
+from tests.lab.product import Refused
 from tests.lab.spaces import until
 
 pytestmark = pytest.mark.lab
@@ -60,3 +61,69 @@ def test_nodes_join_with_running_machines_and_no_machine_notices(
             row = node.wait_state(f"on-{vm}", "running")
             assert (row["node"], row["addresses"]) == (vm, [machines[vm]])
     untouched(cluster, emulators, machines)
+
+
+@pytest.fixture(scope="module")
+def voting(cluster: LabCluster, joined: dict[str, Any]) -> LabCluster:
+    """All three vote: whichever leads can be lost."""
+    cluster.voters(3)
+    return cluster
+
+
+def wrote(cluster: LabCluster, name: str, prefix: str) -> set[str]:
+    """Ids of tokens whose creation node ``name`` acknowledged."""
+    node = cluster.nodes[name]
+    return {str(node("token", "create", f"{prefix}-{n}", "--role", "viewer")["id"]) for n in range(3)}
+
+
+def has(cluster: LabCluster, name: str, ids: set[str]) -> None:
+    """Node ``name`` shows all of these tokens before long."""
+    until(lambda: ids <= {row["id"] for row in cluster.nodes[name]("token", "list")}, 30, f"every write on {name}")
+
+
+def state_of(cluster: LabCluster, asked: str, name: str) -> str:
+    return str(next(row["state"] for row in cluster.nodes[asked]("node", "list") if row["name"] == name))
+
+
+def test_the_leader_is_killed_and_neither_writes_nor_machines_stop(
+    voting: LabCluster, machines: dict[str, str], emulators: dict[str, list[int]]
+) -> None:
+    leader = voting.leader()
+    asked, other = voting.others(leader)
+    acknowledged = wrote(voting, asked, "before-the-kill")
+    voting.nodes[leader].kill_all()
+    voting.leader(asked, other, besides=leader)
+    acknowledged |= wrote(voting, other, "after-the-kill")
+    untouched(voting, emulators, machines)
+    # A machine is made meanwhile, and not on the host that nobody hears.
+    until(lambda: state_of(voting, asked, leader) == "silent", 30, f"{leader} to be called silent")
+    voting.nodes[asked]("vm", "create", "--name", "meanwhile", "--image", "tiny", "--network", "lab", "--memory", "128")
+    assert voting.nodes[asked].wait_state("meanwhile", "running")["node"] != leader
+    voting.nodes[asked]("vm", "destroy", "meanwhile", "--purge", "--force")
+    voting.nodes[leader].start()
+    voting.nodes[leader].wait()
+    for name in voting.nodes:
+        has(voting, name, acknowledged)
+    untouched(voting, emulators, machines)
+
+
+def test_a_leader_behind_a_cut_cable_changes_nothing_and_comes_back_to_what_the_others_wrote(
+    voting: LabCluster, machines: dict[str, str], emulators: dict[str, list[int]]
+) -> None:
+    leader = voting.leader()
+    asked, other = voting.others(leader)
+    voting.switch.pull(leader)
+    try:
+        voting.leader(asked, other, besides=leader)
+        acknowledged = wrote(voting, asked, "beyond-the-cable")
+        until(lambda: not voting.membership(leader)["quorum"], 30, f"{leader} to know that it is alone")
+        with pytest.raises(Refused) as refused:
+            wrote(voting, leader, "alone")
+        assert refused.value.code == 7  # NoQuorum: surely not done
+        assert len(voting.nodes[leader]("vm", "list")) == 3  # it shows what it knows
+        untouched(voting, emulators, machines)
+    finally:
+        voting.switch.mend()
+    has(voting, leader, acknowledged)
+    assert not [row for row in voting.nodes[asked]("token", "list") if row["name"].startswith("alone")]
+    untouched(voting, emulators, machines)

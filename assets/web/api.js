@@ -29,7 +29,7 @@ export class Problem extends Error {
   }
 }
 
-/** Who is signed in: `{name, token}` or null. */
+/** Who is signed in: `{name, token, role}` or null. */
 export const person = () => session;
 
 /** A key that makes a repeated command the same command. */
@@ -65,9 +65,12 @@ export async function get(path, signal) {
   return (await open(path, { signal })).json();
 }
 
-/** A command. The same `key` twice is done once. */
-export async function send(method, path, body = {}, key = newKey()) {
-  const more = { "Content-Type": "application/json", "Idempotency-Key": key };
+/** A text as a header can carry it: 200 printable ASCII characters at most, letters without their marks. */
+export const plain = (text) => text.replaceAll("ı", "i").normalize("NFKD").replace(/[^\x20-\x7e]/g, "").trim().slice(0, 200);
+
+/** A command. The same `key` twice is done once; `why` stands in the history. */
+export async function send(method, path, body = {}, key = newKey(), why = "") {
+  const more = { "Content-Type": "application/json", "Idempotency-Key": key, ...(plain(why) ? { "X-Why": plain(why) } : {}) };
   const answer = await open(path, { method, more, body: JSON.stringify(body) });
   return answer.status === 204 ? null : answer.json();
 }
@@ -104,14 +107,22 @@ export function sendFile(path, file, progress, key = newKey()) {
 export async function signIn(name, password, fresh = "") {
   const answer = await send("POST", "/v1/auth/login", { email: name, password });
   if (!answer.must_change_password) {
-    keep({ name, token: answer.token });
+    keep({ name, token: answer.token, role: answer.role });
     return false;
   }
   if (!fresh) return true;
   const more = { Authorization: `Bearer ${answer.token}`, "Content-Type": "application/json" };
   const changed = await open("/v1/auth/password", { method: "POST", more, body: JSON.stringify({ current: password, new: fresh }) });
-  keep({ name, token: (await changed.json()).token });
+  keep({ name, token: (await changed.json()).token, role: answer.role });
   return false;
+}
+
+/** Ask which role this session has by now; answers whether that is news. */
+export async function learnRole() {
+  const { role } = await get("/v1/auth/whoami");
+  if (!session || session.role === role) return false;
+  keep({ ...session, role });
+  return true;
 }
 
 /** The session goes on with another token: the password was changed. */

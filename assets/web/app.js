@@ -1,5 +1,5 @@
 // The frame: places, top bar, notices, drawer, keys. A page is {element, crumbs, table, stay(), close(), end()}.
-import { person, signOut } from "./api.js";
+import { learnRole, person, signOut } from "./api.js";
 import { alone, centerHere, cluster, followCluster, leaveCluster, members, trouble, watchCluster } from "./cluster.js";
 import { language, number, setLanguage, t } from "./i18n.js";
 import { needs } from "./needs.js";
@@ -32,7 +32,7 @@ const ROOMS = {
   overview: { page: overview, icon: "overview", key: "v", narrow: true },
   machines: { page: machines, icon: "machines", key: "m", narrow: true },
   nodes: { page: nodes, icon: "nodes", key: "n", narrow: true },
-  cluster: { page: (rest) => (rest[0] === "join" ? join() : clusterPage()), icon: "cluster", key: "c" },
+  cluster: { page: (rest) => (["join", "witness"].includes(rest[0]) ? join(rest[0] === "witness") : clusterPage()), icon: "cluster", key: "c" },
   network: { page: networks, icon: "network", key: "w", gap: true },
   storage: { page: storage, icon: "storage", key: "s" },
   images: { page: images, icon: "images", key: "i" },
@@ -153,7 +153,13 @@ function counts(bar, found) {
 
 function show() {
   if (!person()) return door();
-  if (!frame) { build(); follow(); followCluster(); }
+  if (!frame) {
+    build();
+    follow();
+    followCluster();
+    // The role of a session that was kept may be another by now.
+    learnRole().then((news) => news && rebuild(), () => {});
+  }
   const { path } = here();
   const [name = "overview", ...rest] = path;
   if (!ROOMS[name]) return go(to("overview"), { replace: true });
@@ -225,7 +231,7 @@ function keys(event) {
   const deeds = {
     "/": () => document.querySelector(".field-find input")?.focus(), j: () => page?.table?.step(1), k: () => page?.table?.step(-1),
     g: () => { waiting = Date.now(); }, "?": keysHelp, c: () => page?.create && go(page.create),
-    Enter: () => !event.target.closest("a, button, summary, [role=grid]") && page?.table?.open(),
+    Enter: () => !event.target.closest("a, button, summary, [role=grid], [role=tree]") && page?.table?.open(),
   };
   if (!deeds[event.key]) return;
   if (event.key !== "Enter") event.preventDefault();

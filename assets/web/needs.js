@@ -30,7 +30,7 @@ function ofMachines(vms) {
     if (group.length <= MANY) return group.map(ofMachine);
     const names = `${group.slice(0, 3).map((vm) => vm.name).join(", ")}…`;
     const state = wordOf(group[0].problem ? "failed" : group[0].state).toLowerCase();
-    return [{ ...first, title: t("need.vms", { n: number(group.length), state, names }), text: t("need.show"), address: `${to("machines")}?view=attention` }];
+    return [{ ...first, title: t("need.vms", { n: number(group.length), state, names }), text: t("need.show"), address: `${to("machines")}?show=attention` }];
   });
 }
 
@@ -72,7 +72,7 @@ function ofOperation(one, all, named) {
   if (one.state !== "failed" || one.problem?.code === "overtaken" || Date.now() - Date.parse(one.finished_at) > HOUR_MS) return null;
   if (named.has(one.subject_id) || all.some((other) => other.subject_id === one.subject_id && other.created_at > one.created_at)) return null;
   const known = one.noun === "vm" && rowsOf("vms").has(one.subject_id);
-  return { kind: "attn", title: t("need.operation", { what: sentence(one) }), why: one.problem?.detail ?? "", text: known ? open(one.subject_name) : t("need.operations"), address: known ? to("machines", one.subject_id) : `${to("operations")}?view=failed` };
+  return { kind: "attn", title: t("need.operation", { what: sentence(one) }), why: one.problem?.detail ?? "", text: known ? open(one.subject_name) : t("need.operations"), address: known ? to("machines", one.subject_id) : `${to("operations")}?show=failed` };
 }
 
 /** Lines {kind, title, why, text, address}, the worst first. `halted`: why this node takes no more commands. */
@@ -87,7 +87,7 @@ export function needs(halted = "") {
     ...ofMachines(bad), ...[...rowsOf("nodes").values()].map(ofNode), ...[...rowsOf("pools").values()].map(ofPool),
     ...[...rowsOf("images").values()].map(ofImage), ...[...rowsOf("networks").values()].map(ofNetwork),
     ...operations.map((one) => ofOperation(one, operations, new Set(bad.map((vm) => vm.id)))),
-    foreign > 0 && { kind: "unknown", title: t(foreign === 1 ? "need.foreign.one" : "need.foreign", { n: number(foreign) }), why: t("need.foreign.say"), text: t("need.show"), address: `${to("machines")}?view=foreign` },
+    foreign > 0 && { kind: "unknown", title: t(foreign === 1 ? "need.foreign.one" : "need.foreign", { n: number(foreign) }), why: t("need.foreign.say"), text: t("need.show"), address: `${to("machines")}?show=foreign` },
   ];
   return lines.filter(Boolean).sort((a, b) => WEIGHT[a.kind] - WEIGHT[b.kind]);
 }

@@ -20,6 +20,14 @@ export function go(address, { replace = false } = {}) {
   } else location.hash = address;
 }
 
+/** What this browser remembers under a name; with `value`: remember it. */
+export function keepsake(name, value = null) {
+  try {
+    if (value !== null) localStorage.setItem(`girginosvm.${name}`, value);
+    return localStorage.getItem(`girginosvm.${name}`);
+  } catch { return null; /* a private window keeps nothing */ }
+}
+
 /** Keep `values` in the address's query without a step in the history and without drawing anew. */
 export function remember(values) {
   const { path, query } = here();

@@ -10,7 +10,7 @@ const LISTS = {
 // Tables of the state, and the lists that show them.
 const SHOWN = {
   vm: ["vms", "nodes", "pools"], vm_found: ["vms"], vm_foreign: ["vms"], vm_disk: ["vms", "pools"], vm_nic: ["vms"],
-  node: ["nodes"], image: ["images"], network: ["networks"], lease: ["networks", "leases"], pool: ["pools"],
+  node: ["nodes"], node_away: ["nodes"], node_cordon: ["nodes"], node_domain: ["nodes"], member: ["nodes"], member_gone: ["nodes", "vms"], image: ["images"], network: ["networks"], lease: ["networks", "leases"], pool: ["pools"],
   pool_found: ["pools"], disk_kept: ["disks", "pools"], operation: ["operations"], event: ["events"],
   user: ["users"], session: ["users"], token: ["tokens"],
 };

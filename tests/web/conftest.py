@@ -6,6 +6,7 @@ import asyncio
 import importlib.util
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from aiohttp import web
 
 HERE = Path(__file__).parent
 # What a page has when it is drawn.
-READY = "tr[data-id], .form fieldset, .cap, .facts, .serial, .log"
+READY = "tr[data-id], .branch, .tile, .form fieldset, .cap, .facts, .serial, .log"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 
 
@@ -30,9 +31,9 @@ def _stand() -> Any:
 class Running:
     """The stand-in in a thread of its own."""
 
-    def __init__(self, machines: int) -> None:
+    def __init__(self, machines: int, nodes: int = 3) -> None:
         module = _stand()
-        self.stand = module.Stand(machines)
+        self.stand = module.Stand(machines, nodes)
         self.app = module.app(self.stand)
         self.loop = asyncio.new_event_loop()
         self.url = ""
@@ -70,6 +71,15 @@ class Running:
 
         self.loop.call_soon_threadsafe(do)
 
+    def drop(self, kind: str, table: str, row: str) -> None:
+        """A row goes."""
+
+        def do() -> None:
+            del self.stand.world[kind][row]
+            self.stand.publish(table, [])
+
+        self.loop.call_soon_threadsafe(do)
+
     def cut(self, cut: bool) -> None:
         """The live stream ends, and none is given until it may again."""
 
@@ -85,11 +95,16 @@ class Running:
         self._thread.join(10)
 
 
+@pytest.fixture(scope="session")
+def running() -> Any:
+    """`running(machines, nodes)`: a stand-in of this size, for as long as it is entered."""
+    return lambda machines, nodes=3: closing(Running(machines, nodes))
+
+
 @pytest.fixture(scope="module")
-def daemon() -> Iterator[Running]:
-    running = Running(10_000)
-    yield running
-    running.close()
+def daemon(running: Any) -> Iterator[Running]:
+    with running(10_000) as one:
+        yield one
 
 
 @pytest.fixture(scope="session")
@@ -109,7 +124,7 @@ def faults() -> list[str]:
 
 @pytest.fixture
 def visit(chromium: Any, daemon: Running, faults: list[str]) -> Iterator[Any]:
-    """`visit(address, width=, scheme=, locale=, enter=)` opens a page; what its console complains of is a fault."""
+    """`visit(address, width=, scheme=, locale=, enter=, person=)` opens a page; what its console says is a fault."""
     opened = []
 
     def open_page(
@@ -119,6 +134,7 @@ def visit(chromium: Any, daemon: Running, faults: list[str]) -> Iterator[Any]:
         scheme: str = "light",
         locale: str = "en-US",
         enter: bool = True,
+        person: str = "operator",
     ) -> Any:
         height = 900 if width > 800 else 844
         context = chromium.new_context(
@@ -131,7 +147,7 @@ def visit(chromium: Any, daemon: Running, faults: list[str]) -> Iterator[Any]:
         page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
         page.goto(daemon.url)
         if enter:
-            page.fill("[name=username]", "operator")
+            page.fill("[name=username]", person)
             page.fill("[name=password]", "right")
             page.keyboard.press("Enter")
             page.wait_for_selector(".app")

@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
+from tests.web.members import NOW, Members, placement, problem
+
 ROOT = Path(__file__).resolve().parents[2]
 PAYLOAD = '"><img src=x onerror=document.title=1>'
-NOW = (datetime.now(UTC) - timedelta(seconds=95)).isoformat()
 
 
-def machine(n: int) -> dict[str, Any]:
+def machine(n: int, nodes: int = 3) -> dict[str, Any]:
     """The nth machine."""
     states = ["running"] * 9 + ["stopped", "running", "running", "starting", "running", "paused", "failed"]
     state = states[n % len(states)] if n > 7 else "running"
@@ -25,7 +25,7 @@ def machine(n: int) -> dict[str, Any]:
     problem = {"code": "disk-full", "detail": "pool default on n1 has 2 GiB free, the disk needs 8 GiB more"}
     return {
         "id": f"vm-{n:05d}", "name": name, "project": "default", "state": state, "state_reason": "",
-        "desired": "off" if state == "stopped" else "on", "node": f"n{n % 3 + 1}", "vcpu": 1 + n % 8,
+        "desired": "off" if state == "stopped" else "on", "node": f"n{n % nodes + 1}", "vcpu": 1 + n % 8,
         "memory_mb": 1024 * (1 + n % 16), "disk_gb": 10 + n % 90, "addresses": [f"10.{n // 250 % 250}.{n % 250}.7"],
         "macs": [f"52:54:00:00:{n // 256 % 256:02x}:{n % 256:02x}"], "network": "default", "image": "almalinux-10",
         "firmware": "uefi", "acceleration": "kvm", "agent": True, "ours": True, "generation": 1,
@@ -43,19 +43,21 @@ def operation(n: int, state: str, problem: Any = None) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def world(machines: int) -> dict[str, dict[str, Any]]:
-    """Everything there is, by list and id."""
+def world(machines: int, nodes: int = 3) -> dict[str, dict[str, Any]]:
+    """Everything there is, by list and id; with more than three nodes they are in racks, four in each."""
     failed = {"code": "pool-full", "detail": "pool default on n1 would pass its reserve: 64 GiB asked, 41 GiB free"}
     node = {
         "hostname": "n1.example", "cpus": 32, "cpu_model": "AMD EPYC 9354P", "memory_mb": 262144,
-        "memory_used_mb": 148480, "memory_reserve_mb": 8192, "vcpus": 96, "vms": machines // 3, "kernel": "6.12.0",
+        "memory_used_mb": 148480, "memory_reserve_mb": 8192, "vcpus": 96, "vms": machines // nodes, "kernel": "6.12.0",
         "os": "AlmaLinux 10.1", "libvirt": "11.5.0", "qemu": "10.1.0", "acceleration": "kvm",
         "acceleration_reason": "", "firmwares": ["bios", "uefi"], "addresses": ["192.0.2.11"],
         "seen_at": "2099-01-01T00:00:00Z",
+        "state": "ready", "cordons": [], "domain": "",
     }  # fmt: skip
     rows = {
-        "vms": [machine(n) for n in range(machines)],
-        "nodes": [{**node, "id": f"node-{n}", "name": f"n{n}"} for n in (1, 2, 3)],
+        "vms": [machine(n, nodes) for n in range(machines)],
+        "nodes": [{**node, "id": f"node-{n}", "name": f"n{n}", "domain": f"rack{n // 4 + 1}" if 3 < nodes > n else ""}
+                  for n in range(1, nodes + 1)],
         "images": [{"id": "im-1", "name": "almalinux-10", "version": "10.1", "state": "ready", "format": "qcow2",
                     "signed": True, "size_bytes": 5 * 2**28, "virtual_gb": 10, "min_disk_gb": 10, "firmware": "uefi",
                     "sha256": "0" * 64, "source": "https://mirror.example/al10.qcow2", "problem": None,
@@ -82,20 +84,15 @@ def world(machines: int) -> dict[str, dict[str, Any]]:
     return {name: {row["id"]: row for row in items} for name, items in rows.items()}
 
 
-class Stand:
+class Stand(Members):
     """The world and who listens to it."""
 
-    def __init__(self, machines: int) -> None:
-        self.world = world(machines)
+    def __init__(self, machines: int, nodes: int = 3) -> None:
+        super().__init__(world(machines, nodes))
         self.listeners: set[asyncio.Queue[str]] = set()
-        self.index = 200
         self.keys: list[str] = []
         self.cut = False
         self.uploads: list[tuple[str, bytes]] = []
-        self.away: set[str] = set()
-        self.lone = self.leaderless = False
-        self.centers: dict[str, dict[str, Any]] = {}
-        self.joins: list[dict[str, Any]] = []
 
     def publish(self, table: str, events: list[Any]) -> None:
         """Tell everybody."""
@@ -120,7 +117,8 @@ class Stand:
                 "format": "qcow2", "image": "almalinux-10", "full_copy": False}  # fmt: skip
         nic = {"mac": "52:54:00:00:00:01", "network": "default", "bridge": "br-default", "address": "10.0.0.7"}
         more = {"disks": [disk], "nics": [nic], "ssh_keys": [], "tags": ["prod", PAYLOAD], "notes": PAYLOAD,
-                "external_id": "", "operations": [operation(3, "done")]}  # fmt: skip
+                "external_id": "", "operations": [operation(3, "done")], "anti_affinity": "",
+                "anti_affinity_soft": False, "placement": placement(row.get("node", "n1"))}  # fmt: skip
         return web.json_response({**row, **more})
 
     async def create(self, request: web.Request) -> web.Response:
@@ -175,67 +173,6 @@ class Stand:
         self.publish("image", [])
         return web.json_response({"image": "im-new"})
 
-    def membership(self) -> dict[str, Any]:
-        """The cluster as n1 sees it: three voters and what else there is, n1 leads while it reaches two."""
-        nodes = list(self.world["nodes"].values())[: 1 if self.lone else None]
-        voters = [node["name"] for node in nodes[:3]]
-        reached = [name for name in voters if name not in self.away]
-        quorum = 2 * len(reached) > len(voters)
-        members = [
-            {"id": node["id"], "name": node["name"], "address": f"192.0.2.{10 + n}:1995", "state": "member",
-             "api": f"192.0.2.{10 + n}:1996", "reached": node["name"] not in self.away, "lag": -1, "witness": False,
-             "here": node["name"] == "n1",
-             "role": "observer" if node["name"] not in voters else "leader" if quorum and n == 1 else "voter"}
-            for n, node in enumerate(nodes, 1)
-        ]  # fmt: skip
-        return {"cluster": "0b9d1c52-7f6e-4f0e-9c83-4a3f4a0d2f10", "node": "n1", "leader": "n1" if quorum else "",
-                "term": 7, "applied_index": self.index, "voters": len(voters), "voters_reached": len(reached),
-                "quorum": quorum, "members": members, "problems": []}  # fmt: skip
-
-    async def show_membership(self, _: web.Request) -> web.Response:
-        return web.json_response(self.membership())
-
-    async def show_centers(self, _: web.Request) -> web.Response:
-        return web.json_response({"items": list(self.centers.values()), "applied_index": self.index})
-
-    async def make_token(self, _: web.Request) -> web.Response:
-        if self.leaderless:
-            return problem(503, "no-leader", "no leader was found in time; nothing was done", family="NoQuorum")
-        until = (datetime.now(UTC) + timedelta(minutes=10)).isoformat()
-        command = "girginosvm membership join --center https://192.0.2.11:1996 --token ops-shown-once"
-        return web.json_response({"token": "ops-shown-once", "expires_at": until, "command": command}, status=201)
-
-    async def remove_member(self, request: web.Request) -> web.Response:
-        node = self.world["nodes"][request.match_info["id"]]
-        if not (await request.json()).get("lost"):
-            return problem(409, "node-has-machines", f"3333 machines are on {node['name']}: billing-00002, ...")
-        del self.world["nodes"][node["id"]]
-        self.publish("member", [])
-        return web.json_response({"member": node["id"], "name": node["name"], "lost": []})
-
-    async def center(self, request: web.Request) -> web.Response:
-        body = await request.json()
-        node = next(one for one in self.world["nodes"].values() if one["name"] == body["node"])
-        if request.match_info["verb"] == "demote":
-            del self.centers[node["id"]]
-        else:
-            self.centers[node["id"]] = {
-                "node": node["id"], "name": node["name"], "state": "serving", "bind": body["bind"],
-                "public_url": body["public_url"], "problem": "", "since": NOW,
-            }  # fmt: skip
-        self.publish("center", [])
-        return web.json_response({"node": node["name"]})
-
-    async def join(self, request: web.Request) -> web.Response:
-        self.joins.append(body := await request.json())
-        if not body.get("token", "").startswith("ops-"):
-            detail = "this is no token of `membership token create`: it is not whole"
-            return problem(422, "join-token-unreadable", detail)
-        against = ["the cluster has a node named n1 already (setting node_name)"] if "other" in body["center"] else []
-        answer = {"member": "m-9", "cluster": "5f2a7e10-0000-4000-8000-000000000001", "nodes": 3, "conflicts": against,
-                  "brings": "2 machines, 1 image", "archive": "/var/lib/girginosvm/archive/0b9d1c52-1764"}  # fmt: skip
-        return web.json_response(answer, status=200 if body.get("rehearse") else 202)
-
     async def stream(self, request: web.Request) -> web.StreamResponse:
         if self.cut:
             return problem(503, "too-many-listeners", "no stream now")
@@ -259,21 +196,12 @@ class Stand:
         return answer
 
 
-def problem(
-    status: int, code: str, detail: str, faults: list[Any] | None = None, *, family: str = "Invalid"
-) -> web.Response:
-    """A problem document."""
-    body = {"type": f"/problems/{code}", "status": status, "code": code, "detail": detail, "errors": faults or [],
-            "family": family}  # fmt: skip
-    return web.json_response(body, status=status, content_type="application/problem+json")
-
-
 @web.middleware
 async def guard(request: web.Request, handler: Any) -> web.StreamResponse:
     """No token, no answer; the panel's own headers on everything."""
     path = request.path
     private = path.startswith("/v1") and not path.startswith(("/v1/auth", "/v1/health"))
-    if private and request.headers.get("Authorization") != "Bearer good":
+    if private and request.headers.get("Authorization") not in ("Bearer good", "Bearer looks"):
         return problem(401, "token-invalid", "this token is not valid here, or no longer")
     response: web.StreamResponse = await handler(request)
     return response
@@ -288,13 +216,14 @@ async def headers(_: web.Request, response: web.StreamResponse) -> None:
 
 
 async def login(request: web.Request) -> web.Response:
-    """One password is right, and one is right until its owner has chosen another."""
-    said = (await request.json()).get("password")
+    """One password is right, and one is right until its owner has chosen another. Who is called viewer only looks."""
+    body = await request.json()
+    said, looks = body.get("password"), body.get("email") == "viewer"
     if said == "given":
-        return web.json_response({"token": "good", "must_change_password": True})
+        return web.json_response({"token": "good", "role": "admin", "must_change_password": True})
     if said != "right":
         return problem(401, "credentials-wrong", "the name or the password is wrong")
-    return web.json_response({"token": "good"})
+    return web.json_response({"token": "looks" if looks else "good", "role": "viewer" if looks else "admin"})
 
 
 async def schema(_: web.Request) -> web.Response:
@@ -323,6 +252,12 @@ def app(stand: Stand) -> web.Application:
     made.router.add_post("/v1/membership/join", stand.join)
     made.router.add_delete("/v1/membership/members/{id}", stand.remove_member)
     made.router.add_post("/v1/center/{verb}", stand.center)
+    made.router.add_post("/v1/membership/leave", stand.leave)
+    made.router.add_post("/v1/membership/{verb:drain|undrain}", stand.drain)
+    made.router.add_post("/v1/witness", stand.join)
+    made.router.add_post("/v1/nodes/{id}/{verb}", stand.tend)
+    made.router.add_delete("/v1/nodes/{id}/{verb}", stand.tend)
+    made.router.add_get("/v1/placement", stand.placement)
     made.router.add_post("/v1/vms", stand.create)
     made.router.add_post("/v1/vms/{id}/{verb}", stand.change)
     made.router.add_delete("/v1/vms/{id}", stand.change)
@@ -341,8 +276,9 @@ async def _empty(_: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
-async def _whoami(_: web.Request) -> web.Response:
-    return web.json_response({"kind": "session", "name": "operator", "role": "admin", "must_change_password": False})
+async def _whoami(request: web.Request) -> web.Response:
+    role = "viewer" if request.headers["Authorization"] == "Bearer looks" else "admin"
+    return web.json_response({"kind": "session", "name": "operator", "role": role, "must_change_password": False})
 
 
 async def _health(_: web.Request) -> web.Response:

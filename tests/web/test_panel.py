@@ -11,17 +11,21 @@ from playwright.sync_api import expect
 
 pytestmark = pytest.mark.web
 HERE = Path(__file__).parent
-READY = "tr[data-id], .form fieldset, .cap, .facts, .serial, .log"
+READY = "tr[data-id], .branch, .tile, .form fieldset, .cap, .facts, .serial, .log"
 AXE = HERE / "node_modules" / "axe-core" / "axe.min.js"
 ROOMS = {
-    "overview": "#/overview", "machines": "#/machines", "machine": "#/machines/vm-00003",
+    "overview": "#/overview", "tree": "#/machines?view=tree", "grid": "#/machines?view=grid",
+    "tree-found": "#/machines/vm-00077?view=tree&q=crm-0007",
+    "grid-found": "#/machines?view=grid&show=attention&q=vpn-000",
+    "machines": "#/machines?view=table", "machine": "#/machines/vm-00003",
     "serial": "#/machines/vm-00003/serial",
     "disks": "#/machines/vm-00003/disks", "nics": "#/machines/vm-00003/network",
     "history": "#/machines/vm-00004/history", "failed": "#/machines/vm-00015", "create": "#/machines/new",
     "nodes": "#/nodes", "node": "#/nodes/n1", "images": "#/images", "image": "#/images/im-1", "pull": "#/images/new",
     "upload": "#/images/upload", "network": "#/network", "net": "#/network/net-1", "network-new": "#/network/new",
     "storage": "#/storage", "pool": "#/storage/pool-1", "kept": "#/storage/kept", "storage-new": "#/storage/new",
-    "cluster": "#/cluster", "operations": "#/operations", "events": "#/events", "settings": "#/settings",
+    "cluster": "#/cluster",
+    "operations": "#/operations", "events": "#/events", "settings": "#/settings",
     "user-new": "#/settings/users/new", "token-new": "#/settings/tokens/new",
 }  # fmt: skip
 LOOKS = [(1440, "light", "en-US"), (1440, "dark", "tr-TR"), (390, "light", "tr-TR"), (390, "dark", "en-US")]
@@ -75,7 +79,7 @@ def test_search_finds_by_address_and_says_how_many(visit: Any) -> None:
 def test_a_query_changed_in_the_address_of_an_open_list_is_applied(visit: Any) -> None:
     page = visit("#/machines?q=10.0.77.7")
     expect(page.locator("tr[data-id]")).to_have_count(1)
-    page.goto(page.url.partition("#")[0] + "#/machines?view=running&q=10.0.80.7&sort=vcpu.down")
+    page.goto(page.url.partition("#")[0] + "#/machines?show=running&q=10.0.80.7&sort=vcpu.down")
     page.wait_for_selector("tr[data-id='vm-00080']")
     assert page.locator(".field-find input").input_value() == "10.0.80.7"
     assert "Running" in page.locator(".views [aria-current]").inner_text()

@@ -1,15 +1,17 @@
 // The cluster: who belongs to it, who leads, who is reached, and how far it is from not agreeing any more.
+import { may } from "../access.js";
 import { alone, awaySince, centerOf, cluster, members, needed, trouble, watchCluster } from "../cluster.js";
 import { duration, mebibytes, number, t } from "../i18n.js";
 import { capacity } from "../parts/capacity.js";
-import { bar, h, icon, shape } from "../parts/dom.js";
+import { bar, h, icon } from "../parts/dom.js";
 import { gate } from "../parts/gate.js";
 import { menu } from "../parts/menu.js";
 import { fact, time } from "../parts/side.js";
 import { badge, stateMark } from "../parts/state.js";
 import { to } from "../router.js";
 import { rowsOf, watch } from "../store.js";
-import { demote, letIn, promote, removeMember } from "./member.js";
+import { addWitness, letIn } from "./member.js";
+import { centerDeeds, leave } from "./tend.js";
 
 const COLUMNS = [["state", "k-state"], ["name", "name k-name"], ["role", "k-a"], ["address", "p2"], ["center", "p2"], ["machines", "num k-b"], ["memory", "memory p2"], ["lag", "num p2"], ["more", "deed-cell k-deed"]];
 
@@ -64,11 +66,8 @@ function deeds(member) {
   const center = centerOf(member.id);
   const label = t("more.for", { name: member.name });
   const button = gate(h("button", { type: "button", class: "btn square quiet low", "aria-label": label, title: label }, icon("more")));
-  const items = [
-    member.state === "member" && !member.witness && { text: t("center.promote"), icon: "overview", deed: () => promote(member, center) },
-    center && { text: t("center.demote"), icon: "x", deed: () => demote(member, center) },
-    !alone() && { text: t("member.remove"), icon: "x", danger: true, deed: () => removeMember(member) },
-  ].filter(Boolean);
+  const items = centerDeeds(member, center);
+  if (may("membership.leave") && member.here && !alone()) items.push({ text: t("leave"), icon: "right", danger: true, deed: () => leave(member) });
   return items.length ? menu(button, label, items) : "";
 }
 
@@ -112,11 +111,18 @@ function centers() {
     lines.length ? h("ul", { class: "lines centers" }, lines) : h("p", { class: "second pad" }, t("center.none")));
 }
 
+// A host that is set up as a witness joins as one; any other joins with what it has.
+function joinButton(now) {
+  if (!alone() || !may("membership.join")) return "";
+  const witness = now.members.some((one) => one.here && one.witness);
+  return h("a", { class: "btn low", href: to("cluster", witness ? "witness" : "join") }, t(witness ? "witness.open" : "join.open"));
+}
+
 function head(now) {
   const kind = trouble();
   const state = kind === "quorum" ? "faulty" : kind || now.members.some((one) => !one.reached) || cluster.centers.some((one) => one.problem) ? "attention" : "healthy";
   return h("div", { class: "head" }, h("h1", { class: "same" }, t("place.cluster"), " ", badge(state)),
-    h("div", { class: "btns end" }, alone() && h("a", { class: "btn low", href: to("cluster", "join") }, t("join.open")), gate(h("button", { type: "button", class: "btn low primary", onclick: letIn }, icon("plus"), t("token.join")))),
+    h("div", { class: "btns end" }, joinButton(now), gate(h("button", { type: "button", class: "btn low", onclick: addWitness }, t("witness.add")), "membership.token"), gate(h("button", { type: "button", class: "btn low primary", onclick: letIn }, icon("plus"), t("token.join")), "membership.token")),
     h("p", { class: "say" }, verdict(now)));
 }
 

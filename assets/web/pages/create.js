@@ -1,8 +1,10 @@
 // Making things: the form is the operation's schema, below it the same as a command line and as a REST call.
+import { mayOpen } from "../access.js";
 import { get, newKey, send } from "../api.js";
 import { mebibytes, bytes, number, t } from "../i18n.js";
 import { complaint, dialog } from "../parts/dialog.js";
 import { h } from "../parts/dom.js";
+import { empty } from "../parts/empty.js";
 import { form } from "../parts/form.js";
 import { gate } from "../parts/gate.js";
 import { toast } from "../parts/toast.js";
@@ -13,9 +15,12 @@ import { rowsOf, soon, watch } from "../store.js";
 const byName = (kind, name) => [...rowsOf(kind).values()].find((row) => row.name === name);
 const bold = (text) => h("b", {}, text);
 
+// The node that the cluster would choose, once it has said so; before that the one with the most memory free.
+let foreseen = null;
+
 function roomiest() {
   const free = (node) => node.memory_mb - (node.memory_reserve_mb ?? 0) - node.memory_used_mb;
-  const node = [...rowsOf("nodes").values()].sort((a, b) => free(b) - free(a))[0];
+  const node = (foreseen?.node && byName("nodes", foreseen.node)) || [...rowsOf("nodes").values()].sort((a, b) => free(b) - free(a))[0];
   return node && { node, free: Math.max(0, free(node)) };
 }
 
@@ -58,6 +63,37 @@ const DEEDS = {
 };
 const PLACES = { users: "settings", tokens: "settings" };
 
+const ASKED = ["image", "memory_mb", "disk_gb", "pool", "firmware", "project", "node", "anti_affinity", "anti_affinity_soft"];
+const PAUSE_MS = 250;
+
+/** Ask where a machine of these values would land, once nothing was typed for a moment; `told(answer)`: null when the
+ *  values are none that could be asked for. Returns {ask(values), end()}. */
+function foresee(told) {
+  let due = 0, control = null, last = "";
+  return {
+    ask(values) {
+      const query = new URLSearchParams(Object.entries(values).filter(([name, value]) => ASKED.includes(name) && value !== null && value !== "")).toString();
+      if (query === last) return;
+      last = query;
+      clearTimeout(due);
+      control?.abort();
+      control = new AbortController();
+      const { signal } = control;
+      due = setTimeout(() => get(`/v1/placement?${query}`, signal).then(told, (problem) => problem.name !== "AbortError" && told(null)), PAUSE_MS);
+    },
+    again() { last = ""; },
+    end() { clearTimeout(due); control?.abort(); foreseen = null; },
+  };
+}
+
+/** The answer as a sentence: the node, of how many; or why there is none. */
+function landing({ node, fit, reasons }, asked) {
+  const why = reasons.slice(0, 3).map((one) => [one.node, one.text].filter(Boolean).join(" ")).join("; ");
+  if (!node) return [h("b", { class: "bad" }, t("create.nowhere")), h("span", { lang: "en" }, ` ${why}.`)];
+  const row = byName("nodes", node), room = row && row.memory_mb - (row.memory_reserve_mb ?? 0);
+  return [h("b", {}, t(fit === 1 ? "create.lands.only" : "create.lands", { node, n: number(fit) })), room > 0 && ` ${t("create.booked", { n: number((100 * (row.memory_used_mb + (Number(asked) || 0))) / room) })}`];
+}
+
 /** A token is in this answer and nowhere else. */
 function showOnce({ name, token }) {
   const text = h("pre", { class: "once", tabindex: "0" }, token);
@@ -70,12 +106,17 @@ export function create(key) {
   const deed = DEEDS[key] ?? DEEDS.machines;
   const room = PLACES[key] ?? key;
   const element = h("div", { class: "page" }, h("div", { class: "head" }, h("h1", { class: "same" }, t(deed.title))), h("p", { class: "second" }, t("loading")));
+  const page = { element, crumbs: () => [[t(`place.${room}`), to(room)], [t("create"), ""]], close: () => go(to(room)), end() {} };
+  if (!mayOpen(location.hash)) {
+    element.lastChild.replaceWith(empty(t("form.not-yours"), t("form.not-yours.say"), t(`place.${room}`), to(room)));
+    return page;
+  }
   let stops = deed.needs.map((kind) => watch(kind, () => sheet?.refill())), sheet = null;
   get("/v1/schema").then((forms) => {
     const { schema, cli, positionals } = forms[deed.action];
     sheet = draw(element, { ...deed, cli, positionals }, room, schema);
   }).catch((problem) => element.lastChild.replaceWith(h("p", { class: "err", role: "alert" }, problem.message)));
-  return { element, crumbs: () => [[t(`place.${room}`), to(room)], [t("create"), ""]], close: () => go(to(room)), end() { stops.forEach((stop) => stop()); stops = []; } };
+  return { ...page, end() { stops.forEach((stop) => stop()); stops = []; sheet?.end(); } };
 }
 
 function draw(element, deed, room, schema) {
@@ -85,7 +126,11 @@ function draw(element, deed, room, schema) {
   const last = gate(h("button", { type: "submit", class: "btn primary" }));
   let sheet = null;
   sheet = form(schema, { groups: deed.groups, without: deed.without, consequences: CONSEQUENCES, preset: Object.fromEntries(here().query), changed: () => sheet && update() });
-  const say = h("p", { class: "say" });
+  const say = h("p", { class: "say", role: "status" });
+  const where = room === "machines" && foresee((answer) => {
+    foreseen = answer;
+    sheet.update();
+  });
   const whole = h("form", { novalidate: true, onsubmit: submit }, wrong.box, sheet.element, pair.element,
     h("div", { class: "form-foot" }, say, h("div", { class: "btns" }, h("a", { class: "btn", href: to(room) }, t("cancel")), last)));
   element.lastChild.replaceWith(whole);
@@ -96,8 +141,9 @@ function draw(element, deed, room, schema) {
     const values = sheet.values();
     pair.show(values, sheet.schemas, key);
     last.textContent = values.name || values.email ? t(deed.button, { name: values.name || values.email }) : t(deed.title);
-    const best = room === "machines" && roomiest();
-    say.textContent = best ? t("create.where", { node: best.node.name, free: mebibytes(best.free) }) : t("create.here");
+    if (where) where.ask(sheet.all());
+    const text = h("span", {}, foreseen ? landing(foreseen, sheet.all().memory_mb) : t("create.here"));
+    if (say.textContent !== text.textContent) say.replaceChildren(text);
   }
 
   async function submit(event) {
@@ -121,5 +167,5 @@ function draw(element, deed, room, schema) {
     }
     last.disabled = false;
   }
-  return sheet;
+  return { ...sheet, refill() { where && where.again(); sheet.refill(); }, end: () => where && where.end() };
 }

@@ -1,4 +1,5 @@
 // Images: what machines start from.
+import { may } from "../access.js";
 import { bytes, number, t } from "../i18n.js";
 import { h } from "../parts/dom.js";
 import { empty } from "../parts/empty.js";
@@ -44,7 +45,7 @@ export const images = (rest) => room({
   },
   detail: {
     also: ["vms"], state: stateOf, say: (image) => image.version,
-    deeds: (image, visit) => [h("a", { class: "btn low", href: `${to("machines", "new")}?image=${encodeURIComponent(image.name)}` }, t("vm.create")), gate(h("button", { type: "button", class: "btn low danger", onclick: () => removeImage(image, visit) }, t("delete")))],
+    deeds: (image, visit) => [may("vm.create") && h("a", { class: "btn low", href: `${to("machines", "new")}?image=${encodeURIComponent(image.name)}` }, t("vm.create")), gate(h("button", { type: "button", class: "btn low danger", onclick: () => removeImage(image, visit) }, t("delete")), "image.delete")],
     body,
   },
 });

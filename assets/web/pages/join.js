@@ -1,4 +1,5 @@
 // This node joins another cluster: first what it brings and what stands against it, then the deed.
+import { mayOpen } from "../access.js";
 import { get, newKey, send } from "../api.js";
 import { alone, members, watchCluster } from "../cluster.js";
 import { number, t } from "../i18n.js";
@@ -12,8 +13,6 @@ import { twins } from "../parts/twins.js";
 import { go, to } from "../router.js";
 import { link } from "../store.js";
 
-const PATH = "/v1/membership/join";
-
 /** What the rehearsal found. */
 function found(said) {
   const against = said.conflicts.length > 0;
@@ -25,29 +24,31 @@ function found(said) {
     !against && h("p", { class: "note" }, t("join.signs-out")));
 }
 
-/** The page. */
-export function join() {
+/** The page; `witness`: this host only votes there. It has nothing to bring, so there is nothing to look at first. */
+export function join(witness = false) {
   const body = h("div", {}, h("p", { class: "second" }, t("loading")));
-  const element = h("div", { class: "page" }, h("div", { class: "head" }, h("h1", { class: "same" }, t("join.title")), h("p", { class: "say" }, t("join.say", { node: link.node }))), body);
+  const element = h("div", { class: "page" }, h("div", { class: "head" }, h("h1", { class: "same" }, t(witness ? "witness.join.title" : "join.title")), h("p", { class: "say" }, t(witness ? "witness.join.say" : "join.say", { node: link.node }))), body);
   let sheet = null;
   function draw() {
     if (!members().length || sheet) return;
     if (!alone()) return body.replaceChildren(empty(t("join.not-alone"), t("join.not-alone.say"), t("place.cluster"), to("cluster")));
     sheet = true;
-    get("/v1/schema").then(({ JoinCluster }) => fill(body, JoinCluster)).catch((problem) => body.replaceChildren(h("p", { class: "err", role: "alert" }, problem.message)));
+    if (!mayOpen(to("cluster", "join"))) return body.replaceChildren(empty(t("form.not-yours"), t("form.not-yours.say"), t("place.cluster"), to("cluster")));
+    get("/v1/schema").then(({ JoinCluster, AddWitness }) => (witness ? fill(body, AddWitness, true) : fill(body, JoinCluster))).catch((problem) => body.replaceChildren(h("p", { class: "err", role: "alert" }, problem.message)));
   }
   const end = watchCluster(draw);
   draw();
   return { element, crumbs: () => [[t("place.cluster"), to("cluster")], [t("join.short"), ""]], close: () => go(to("cluster")), end };
 }
 
-function fill(body, { schema, method, path, cli, positionals }) {
+function fill(body, { schema, method, path, cli, positionals }, straight = false) {
   const wrong = complaint();
   const result = h("div");
   const pair = twins({ method, path, cli, positionals });
-  const say = h("p", { class: "say", role: "status" }, t("join.first"));
-  const last = gate(h("button", { type: "submit", class: "btn primary" }, t("join.look")));
-  let key = newKey(), ready = false;
+  const [begin, first] = straight ? ["join.do", "join.now"] : ["join.look", "join.first"];
+  const say = h("p", { class: "say", role: "status" }, t(first));
+  const last = gate(h("button", { type: "submit", class: "btn primary" }, t(begin)));
+  let key = newKey(), ready = straight;
   let sheet = null;
   sheet = form(schema, { groups: ["join"], without: ["confirm", "rehearse"], changed: () => sheet && stale() });
   body.replaceChildren(h("form", { novalidate: true, onsubmit: submit }, wrong.box, sheet.element, result, pair.element,
@@ -57,15 +58,19 @@ function fill(body, { schema, method, path, cli, positionals }) {
 
   /** What was found belongs to another address or token. */
   function stale() {
-    ready = false;
+    ready = straight;
     result.replaceChildren();
-    last.textContent = t("join.look");
-    say.textContent = t("join.first");
+    last.textContent = t(begin);
+    say.textContent = t(first);
     tell();
   }
 
+  function said() {
+    return { ...sheet.values(), ...(straight ? {} : { [ready ? "confirm" : "rehearse"]: true }) };
+  }
+
   function tell() {
-    pair.show({ ...sheet.values(), [ready ? "confirm" : "rehearse"]: true }, sheet.schemas, key);
+    pair.show(said(), sheet.schemas, key);
   }
 
   async function submit(event) {
@@ -74,7 +79,7 @@ function fill(body, { schema, method, path, cli, positionals }) {
     last.disabled = true;
     say.textContent = t(ready ? "join.joining" : "join.looking");
     try {
-      const answer = await send(method, PATH, { ...sheet.values(), [ready ? "confirm" : "rehearse"]: true }, key);
+      const answer = await send(method, path, said(), key);
       if (ready) return joined(body, answer);
       sheet.faults([]);
       result.replaceChildren(found(answer));
@@ -83,7 +88,7 @@ function fill(body, { schema, method, path, cli, positionals }) {
       say.textContent = t(ready ? "join.now" : "join.first");
       result.scrollIntoView({ block: "nearest" });
     } catch (problem) {
-      say.textContent = t("join.first");
+      say.textContent = t(first);
       if (!sheet.faults(problem.faults)) wrong.show(problem);
       body.closest("main")?.scrollTo(0, 0);
     }

@@ -1,12 +1,14 @@
 // One machine: what it needs first, then facts, disks, interfaces and what was done to it.
+import { may } from "../access.js";
 import { get, list } from "../api.js";
+import { watchCluster } from "../cluster.js";
 import { mebibytes, number, t } from "../i18n.js";
 import { h, icon, shape } from "../parts/dom.js";
 import { operationLine } from "../parts/drawer.js";
 import { gate } from "../parts/gate.js";
 import { menu } from "../parts/menu.js";
 import { fact, sideTop, time } from "../parts/side.js";
-import { badge, kindOf, wordOf } from "../parts/state.js";
+import { kindOf, unheard, vmBadge, wordOf } from "../parts/state.js";
 import { to } from "../router.js";
 import { rowsOf, stateOf, watch, watchLink } from "../store.js";
 import * as power from "./power.js";
@@ -39,19 +41,26 @@ export function machine(id, visit) {
   function draw() {
     vm = rowsOf("vms").get(id) ?? more;
     if (!vm) return nothing();
-    const sign = JSON.stringify([vm, more, tab, missing?.message, stateOf("leases").loaded]);
+    const sign = JSON.stringify([vm, unheard(vm), more, tab, missing?.message, stateOf("leases").loaded]);
     if (element.dataset.sign === sign) return;
     element.dataset.sign = sign;
     // The head is drawn anew only when its machine changed: an open menu must not vanish under the pointer.
-    const top = JSON.stringify([vm.name, vm.state, vm.desired, vm.node, vm.project, vm.addresses, vm.disk_gb]);
+    const top = JSON.stringify([vm.name, unheard(vm), vm.state, vm.desired, vm.node, vm.project, vm.addresses, vm.disk_gb]);
     if (head.dataset.sign !== top) head.replaceChildren(...headOf(vm, visit));
     head.dataset.sign = top;
-    tabs.replaceChildren(...TABS.map((one) => h("a", { class: "tab", href: to("machines", id, one), "aria-current": one === tab ? "page" : null }, t(`tab.${one}`))));
+    tabs.replaceChildren(...TABS.map((one) => h("a", { class: "tab", href: to("machines", id, one), onclick: (event) => stay(event, one), "aria-current": one === tab ? "page" : null }, t(`tab.${one}`))));
     const still = { summary, disks, network }[tab];
     if (still) body.replaceChildren(...still(vm, more).filter(Boolean));
     // Until the machine was known, something else stood there.
     else if (view && view.element.parentNode !== body) body.replaceChildren(view.element);
     dispatchEvent(new Event("crumbs"));
+  }
+
+  /** Another tab, and the list beside it stays as it is filtered. */
+  function stay(event, one) {
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    visit(id, one);
   }
 
   function nothing() {
@@ -68,35 +77,37 @@ export function machine(id, visit) {
     draw();
   }
 
-  const ends = [watch("vms", (changed) => (changed.has(id) ? load() : draw())), watch("nodes", draw), watch("leases", draw),
+  const ends = [watch("vms", (changed) => (changed.has(id) ? load() : draw())), watch("nodes", draw), watch("leases", draw), watchCluster(draw),
     watchLink((type, data) => type === "change" && data.events.some((event) => event.subject_id === id) && (view?.load?.(), load()))];
   load();
   return { element, show, end() { ends.forEach((one) => one()); view?.end?.(); } };
 }
 
 function headOf(vm, visit) {
-  const [back, title] = sideTop(visit, t("place.machines"), [h("span", { class: "clip" }, vm.name), badge(vm.state)]);
+  const [back, title] = sideTop(visit, t("place.machines"), [h("span", { class: "clip" }, vm.name), vmBadge(vm)]);
   return [back, title, h("p", { class: "say" }, [vm.project, vm.node && t("on-node", { node: vm.node })].filter(Boolean).join(" · ")), h("div", { class: "btns" }, deeds(vm, visit))];
 }
 
-function deed(text, say, run, primary = "") {
-  return gate(h("button", { type: "button", class: `btn low ${primary}`, title: say, onclick: run }, primary && icon("start"), text));
+function deed(text, say, run, { primary = "", permission = "vm.power" } = {}) {
+  return gate(h("button", { type: "button", class: `btn low ${primary}`, title: say, onclick: run }, primary && icon("start"), text), permission);
 }
 
 function deeds(vm, visit) {
-  if (vm.ours === false) return [deed(t("adopt"), t("adopt.say", { name: vm.name }), () => power.adopt(vm))];
+  if (vm.ours === false) return [deed(t("adopt"), t("adopt.say", { name: vm.name }), () => power.adopt(vm), { permission: "vm.create" })];
   const on = ["running", "paused", "stopping"].includes(vm.state);
   const more = gate(h("button", { type: "button", class: "btn square low", "aria-label": t("more.for", { name: vm.name }), title: t("more.for", { name: vm.name }) }, icon("more")));
   const buttons = on
     ? [deed(t("stop"), t("stop.say", { name: vm.name }), () => power.shutDown(vm)), deed(t("reboot"), t("reboot.say", { name: vm.name }), () => power.reboot(vm))]
-    : [deed(t("start"), t("start.say", { name: vm.name }), () => power.start(vm), "primary")];
-  const hard = on || vm.desired === "on" ? [{ text: t("off"), icon: "power", deed: () => power.powerOff(vm) }, { text: t("reset"), icon: "reboot", deed: () => power.reset(vm) }, null] : [];
-  return [...buttons, ...menu(more, t("more.for", { name: vm.name }), [...hard, { text: t("destroy"), icon: "x", danger: true, deed: () => power.destroy(vm, visit) }])];
+    : [deed(t("start"), t("start.say", { name: vm.name }), () => power.start(vm), { primary: "primary" })];
+  const hard = (on || vm.desired === "on") && may("vm.power") ? [{ text: t("off"), icon: "power", deed: () => power.powerOff(vm) }, { text: t("reset"), icon: "reboot", deed: () => power.reset(vm) }, null] : [];
+  const gone = may("vm.delete") ? [{ text: t("destroy"), icon: "x", danger: true, deed: () => power.destroy(vm, visit) }] : [];
+  return [...buttons, ...(hard.length + gone.length ? menu(more, t("more.for", { name: vm.name }), [...hard, ...gone]) : [])];
 }
 
 function verdict(vm) {
-  const kind = vm.problem ? "fault" : kindOf(vm.state);
-  const [bold, rest] = vm.problem ? [vm.problem.detail, t("problem.code", { code: vm.problem.code })]
+  const kind = unheard(vm) ? "attn" : vm.problem ? "fault" : kindOf(vm.state);
+  const [bold, rest] = unheard(vm) ? [t("verdict.unheard", { node: vm.node }), t("verdict.unheard.say", { state: wordOf(vm.state) })]
+    : vm.problem ? [vm.problem.detail, t("problem.code", { code: vm.problem.code })]
     : vm.ours === false ? [t("verdict.foreign"), vm.state_reason]
     : [t(`verdict.${vm.desired === "on" ? (vm.state === "running" ? "on" : "to-on") : vm.state === "stopped" ? "off" : "to-off"}`, { node: vm.node, state: wordOf(vm.state) }), vm.state_reason];
   const tint = ["fault", "attn"].includes(kind) ? kind : "";
@@ -109,16 +120,27 @@ function acceleration(vm) {
   return fact(t("col.acceleration"), vm.acceleration?.toUpperCase(), vm.acceleration === node?.acceleration ? node.acceleration_reason : "");
 }
 
+/** The node by its name, as a link to its page when it has one. */
+const nodeLink = (name) => ([...rowsOf("nodes").values()].some((one) => one.name === name) ? h("a", { class: "link", href: to("nodes", name) }, name) : name);
+
+/** Why it is on its node: what was found of each when that was decided. The sentences are the server's. */
+function whyHere({ placement }) {
+  const [chosen, ...others] = placement.reasons;
+  const line = (one) => h("li", { lang: "en" }, one.node ? [nodeLink(one.node), ` ${one.text}.`] : `${one.text}.`);
+  return h("section", { class: "sec" }, h("div", { class: "sec-head" }, h("h3", {}, t("why-here")), h("span", { class: "end" }, time(placement.at))),
+    h("ul", { class: "reasoned" }, line(chosen)), others.length > 0 && h("details", { class: "reasoned" }, h("summary", {}, t(others.length === 1 ? "why-here.one" : "why-here.others", { n: number(others.length) })), h("ul", {}, others.map(line))));
+}
+
 function summary(vm, more) {
   const agent = vm.state === "running" ? t(vm.agent ? "agent.yes" : "agent.no") : "";
   const facts = h("dl", { class: "facts" },
-    fact(t("fact.size"), `${number(vm.vcpu)} vCPU, ${mebibytes(vm.memory_mb)}`), fact(t("col.disk"), vm.disk_gb ? `${number(vm.disk_gb)} GiB` : ""),
+    fact(t("col.node"), vm.node && nodeLink(vm.node)), fact(t("fact.size"), `${number(vm.vcpu)} vCPU, ${mebibytes(vm.memory_mb)}`), fact(t("col.disk"), vm.disk_gb ? `${number(vm.disk_gb)} GiB` : ""),
     fact(t("col.address"), (vm.addresses ?? []).join(", ")), fact(t("place.network"), vm.network),
     fact(t("col.image"), vm.image), fact(t("fact.firmware"), vm.firmware?.toUpperCase()), acceleration(vm), fact(t("fact.agent"), agent),
     fact(t("fact.tags"), more?.tags?.length ? more.tags.map((tag) => [h("span", { class: "tag" }, tag), " "]) : ""),
     fact(t("fact.notes"), more?.notes), fact(t("fact.external"), more?.external_id),
     fact(t("fact.created"), vm.created_at && time(vm.created_at)), fact(t("fact.id"), h("span", { class: "mono" }, vm.id)));
-  return [verdict(vm), facts, more?.operations?.length && h("section", { class: "sec" }, h("div", { class: "sec-head" }, h("h3", {}, t("sec.operations"))), h("ul", { class: "ops flat" }, more.operations.slice(0, 6).flatMap(operationLine)))];
+  return [verdict(vm), facts, more?.placement?.reasons.length > 0 && whyHere(more), more?.operations?.length && h("section", { class: "sec" }, h("div", { class: "sec-head" }, h("h3", {}, t("sec.operations"))), h("ul", { class: "ops flat" }, more.operations.slice(0, 6).flatMap(operationLine)))];
 }
 
 function disks(vm, more) {

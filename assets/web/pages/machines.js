@@ -1,16 +1,19 @@
 // Machines: the list, and beside it the one that is chosen.
+import { watchCluster } from "../cluster.js";
 import { mebibytes, number, t } from "../i18n.js";
 import { isBad } from "../needs.js";
 import { empty } from "../parts/empty.js";
 import { listPage } from "../parts/list.js";
 import { splitPage } from "../parts/split.js";
-import { stateMark, wordOf } from "../parts/state.js";
+import { unheard, vmMark, wordOf } from "../parts/state.js";
+import { tiles } from "../parts/tiles.js";
+import { tree } from "../parts/tree.js";
 import { to } from "../router.js";
 import { machine } from "./machine.js";
 
 /** The columns of machines; also on a node's page. */
 export const columns = () => [
-  { key: "state", label: t("col.state"), class: "k-state", value: (vm) => wordOf(vm.state), cell: (vm) => stateMark(vm.state) },
+  { key: "state", label: t("col.state"), class: "k-state", value: (vm) => wordOf(vm.state), cell: vmMark },
   { key: "name", label: t("col.name"), class: "name k-name", head: true, value: (vm) => vm.name, cell: (vm) => vm.name },
   { key: "address", label: t("col.address"), class: "k-a", value: (vm) => sortable(vm.addresses?.[0]), cell: (vm) => vm.addresses?.[0] ?? "" },
   { key: "node", label: t("col.node"), class: "k-b", value: (vm) => vm.node, cell: (vm) => vm.node },
@@ -46,6 +49,12 @@ export function machines(rest) {
       { id: "state", label: t("col.state"), value: (vm) => vm.state, word: wordOf },
       { id: "node", label: t("col.node"), value: (vm) => vm.node, word: (value) => value },
     ],
+    layouts: [
+      { id: "table", label: t("layout.table"), icon: "table" },
+      { id: "tree", label: t("layout.tree"), icon: "tree", make: tree },
+      { id: "grid", label: t("layout.grid"), icon: "grid", make: tiles },
+    ],
+    watches: [watchCluster], sign: unheard,
     open: (vm) => page.visit(vm.id), address: (vm) => to("machines", vm.id),
     empty: () => empty(t("empty.vms"), t("empty.vms.say"), t("vm.create"), to("machines", "new")),
     create: { text: t("vm.create"), short: t("create"), address: to("machines", "new") },

@@ -11,21 +11,26 @@ const NAMES = 8;
 const copyButton = (text) => h("button", { type: "button", class: "btn primary", onclick: async () => { await navigator.clipboard?.writeText(text); toast(t("copied")); } }, t("copy"));
 
 /** Make a token that lets one node in. */
-export function letIn() {
+export const letIn = () => askToken("token.join.say", ({ command }) => ({ command, run: t("token.join.run"), also: t("token.join.panel") }));
+
+/** Make one for a small host that only votes. */
+export const addWitness = () => askToken("witness.say", ({ command }) => ({ command: command.replace("membership join", "witness add"), run: t("witness.run"), also: t("witness.panel") }));
+
+function askToken(say, told) {
   const path = "/v1/membership/tokens";
-  ask({ title: t("token.join.title"), button: t("token.join.do"), same: { line: "girginosvm membership token create", method: "POST", path, body: {} }, body: [h("p", {}, t("token.join.say"))],
+  ask({ title: t(say === "witness.say" ? "witness.title" : "token.join.title"), button: t("token.join.do"), same: { line: "girginosvm membership token create", method: "POST", path, body: {} }, body: [h("p", {}, t(say))],
     async deed() {
       const made = await send("POST", path);
       // The question closes first; what follows it stands alone.
-      setTimeout(() => showCommand(made), 0);
+      setTimeout(() => showCommand(made, told(made)), 0);
     } });
 }
 
 /** The command to give on the other host, and how long it is good for. It is shown here and nowhere else. */
-function showCommand({ command, expires_at: until }) {
+function showCommand({ expires_at: until }, { command, run, also }) {
   const left = h("p", { class: "second", role: "timer" });
   const copy = copyButton(command);
-  const box = dialog(t("token.join.made"), [h("p", {}, t("token.join.run")), h("pre", { class: "once", tabindex: "0" }, command), left, h("p", { class: "muted" }, t("token.join.panel"))],
+  const box = dialog(t("token.join.made"), [h("p", {}, run), h("pre", { class: "once", tabindex: "0" }, command), left, h("p", { class: "muted" }, also)],
     [h("button", { type: "button", class: "btn", onclick: () => box.close() }, t("close")), copy], { wide: "broad" });
   const tell = () => {
     const rest = (Date.parse(until) - Date.now()) / 1000;
@@ -59,7 +64,7 @@ export function removeMember(member) {
   ask({
     title: t("member.remove.title", { name: member.name }), name: member.name, danger: true, button: t("member.remove.do", { name: member.name }),
     same: (form) => ({ line: `girginosvm membership remove ${member.name}${form.has("lost") ? " --lost" : ""}`, method: "DELETE", path, body: { lost: form.has("lost") } }),
-    body: [h("p", {}, t("member.remove.say")), member.here && h("p", { class: "note" }, t("member.remove.here")), hits, count > 0 && h("p", { class: "note" }, t("member.remove.machines")),
+    body: [h("p", {}, t("member.remove.say")), h("p", { class: "also" }, t("member.remove.keys")), member.here && h("p", { class: "note" }, t("member.remove.here")), hits, count > 0 && h("p", { class: "note" }, t("member.remove.machines")),
       count > 0 && h("label", { class: "tick" }, lost, h("span", {}, t("member.lost", { name: member.name })))],
     async deed(form) {
       await send("DELETE", path, { lost: form.has("lost") });

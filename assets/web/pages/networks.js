@@ -1,4 +1,5 @@
 // Networks: bridges, and who has which address on them.
+import { may } from "../access.js";
 import { number, t } from "../i18n.js";
 import { h } from "../parts/dom.js";
 import { empty } from "../parts/empty.js";
@@ -37,7 +38,7 @@ export const networks = (rest) => room({
   },
   detail: {
     also: ["leases"], say: (net) => [t(`kind.${net.kind}`), net.cidr].filter(Boolean).join(" · "),
-    deeds: (net, visit) => [h("a", { class: "btn low", href: `${to("machines", "new")}?network=${encodeURIComponent(net.name)}` }, t("vm.create")), gate(h("button", { type: "button", class: "btn low danger", onclick: () => removeNetwork(net, visit) }, t("delete")))],
+    deeds: (net, visit) => [may("vm.create") && h("a", { class: "btn low", href: `${to("machines", "new")}?network=${encodeURIComponent(net.name)}` }, t("vm.create")), gate(h("button", { type: "button", class: "btn low danger", onclick: () => removeNetwork(net, visit) }, t("delete")), "network.delete")],
     body,
   },
 });

@@ -1,4 +1,5 @@
 // First what needs a person, then what room is left, where machines are, and what changed in the last hour.
+import { watchCluster } from "../cluster.js";
 import { bytes, mebibytes, number, t } from "../i18n.js";
 import { needs } from "../needs.js";
 import { capacity, capacityBar, squares } from "../parts/capacity.js";
@@ -87,7 +88,7 @@ export function overview() {
     element.replaceChildren(...box.childNodes);
   }
   const later = () => { cancelAnimationFrame(frame); frame = requestAnimationFrame(draw); };
-  const ends = [...KINDS.map((kind) => watch(kind, later)), watchLink((type) => type === "link" && later())];
+  const ends = [watchCluster(later), ...KINDS.map((kind) => watch(kind, later)), watchLink((type) => type === "link" && later())];
   const clock = setInterval(later, 30_000);
   draw();
   return { element, crumbs: () => [[t("place.overview"), ""]], end() { ends.forEach((one) => one()); clearInterval(clock); cancelAnimationFrame(frame); } };

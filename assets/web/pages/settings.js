@@ -1,4 +1,5 @@
 // Settings: oneself, people who may sign in, and tokens of programs.
+import { may, mayOpen } from "../access.js";
 import { get, person, renewed, send } from "../api.js";
 import { number, t } from "../i18n.js";
 import { ask, blast } from "../parts/dialog.js";
@@ -73,7 +74,7 @@ function tokenLine(token) {
 function people(kind, title, lineOf, none, add, address) {
   const { loaded, problem } = stateOf(kind);
   const rows = [...rowsOf(kind).values()];
-  return h("section", { class: "sec" }, h("div", { class: "sec-head" }, h("h2", {}, title), h("span", {}, loaded ? number(rows.length) : ""), h("span", { class: "end" }, h("a", { class: "btn low", href: address }, icon("plus"), add))),
+  return h("section", { class: "sec" }, h("div", { class: "sec-head" }, h("h2", {}, title), h("span", {}, loaded ? number(rows.length) : ""), h("span", { class: "end" }, mayOpen(address) && h("a", { class: "btn low", href: address }, icon("plus"), add))),
     problem ? h("p", { class: "second pad" }, problem.message) : rows.length ? h("ul", { class: "lines" }, rows.map(lineOf)) : h("p", { class: "muted pad" }, loaded ? none : t("loading")));
 }
 
@@ -85,10 +86,10 @@ export function settings(_rest, corner) {
     element.replaceChildren(h("div", { class: "head" }, h("h1", { class: "same" }, t("place.settings"))), h("div", { class: "stack" },
       h("section", { class: "sec" }, h("div", { class: "sec-head" }, h("h2", {}, t("settings.you")), h("span", { class: "end btns" }, corner())),
         h("dl", { class: "facts pad" }, fact(t("col.name"), person()?.name), fact(t("field.role"), self && t(`role.${self.role}`), self && t(`role.${self.role}.say`))), h("p", { class: "pad" }, button(t("password.own.short"), changeOwn))),
-      people("users", t("settings.people"), userLine, "", t("user.create"), to("settings", "users", "new")),
-      people("tokens", t("settings.tokens"), tokenLine, t("token.none"), t("token.create"), to("settings", "tokens", "new"))));
+      may("user.read") && people("users", t("settings.people"), userLine, "", t("user.create"), to("settings", "users", "new")),
+      may("token.read") && people("tokens", t("settings.tokens"), tokenLine, t("token.none"), t("token.create"), to("settings", "tokens", "new"))));
   }
-  const ends = [watch("users", draw), watch("tokens", draw)];
+  const ends = ["users", "tokens"].filter((kind) => may(`${kind.slice(0, -1)}.read`)).map((kind) => watch(kind, draw));
   get("/v1/auth/whoami").then((answer) => { self = answer; draw(); }).catch(() => {});
   draw();
   return { element, crumbs: () => [[t("place.settings"), ""]], end: () => ends.forEach((one) => one()) };

@@ -17,7 +17,7 @@ const links = (kept) => [
   { text: t("storage.pools"), address: to("storage"), count: "pools", on: !kept },
   { text: t("storage.kept"), address: to("storage", "kept"), count: "disks", on: kept },
 ];
-const forget = (disk) => gate(h("button", { type: "button", class: "btn low", "aria-label": t("forget.of", { name: disk.vm }), onclick: (event) => { event.stopPropagation(); forgetDisk(disk); } }, t("forget")));
+const forget = (disk) => gate(h("button", { type: "button", class: "btn low", "aria-label": t("forget.of", { name: disk.vm }), onclick: (event) => { event.stopPropagation(); forgetDisk(disk); } }, t("forget")), "disk.delete");
 
 function body(pool) {
   const kept = [...rowsOf("disks").values()].filter((disk) => disk.pool === pool.name);
@@ -43,7 +43,7 @@ function pools(rest) {
         { key: "use", label: t("col.use"), class: "p2 meter-cell", value: (pool) => 1 - pool.free_bytes / (pool.capacity_bytes || 1), cell: (pool) => capacityBar(pool.capacity_bytes - pool.free_bytes, pool.capacity_bytes, 1 - pool.reserved_bytes / (pool.capacity_bytes || 1), t("col.use")) },
       ],
     },
-    detail: { also: ["disks"], state: stateOf, say: (pool) => t("pool.say", { free: bytes(pool.free_bytes), all: bytes(pool.capacity_bytes) }), deeds: (pool, visit) => [gate(h("button", { type: "button", class: "btn low danger", onclick: () => removePool(pool, visit) }, t("remove")))], body },
+    detail: { also: ["disks"], state: stateOf, say: (pool) => t("pool.say", { free: bytes(pool.free_bytes), all: bytes(pool.capacity_bytes) }), deeds: (pool, visit) => [gate(h("button", { type: "button", class: "btn low danger", onclick: () => removePool(pool, visit) }, t("remove")), "pool.delete")], body },
   });
 }
 

@@ -2,7 +2,7 @@
 import { number, t } from "../i18n.js";
 import { to } from "../router.js";
 import { bar, h } from "./dom.js";
-import { kindOf, wordOf } from "./state.js";
+import { vmState } from "./state.js";
 
 const MOST_SQUARES = 600;
 const NEAR = 0.1;
@@ -22,8 +22,8 @@ export function capacity(name, used, all, picture, foot) {
 }
 
 function square(vm) {
-  const words = `${vm.name}, ${wordOf(vm.state)}`;
-  return h("a", { class: `sq ${kindOf(vm.state)}`, href: to("machines", vm.id), title: words, "aria-label": words, tabindex: "-1" });
+  const [kind, word] = vmState(vm), words = `${vm.name}, ${word}`;
+  return h("a", { class: `sq ${kind}`, href: to("machines", vm.id), title: words, "aria-label": words, tabindex: "-1" });
 }
 
 /** Machines as squares in the colour and shape of their state; one name for screen readers: `label`. */

@@ -1,4 +1,5 @@
 // Buttons that change something, while nothing can be changed: they stay where they are and say why.
+import { may } from "../access.js";
 import { blocked, watchCluster } from "../cluster.js";
 import { toast } from "./toast.js";
 
@@ -17,8 +18,9 @@ function apply(button) {
   }
 }
 
-/** A button whose deed needs the cluster's agreement. Returns it. */
-export function gate(button) {
+/** A button whose deed needs the cluster's agreement. Returns it; nothing when the person may not do it. */
+export function gate(button, permission = "") {
+  if (!may(permission)) return "";
   button.dataset.write = "";
   apply(button);
   return button;

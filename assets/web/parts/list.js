@@ -1,6 +1,7 @@
 // A list's page: title, views, filter, table, foot. What is typed stays in the address.
+import { mayOpen } from "../access.js";
 import { number, t } from "../i18n.js";
-import { here, remember } from "../router.js";
+import { here, keepsake, remember } from "../router.js";
 import { rowsOf, stateOf, watch } from "../store.js";
 import { h, icon, shape } from "./dom.js";
 import { menu } from "./menu.js";
@@ -9,15 +10,23 @@ import { table } from "./table.js";
 /**
  * `kind`: of the store; `columns`, `open`, `address`, `empty` as in table; `text(row)`: what the filter searches;
  * `views`: [{id, label, keep(row)}]; `chips`: [{id, label, value(row), word(value)}]; `foot(rows)`: texts;
- * `create`, `also`: {text, short, address}; `links`: [{text, address, count, on}] to lists beside this one.
+ * `create`, `also`: {text, short, address}; `links`: [{text, address, count, on}] to lists beside this one;
+ * `watches`, `sign`: what else makes rows another: [(heard) => stop], and as in table;
+ * `layouts`: [{id, label, icon, make}] when rows can be seen in other ways than as a table, which is the first.
  */
-export function listPage({ kind, title, columns, open, address, empty, text, views = [], chips = [], links = [], foot, create, also, sort }) {
+export function listPage({ kind, title, columns, open, address, empty, text, views = [], chips = [], links = [], layouts = [], watches = [], sign, foot, create: make, also: extra, sort }) {
+  const [create, also] = [make, extra].map((one) => (one && mayOpen(one.address) ? one : null));
   const chosen = {};
-  let view = "", wanted = "", read = null;
-  const grid = table({ label: title, columns, open, address, empty: () => (wanted || Object.values(chosen).some(Boolean) || view !== views[0]?.id ? nothing() : empty()),
-    sorted: (one) => keep({ sort: `${one.key}${one.down ? ".down" : ""}` === sort ? "" : `${one.key}${one.down ? ".down" : ""}` }) });
+  let view = "", wanted = "", read = null, order = null, layout = null, body = null, selected = null;
+  const filtered = () => Boolean(wanted || Object.values(chosen).some(Boolean) || view !== views[0]?.id);
+  const options = { label: title, columns, open, address, sign, empty: () => (filtered() ? nothing() : empty()), sorted: sortBy };
+  const place = h("div", { class: "place-of-rows" });
+  const switcher = layouts.length > 0 && h("div", { class: "switch", role: "group", "aria-label": t("layouts") }, layouts.map((one) =>
+    h("button", { type: "button", "data-layout": one.id, title: one.label, onclick: () => choose(one) }, icon(one.icon), h("span", {}, one.label))));
+  // What the page asks of its rows, whichever way they are seen.
+  const face = { get grid() { return body.grid; }, step: (by) => body.step(by), open: () => body.open(), select(id) { selected = id; body.select(id); } };
   const field = h("input", { class: "in", type: "search", placeholder: t(kind === "vms" ? "filter.hint" : "keys.search"), "aria-label": t("filter"), oninput: () => { wanted = field.value; keep({ q: wanted }); draw(); }, onkeydown: (event) => {
-    if (event.key === "Enter" || event.key === "ArrowDown") { event.preventDefault(); grid.grid.focus(); }
+    if (event.key === "Enter" || event.key === "ArrowDown") { event.preventDefault(); body.grid.focus(); }
   } });
   const tabs = h("nav", { class: "views tabs", "aria-label": t("views") });
   const filters = h("div", { class: "filters" });
@@ -28,26 +37,58 @@ export function listPage({ kind, title, columns, open, address, empty, text, vie
   const beside = h("nav", { class: "views tabs", "aria-label": t("views") });
   const element = h("section", { class: "list", "aria-label": title },
     h("div", { class: "title" }, h("h1", {}, title), h("div", { class: "btns" }, button)), wrong, views.length > 0 && tabs, links.length > 0 && beside,
-    h("div", { class: "tools-row" }, h("label", { class: "field-find" }, icon("search"), field), filters, also && h("a", { class: "btn low only-narrow", href: also.address }, also.short), create && h("a", { class: "btn low primary only-narrow", href: create.address }, create.short)),
-    grid.element, end, says);
+    h("div", { class: "tools-row" }, h("label", { class: "field-find" }, icon("search"), field), filters, switcher, also && h("a", { class: "btn low only-narrow", href: also.address }, also.short), create && h("a", { class: "btn low primary only-narrow", href: create.address }, create.short)),
+    place, end, says);
 
   function nothing() {
     return h("div", { class: "empty" }, h("h2", {}, t("empty.filter")), h("p", {}, t("empty.filter.say")),
       h("button", { class: "btn low", type: "button", onclick: clear }, t("filter.clear")));
   }
 
-  /** Take view, filter, chips and order from the address; draws when one of them is another. */
+  /** See the rows in another way, and again the next time. */
+  function choose(one) {
+    keepsake(`view.${kind}`, one.id);
+    keep({ view: one.id });
+    see(one);
+    draw();
+  }
+
+  function see(one) {
+    if (one === layout && body) return;
+    layout = one;
+    body?.end?.();
+    body = (one?.make ?? table)(options);
+    body.order(order);
+    if (selected !== null) body.select(selected);
+    place.replaceChildren(body.element);
+    for (const button of switcher ? switcher.children : []) button.setAttribute("aria-pressed", String(button.dataset.layout === one.id));
+  }
+
+  function sortBy(next) {
+    order = next;
+    const text = `${next.key}${next.down ? ".down" : ""}`;
+    keep({ sort: text === sort ? "" : text });
+  }
+
+  /** Take layout, view, filter, chips and order from the address; draws when one of them is another. */
   function reread() {
     const { query } = here();
     if (read === query.toString()) return;
     const first = read === null;
     read = query.toString();
-    view = views.some((one) => one.id === query.get("view")) ? query.get("view") : views[0]?.id;
+    // Old addresses have what to show under the name that now says in which way.
+    const show = query.get("show") ?? query.get("view");
+    view = views.some((one) => one.id === show) ? show : views[0]?.id;
+    const way = layouts.find((one) => one.id === query.get("view")) ?? layouts.find((one) => one.id === keepsake(`view.${kind}`)) ?? layouts[0] ?? null;
     wanted = query.get("q") ?? "";
     if (field.value !== wanted) field.value = wanted;
     for (const { id } of chips) chosen[id] = query.get(id) ?? "";
     const [key, down] = (query.get("sort") ?? sort ?? "").split(".");
-    grid.order(key ? { key, down: down === "down" } : null);
+    order = key ? { key, down: down === "down" } : null;
+    see(way);
+    body.order(order);
+    // What is remembered stands in the address too: it can be sent to a colleague.
+    if (way && way !== layouts[0] && query.get("view") !== way.id) keep(show === query.get("view") && view !== views[0]?.id ? { view: way.id, show: view } : { view: way.id });
     if (!first) draw();
   }
 
@@ -60,7 +101,7 @@ export function listPage({ kind, title, columns, open, address, empty, text, vie
     wanted = field.value = "";
     view = views[0]?.id;
     for (const id of Object.keys(chosen)) chosen[id] = "";
-    keep({ q: "", view: "", ...chosen });
+    keep({ q: "", show: "", ...chosen });
     draw();
     field.focus();
   }
@@ -76,7 +117,7 @@ export function listPage({ kind, title, columns, open, address, empty, text, vie
     const low = wanted.trim().toLowerCase();
     const keep = views.find((one) => one.id === view)?.keep ?? (() => true);
     const rows = all.filter((row) => keep(row) && chips.every((chip) => !chosen[chip.id] || String(chip.value(row)) === chosen[chip.id]) && (!low || text(row).toLowerCase().includes(low)));
-    grid.show(rows, changed);
+    body.show(rows, changed, filtered());
     drawLinks();
     end.replaceChildren(...foot(rows).map((one) => h("span", {}, one)), h("span", { class: "end" }, h("kbd", {}, "j"), " ", h("kbd", {}, "k"), ` ${t("keys.move")}`));
     if (wanted) says.textContent = t("filter.found", { n: number(rows.length) });
@@ -89,7 +130,7 @@ export function listPage({ kind, title, columns, open, address, empty, text, vie
     tabs.dataset.sign = sign;
     tabs.replaceChildren(...views.map((one, n) => h("button", { type: "button", class: "tab", "aria-current": one.id === view ? "true" : null, onclick: () => {
       view = one.id;
-      keep({ view: n ? view : "" });
+      keep({ show: n ? view : "" });
       draw();
       tabs.children[n].focus();
     } }, one.label, h("span", { class: "count" }, number(counts[n])))));
@@ -104,10 +145,22 @@ export function listPage({ kind, title, columns, open, address, empty, text, vie
 
   function drawChips(all) {
     const values = chips.map((chip) => [...new Set(all.map((row) => String(chip.value(row) ?? "")).filter(Boolean))].sort());
-    const sign = JSON.stringify([values, chosen]);
+    const sign = JSON.stringify([values, chosen, layout?.id, order]);
     if (filters.dataset.sign === sign) return;
     filters.dataset.sign = sign;
-    filters.replaceChildren(...chips.flatMap((chip, n) => chipOf(chip, values[n])));
+    filters.replaceChildren(...chips.flatMap((chip, n) => chipOf(chip, values[n])), ...(layout?.make ? sorter() : []));
+  }
+
+  /** Without a table's head the order is chosen here; the same again turns it round. */
+  function sorter() {
+    const now = columns.find((one) => one.key === order?.key) ?? columns[0];
+    const button = h("button", { type: "button", class: "chip" }, icon("down"), t("sort.by", { name: now.label }), order?.down && h("span", { class: "hide" }, t("sort.down")));
+    button.classList.toggle("rising", !order?.down);
+    return menu(button, t("sort"), columns.filter((one) => one.value).map((one) => ({ text: one.label, on: one === now, deed: () => {
+      sortBy({ key: one.key, down: one === now && !order?.down });
+      body.order(order);
+      draw();
+    } })));
   }
 
   function chipOf(chip, values) {
@@ -119,8 +172,8 @@ export function listPage({ kind, title, columns, open, address, empty, text, vie
   }
 
   reread();
-  const stops = [watch(kind, draw), ...links.filter(({ count }) => count !== kind).map(({ count }) => watch(count, drawLinks))];
+  const stops = [watch(kind, draw), ...watches.map((one) => one(() => draw(new Set()))), ...links.filter(({ count }) => count !== kind).map(({ count }) => watch(count, drawLinks))];
   draw();
   drawLinks();
-  return { element, table: grid, reread, end: () => stops.forEach((stop) => stop()), create: create?.address };
+  return { element, table: face, reread, end() { stops.forEach((stop) => stop()); body.end?.(); }, create: create?.address };
 }

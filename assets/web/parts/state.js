@@ -1,6 +1,6 @@
 // A state: always a shape and a word. The word says what it is, not how bad.
 import { memberOf } from "../cluster.js";
-import { known } from "../i18n.js";
+import { known, language, t } from "../i18n.js";
 import { link } from "../store.js";
 import { h, shape } from "./dom.js";
 
@@ -8,7 +8,7 @@ const KINDS = {
   running: "run",
   ready: "ok", done: "ok", up: "ok", healthy: "ok", active: "ok",
   stopped: "stop", foreign: "stop", disabled: "stop", revoked: "stop", expired: "stop", kept: "stop",
-  serving: "ok", cordoned: "stop", maintenance: "stop",
+  serving: "ok", cordoned: "stop", maintenance: "stop", drained: "stop",
   joining: "work", opening: "work", closing: "work", draining: "work",
   away: "fault",
   building: "work", starting: "work", stopping: "work", destroying: "work", pulling: "work", working: "work",
@@ -32,12 +32,31 @@ export function badge(state, word = wordOf(state)) {
   return h("span", { class: `badge ${kindOf(state)}` }, shape(kindOf(state)), word);
 }
 
+/** Nobody here hears of a machine while its node is not reached: its state is the last one that was heard. */
+export const unheard = (vm) => link.live && memberOf(vm.node)?.reached === false;
+
+/** A machine's shape and word. */
+export const vmState = (vm) => (unheard(vm) ? ["unknown", t("state.was", { state: wordOf(vm.state).toLocaleLowerCase(language()) })] : [kindOf(vm.state), wordOf(vm.state)]);
+
+/** Both, as `stateMark`. */
+export function vmMark(vm) {
+  const [kind, word] = vmState(vm);
+  return h("span", { class: `state ${kind}` }, shape(kind), h("span", { class: "clip", title: word }, word));
+}
+
+/** Both, as `badge`. */
+export function vmBadge(vm) {
+  const [kind, word] = vmState(vm);
+  return h("span", { class: `badge ${kind}` }, shape(kind), word);
+}
+
 /** A node's state: away when the node that answers here does not reach it; up, or closed to new machines, when it
- *  does; else nothing is known of it between its reports. */
+ *  does; else nothing is known of it between its reports. It is drained when neither a vote nor a machine is on it. */
 export function nodeState(node) {
   const member = memberOf(node.id);
   if (!link.live) return "unknown";
   if (member && !member.reached) return "away";
+  if (node.state === "draining" && member?.role === "observer" && !node.vms) return "drained";
   if (!["ready", undefined].includes(node.state)) return node.state;
   return member || node.name === link.node ? "up" : "unknown";
 }

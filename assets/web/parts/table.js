@@ -8,9 +8,9 @@ const ORDER = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" 
 
 /**
  * `columns`: {key, label, class, value(row), cell(row)}; the one with `head` is the row's header.
- * `open(row)`: a row was chosen. `sort`: {key, down}; `sorted(sort)`: a person chose another.
+ * `sign(row)`: what a row says besides what it is. `open(row)`: a row was chosen. `sort`: {key, down}; `sorted(sort)`: a person chose another.
  */
-export function table({ label, columns, open, sort = null, sorted = () => {}, empty = null, address = null }) {
+export function table({ label, columns, open, sort = null, sorted = () => {}, empty = null, address = null, sign = null }) {
   let held = false, rows = [], shown = [], active = -1, selected = null, height = 36, loading = true, frame = 0;
   const fresh = new Set();
   const drawn = new Map();
@@ -97,8 +97,9 @@ export function table({ label, columns, open, sort = null, sorted = () => {}, em
 
   function element(row, n) {
     let kept = drawn.get(row.id);
-    if (kept?.row !== row) {
-      kept = { row, tr: line(row) };
+    const said = sign?.(row);
+    if (kept?.row !== row || kept.said !== said) {
+      kept = { row, said, tr: line(row) };
       drawn.set(row.id, kept);
     }
     kept.tr.setAttribute("aria-rowindex", String(n + 2));
@@ -174,7 +175,8 @@ export function table({ label, columns, open, sort = null, sorted = () => {}, em
   };
 }
 
-function compare(a, b) {
+/** Which of two values comes first: numbers by size, texts as people sort them. */
+export function compare(a, b) {
   if (typeof a === "number" && typeof b === "number") return a - b;
   return ORDER.compare(String(a ?? ""), String(b ?? ""));
 }

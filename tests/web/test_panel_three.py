@@ -1,0 +1,143 @@
+"""Three nodes on fake hosts, as processes, in the browser: one of them is a center, each shows the same, and what is
+left of them when two are gone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.scenarios.node import Node, free_port, qcow2
+from tests.scenarios.test_center import promoted
+from tests.scenarios.test_join import Start, joined, start
+from tests.scenarios.test_places import created
+
+__all__ = ["start"]
+pytestmark = pytest.mark.web
+SHOTS = Path(__file__).parent / "shots"
+PASSWORD = "correct horse battery"
+PATIENCE_MS = 40_000
+
+
+@pytest.fixture
+def opened(chromium: Browser) -> Iterator[Any]:
+    """`opened(port)`: the panel at this port, signed in; what breaks in it fails the test."""
+    contexts, faults = [], []
+
+    def sign_in(port: int) -> Page:
+        context = chromium.new_context(
+            ignore_https_errors=True, locale="en-US", viewport={"width": 1440, "height": 900}
+        )
+        context.set_default_timeout(PATIENCE_MS)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda fault: faults.append(str(fault)))
+        page.goto(f"https://127.0.0.1:{port}/")
+        page.fill("[name=username]", "ada@example.org")
+        page.fill("[name=password]", PASSWORD)
+        page.keyboard.press("Enter")
+        page.wait_for_selector("h1:has-text('Overview')")
+        return page
+
+    yield sign_in
+    for context in contexts:
+        context.close()
+    assert faults == []
+
+
+def go(page: Page, address: str) -> None:
+    page.goto(page.url.partition("#")[0] + address)
+
+
+def cluster(start: Start) -> tuple[list[Node], int]:
+    """n1, n2 and n3 as one, with an image; and the port of the center on n1."""
+    nodes = [start(name).ready() for name in ("n1", "n2", "n3")]
+    first = nodes[0]
+    first.upload("tiny", qcow2(first.root / "tiny.qcow2"))
+    port = free_port()
+    body = {
+        "bind": f"127.0.0.1:{port}", "public_url": f"https://127.0.0.1:{port}", "admin_email": "ada@example.org",
+        "admin_password": PASSWORD,
+    }  # fmt: skip
+    promoted(first, body)
+    for node, name in zip(nodes[1:], ("n2", "n3"), strict=True):
+        joined(node, first, name)
+    for node in nodes:
+        node.until("/v1/nodes", lambda found: [one["state"] for one in found["items"]] == ["ready"] * 3)
+        node.until("/v1/pools", lambda found: len(found["items"][0]["nodes"]) == 3)
+    first.until("/v1/centers", lambda found: found["items"] and found["items"][0]["state"] == "serving")
+    return nodes, port
+
+
+def under(page: Page, machine: str) -> str:
+    """The node in the tree that a machine hangs on: the last one before it."""
+    lines = page.locator(".branch").all_inner_texts()
+    at = next(n for n, line in enumerate(lines) if line.startswith(machine))
+    kinds = page.locator(".branch").evaluate_all("lines => lines.map((line) => line.classList[1])")
+    return next(lines[n] for n in range(at, -1, -1) if kinds[n] == "node").split("\n")[0]
+
+
+def test_every_panel_shows_the_same_and_what_one_node_can_still_do_alone(start: Start, opened: Any) -> None:
+    (first, second, third), port = cluster(start)
+    center = opened(port)
+    go(center, "#/machines?view=tree")
+    for name in ("n1", "n2", "n3"):
+        center.wait_for_selector(f".branch.node:has-text('{name}')")
+    expect(center.locator(".branch.node").first).to_contain_text("Center")
+    expect(center.locator("ol.crumbs")).to_contain_text("Center n1")
+    # A machine appears under its node, by itself.
+    created(third, "web", node="n2")
+    expect(center.locator(".branch.vm:has-text('web')")).to_contain_text("Running")
+    assert under(center, "web") == "n2"
+    go(center, "#/machines/new")
+    expect(center.locator(".form-foot .say")).to_contain_text("the best of 3 nodes that can take it")
+    go(center, "#/machines?view=tree")
+
+    # By a button on one node's panel; the center and every other node show it.
+    panel = opened(third.port)
+    expect(panel.locator("ol.crumbs")).to_contain_text("Node n3")
+    go(panel, "#/nodes/n2")
+    panel.get_by_role("button", name="Cordon…").click()
+    panel.get_by_label("Why").fill("disks are changed")
+    panel.get_by_role("button", name="Cordon n2").click()
+    panel.wait_for_selector("h1:has-text('Cordoned')")
+    expect(center.locator(".branch.node:has-text('n2')")).to_contain_text("Cordoned")
+    (found,) = [one for one in first.ask("GET", "/v1/nodes")["items"] if one["name"] == "n2"]
+    assert [(one["holder"], one["by"], one["why"]) for one in found["cordons"]] == [
+        ("person", "ada@example.org", "disks are changed")
+    ]
+    go(panel, "#/machines/new")
+    expect(panel.locator(".form-foot .say")).to_contain_text("the best of 2 nodes that can take it")
+    created(first, "db")
+    expect(center.locator(".branch.vm:has-text('db')")).to_contain_text("Running")
+    assert under(center, "db") in ("n1", "n3")
+    center.get_by_role("button", name="Grid").click()
+    expect(center.locator(".tile:has-text('web')")).to_contain_text("Running")
+    center.get_by_role("button", name="Tree").click()
+    center.screenshot(path=str(SHOTS / "three-center.png"))
+
+    # Two of three are gone: the third one says so, shows what it knew, and pretends nothing.
+    first.stop()
+    second.stop()
+    bar = panel.locator(".stuck")
+    expect(bar).to_contain_text("voters", timeout=PATIENCE_MS)
+    expect(bar).to_contain_text("nothing can be changed")
+    go(panel, "#/machines?view=tree")
+    for name in ("n1", "n2"):
+        expect(panel.locator(f".branch.node:has-text('{name}')")).to_contain_text("Not reached")
+    for name in ("web", "db"):
+        expect(panel.locator(f".branch.vm:has-text('{name}')")).to_have_count(1)
+    expect(panel.locator(".branch.vm:has-text('web')")).to_contain_text("Was running")  # nobody here knows by now
+    panel.locator(".branch.vm:has-text('web') a").click()
+    why = panel.locator("#detail .sec").filter(has=panel.get_by_role("heading", name="Why here"))
+    expect(why).to_contain_text("n2 was asked for")
+    expect(panel.locator("#detail .verdict")).to_contain_text("n2 is not reached from here")
+    expect(panel.get_by_role("button", name="Shut down…")).to_have_attribute("aria-disabled", "true")
+    panel.keyboard.press("Control+k")
+    panel.get_by_role("combobox", name="Search").fill("uncordon n2")
+    expect(panel.get_by_role("option", name="Uncordon n2")).to_have_attribute("aria-disabled", "true")
+    panel.keyboard.press("Escape")
+    panel.screenshot(path=str(SHOTS / "three-alone.png"))

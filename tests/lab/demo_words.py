@@ -43,7 +43,7 @@ def tell(cluster: LabCluster, ports: dict[str, int], center: str, machines: dict
 
 def _first(several: bool) -> list[str]:
     if several:
-        return ["  h1 node list", "  h2 vm list", "  h3 membership status"]
+        return ["  h1 node list", "  h2 vm list", "  h3 quorum"]
     create = "  h1 vm create --name second --image tiny --network lab --memory 256"
     return ["  h1 vm list", create, "  h1 vm stop hello"]
 

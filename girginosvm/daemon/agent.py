@@ -38,16 +38,17 @@ from girginosvm.daemon.doctor import Diagnostics
 from girginosvm.daemon.execute import Answer, Executor
 from girginosvm.daemon.host import create, full_places, here, open_host, pull
 from girginosvm.daemon.members import MembersReconciler
-from girginosvm.daemon.membership import REMOVED, STREAMS, Membership
+from girginosvm.daemon.membership import STREAMS, Membership
 from girginosvm.daemon.reconcile import Loop
 from girginosvm.daemon.secrets import Turns, hash_password, load_key
 from girginosvm.daemon.signin import SignIn
+from girginosvm.daemon.survivor import Survivor
 from girginosvm.daemon.trust import TrustReconciler
 from girginosvm.daemon.voice import Voice
 from girginosvm.features.auth.api import Account, account, anybody
 from girginosvm.features.center.commands import DemoteCenter, PromoteCenter
 from girginosvm.features.cluster.api import key_mark
-from girginosvm.features.cluster.commands import FoundCluster, RecordKeyMark
+from girginosvm.features.cluster.commands import FoundCluster, RecordKeyMark, RecoverCluster
 from girginosvm.features.event import queries as events
 from girginosvm.features.image.commands import PullImage
 from girginosvm.features.image.reconciler import ImageReconciler
@@ -86,6 +87,7 @@ class Desk(LocalDesk):
 
     signin: SignIn
     membership: Membership
+    survivor: Survivor
     health: Callable[[], Awaitable[Health]]
     contact: Contact
     diagnostics: Diagnostics
@@ -104,6 +106,8 @@ class Desk(LocalDesk):
             return Shown(value=await self.health())
         if isinstance(stream, ABOUT_ITSELF):
             return await self.diagnostics.perform(stream, caller)
+        if isinstance(stream, RecoverCluster):
+            return await self.survivor.perform(stream, caller)
         if isinstance(stream, STREAMS):
             return await self.membership.perform(stream, caller)
         return await self.signin.perform(stream, caller)
@@ -210,6 +214,10 @@ class Agent:
         desk.diagnostics = Diagnostics(
             site, desk.membership, context=certificates.client_context, work=self._unfinished
         )
+        desk.survivor = Survivor(
+            client=self._client, read=self._readers.read, membership=desk.membership, peers=peers, clock=self._clock,
+            log=self._log,
+        )  # fmt: skip
         state = await self._readers.read(lambda reader: (reader.incarnation, reader.applied_index))
         hub = Hub(*state)
         await self._watch.moved(state[1])
@@ -251,6 +259,8 @@ class Agent:
             except (NoQuorum, Busy, Unknown) as away:
                 if away.code != self._waits:
                     self._log.warning("agent.waits", code=away.code, detail=away.detail)
+                if self._waits:  # not the first time: was this node let go while it was away?
+                    await desk.membership.look_whether_removed()
                 self._waits = away.code
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, 5.0)
@@ -285,7 +295,7 @@ class Agent:
     async def _health(self) -> Health:
         problems = self._unfinished() + full_places(self._config)
         if self._desk is not None and self._desk.membership.removed:
-            problems.insert(0, REMOVED)
+            problems.insert(0, self._desk.membership.notice)
         elif self._waits and self._waits != "halted":
             problems.append("this node has nobody to agree with: it shows what it knows, and changes nothing")
         index, halted = self._watch.index, ""
@@ -307,7 +317,7 @@ class Agent:
             if change is None:
                 self._same()
                 state = await self._readers.read(lambda reader: (reader.incarnation, reader.applied_index))
-                if state[1] > hub.index:
+                if state[1] > hub.index or state[0] != hub.incarnation:
                     hub.restart(*state)
                 await self._watch.moved(state[1])
                 tables: tuple[str, ...] = ()

@@ -46,10 +46,7 @@ def brought_by(reader: Reader, node: str) -> Brought:
             for row in reader.all("SELECT * FROM network ORDER BY name") if row["name"] in used
         ),
         pools=tuple(BroughtPool(row["name"], row["path"]) for row in _pools(reader, node)),
-        images=tuple(
-            BroughtImage(row["id"], row["name"], row["sha256"])
-            for row in reader.all("SELECT * FROM image WHERE state = 'ready' ORDER BY name")
-        ),
+        images=tuple(BroughtImage(row["id"], row["name"], row["sha256"]) for row in _images(reader, node)),
     )  # fmt: skip
 
 
@@ -73,13 +70,22 @@ def bring_list(reader: Reader, node: str, unseal: Callable[[str], str]) -> bytes
             min_disk_gb=row["min_disk_gb"], firmware=row["firmware"], signed=bool(row["signed"]), state="ready",
             id=row["id"],
         )
-        for row in reader.all("SELECT * FROM image WHERE state = 'ready' ORDER BY name")
+        for row in _images(reader, node)
     )  # fmt: skip
     pools = tuple(
         AddPool(name=row["name"], path=row["path"], reserve_percent=row["reserve_percent"])
         for row in _pools(reader, node)
     )
     return msgspec.msgpack.encode(Bring(pools, networks, images, vms))
+
+
+def _images(reader: Reader, node: str) -> list[dict[str, Any]]:
+    """Those whose file is here: others of its cluster may have more."""
+    return reader.all(
+        "SELECT image.* FROM image JOIN image_copy ON image_copy.image = image.id "
+        "WHERE image.state = 'ready' AND image_copy.node = ? AND image_copy.state = 'ready' ORDER BY name",
+        (node,),
+    )
 
 
 def _pools(reader: Reader, node: str) -> list[dict[str, Any]]:

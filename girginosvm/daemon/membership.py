@@ -49,6 +49,17 @@ REMOVED: Final = (
     "the other members say that this node was removed from its cluster: what it shows is from before. "
     "`girginosvm membership leave --confirm` makes it a cluster of one again"
 )
+GIVEN_UP: Final = (
+    "the other members say that the cluster was recovered without this node: what it shows is from before. "
+    "`girginosvm membership join` with a token of theirs brings it and its machines back in, "
+    "`girginosvm membership leave --confirm` makes it a cluster of one again"
+)
+
+
+LAST_RESORT: Final = (
+    "it goes on by itself when enough of them are back; if they are gone for good, `girginosvm cluster recover` on "
+    "this node shows what can be saved"
+)
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -126,6 +137,7 @@ class Membership:
         self._joining = False
         self.witness = config.witness
         self.removed = False  # another member has said so
+        self.given_up = False  # and that it was by a recovery
         self.port = config.port  # the one that was opened, when 0 was asked for
 
     async def perform(self, stream: Stream, caller: Caller) -> Answer:
@@ -135,7 +147,7 @@ class Membership:
         if isinstance(stream, commands.ShowAuthority):
             return Answer(value={"certificate": self._identity.ca_file.read_text()})
         if isinstance(stream, commands.AskStanding):
-            return Answer(value={"standing": await self._read(lambda reader: api.standing(reader, stream.member))})
+            return Answer(value=await self._read(lambda reader: standing_of(reader, stream.member)))
         if caller.actor is None:
             raise Unauthenticated("sign-in-needed", "this needs a bearer token")
         access.check(caller.actor, stream.action.permission)
@@ -159,7 +171,7 @@ class Membership:
     async def status(self) -> model.Membership:
         """The rows, and how agreement stands, as this node sees both."""
         place, rows, standing = await self.seen()
-        problems = [REMOVED] if self.removed else []
+        problems = [self.notice] if self.notice else []
         if isinstance(standing, Problem):
             problems.append(standing.detail)
             standing = Status(place.member, 0, 0, 0, 0, 0, "", 0, role="unknown")
@@ -236,7 +248,7 @@ class Membership:
             raise Busy("joining", "this node is joining already", retry_after_s=5)
         rows: tuple[api.Row, ...] = await self._read(api.members)
         others = [row.name for row in rows if row.id != place.member]
-        if others:
+        if others and not self.removed:
             raise Conflict("not-alone", f"this node is in a cluster with {', '.join(others)}: it leaves that one first")
         self._joining = True
         try:
@@ -279,7 +291,7 @@ class Membership:
         )  # fmt: skip
         if asked.rehearse:
             return Answer(value=value, status=200)
-        if answer.cluster == place.cluster:
+        if answer.cluster == place.cluster and not self.removed:
             raise Conflict("cluster-same", "that is this node's own cluster")
         if answer.conflicts:
             raise Conflict("join-conflicts", "; ".join(answer.conflicts), hint="end these first; nothing was changed")
@@ -372,8 +384,14 @@ class Membership:
                     f"https://{row.api}", "GET", path, dict[str, str], context=context, deadline_s=5
                 )
                 self.removed = said.get("standing") == "gone"
+                self.given_up = said.get("recovered") == "yes"
                 if self.removed:
                     self._log.error("membership.removed", told_by=row.name)
+
+    @property
+    def notice(self) -> str:
+        """That this node is no member any more, as the others say; empty while nobody does."""
+        return GIVEN_UP if self.given_up and self.removed else REMOVED if self.removed else ""
 
     async def place(self) -> Place:
         """This node, as the others see it."""
@@ -440,6 +458,7 @@ def membership_of(
     quorum = 2 * voters_reached > len(voters)
     if not quorum:
         problems.append(f"{voters_reached} of {len(voters)} voters are reached from here: nothing can be changed")
+        problems.append(LAST_RESORT)
     elif not leader:
         problems.append("nobody leads at the moment: changes wait")
     runs = {one.id: one for one in releases.nodes}
@@ -456,7 +475,8 @@ def membership_of(
     ]  # fmt: skip
     return model.Membership(
         cluster=place.cluster, node=place.name, leader=names.get(leader, leader), term=standing.term,
-        applied_index=standing.applied_index, voters=len(voters), voters_reached=voters_reached, quorum=quorum,
+        applied_index=standing.applied_index, last_index=standing.last_index, last_term=standing.last_term,
+        voters=len(voters), voters_reached=voters_reached, quorum=quorum,
         level=releases.level,
         level_reason=levels.may_raise(
             releases.level, releases.nodes, voters, releases.at_ms, reached=frozenset(reached)
@@ -467,6 +487,12 @@ def membership_of(
 
 def _lag(member: str, standing: Status, *, leads: bool) -> int:
     return 0 if leads and member == standing.member else standing.lag.get(member, -1)
+
+
+def standing_of(reader: Reader, member: str) -> dict[str, str]:
+    """What a member that hears nobody is told of itself. Not the reason in words: that is the history's."""
+    found = {"standing": api.standing(reader, member)}
+    return found | ({"recovered": "yes"} if api.why_gone(reader, member) == api.RECOVERED else {})
 
 
 def _votes(member: str, standing: Status, place: Place) -> bool:

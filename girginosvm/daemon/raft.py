@@ -18,7 +18,7 @@ from girginosvm.core.entries import Halt
 from girginosvm.core.errors import HostFault, Problem
 from girginosvm.core.log import Log
 from girginosvm.core.settings import Settings
-from girginosvm.daemon import dev, identity
+from girginosvm.daemon import dev, identity, recovery
 from girginosvm.daemon import turn as join
 from girginosvm.daemon.leadership import Leadership
 from girginosvm.daemon.upgrade import Upgrade
@@ -57,6 +57,7 @@ class _Life:
     def __init__(self, config: Settings, log: Log, *, opened: str) -> None:
         clock = SystemClock()
         self._log = log
+        self._folder = config.path("raft")
         disk = _open_disk(config)
         known, database = config.path("raft", "member.json"), config.path("db", "state.db")
         if database.exists() and not known.exists():
@@ -72,6 +73,9 @@ class _Life:
         if journal.cut_bytes:
             log.warning("journal.torn-end-cut", bytes=journal.cut_bytes)
         roster = roster_of(journal) or identity.first_roster(config.path("raft", "roster")) or Roster(())
+        self._recovery = recovery.found(self._folder, me.member)
+        if self._recovery is not None:
+            roster = recovery.settle(journal, roster, self._recovery, log)
         self.agreement: Alone | Cluster
         if opened or len(roster.members) > 1:
             roster = roster if me.member in roster.ids else founded({me.member: opened}, {me.member})
@@ -115,6 +119,15 @@ class _Life:
                     seen = now
                     self._log.info("raft.certificate-renewed")
 
+    async def record_recovery(self) -> None:
+        """Nothing is written before the history says who was given up, and why."""
+        if self._recovery is not None:
+            await recovery.record(
+                self._folder, self._recovery, self.agreement.propose, SystemClock(), SystemChance(),
+                stamp_ms=self.machine.last_stamp_ms(),
+            )  # fmt: skip
+            self._log.warning("raft.recovered", without=[one.name for one in self._recovery.gone])
+
     async def live(self, config: Settings, stop: asyncio.Event) -> Turn | None:
         """Until ``stop``, or until the agent wants another life: which."""
         wanted: list[Turn] = []
@@ -123,12 +136,15 @@ class _Life:
         def turn(asked: Turn) -> None:
             if asked.to == "open" and isinstance(self.agreement, Cluster):
                 return  # it is open
+            if asked.to == "recover" and asked.wish is not None:
+                recovery.take(self._folder, self.agreement.status(), asked.wish, SystemClock(), SystemChance())
             wanted.append(asked)
             turned.set()
 
         await self.agreement.start()
         alone = isinstance(self.agreement, Alone)
         if alone:
+            await self.record_recovery()
             await self.upgrade.begin()
         tasks: list[asyncio.Task[Any]] = [asyncio.create_task(one) for one in (self.upgrade.run(), self.renew())]
         heard: Callable[[], None] = _nothing

@@ -13,7 +13,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 from aiohttp import web
@@ -26,6 +26,7 @@ from girginosvm.core.peers import Call
 # In whose name a node asks; believed from members only.
 ACTOR: Final = "X-Girginosvm-Actor"
 _CONNECT_S: Final = 5.0
+_MEET_S: Final = 3.0
 _IDLE_S: Final = 30.0
 _HEAD_BYTES: Final = 32 * 1024
 _PROBLEM_BYTES: Final = 64 * 1024
@@ -68,6 +69,28 @@ class Members:
         """See ``Peers``."""
         person = base64.b64encode(msgspec.json.encode(call.actor)).decode()
         return self._asked(node, call.path, {ACTOR: person}, idle_s=None)
+
+    async def meet(self, node: str) -> Literal["itself", "another", "silent", "nobody"]:
+        """Who is where a member was: the member by its certificate, somebody who shows another one, somebody who takes
+        the connection and says nothing, or nobody."""
+        try:
+            host, _, port = (await self._where(node)).rpartition(":")
+            async with asyncio.timeout(_MEET_S):
+                _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+        except (OSError, TimeoutError, Busy):
+            return "nobody"
+        try:
+            async with asyncio.timeout(_MEET_S):
+                await writer.start_tls(self._context())
+        except ssl.SSLError:
+            return "another"
+        except (OSError, TimeoutError):
+            return "silent"
+        else:
+            shown = member_of(writer.get_extra_info("peercert"), self._cluster)
+            return "itself" if shown == node else "another"
+        finally:
+            writer.close()
 
     @asynccontextmanager
     async def _asked(

@@ -188,7 +188,8 @@ class Alone:
             self._node, self._journal.vote.term, applied, self._journal.last_index, self._journal.first_index,
             len(self._waiting), self.halted, self._machine.last_stamp_ms(),
             self._stall().detail if self._stalled else self._trouble, commit_index=applied,
-            journal=self._journal.health(self._flushes, flushing_ms=flushing_ms),
+            journal=self._journal.health(self._flushes, flushing_ms=flushing_ms), last_term=self._journal.last_term,
+            last_at_ms=self._machine.last_stamp_ms(),
         )  # fmt: skip
 
     async def _run(self) -> None:

@@ -196,4 +196,8 @@ def look(node: Node, journal: Journal, now: int, *, last_stamp_ms: int) -> Statu
         silent_ms=node.contacts.silent_ms(members - {node.member}, now) if leads or forsaken else {},
         leader_age_ms=age_ms,
         journal=journal.health(node.owed.flushes, flushing_ms=flushing_ms),
+        deciding=tuple(sorted(node.log.roster.voters)),
+        electable=tuple(sorted(node.log.electable(node.core.committed))),
+        everybody=tuple(sorted(members | node.log.roster.ids)), last_term=node.log.last.term,
+        last_at_ms=node.last_at_ms,
     )  # fmt: skip

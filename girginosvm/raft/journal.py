@@ -100,6 +100,11 @@ class Journal:
         return self._last
 
     @property
+    def last_term(self) -> int:
+        """The last entry's term."""
+        return self._last_term
+
+    @property
     def first_index(self) -> int:
         """The oldest entry that is still here."""
         return self._segments[0].first if self._segments else 1

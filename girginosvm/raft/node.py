@@ -137,6 +137,11 @@ class Node:
         """Members whose line is up."""
         return tuple(sorted(self._up))
 
+    @property
+    def last_at_ms(self) -> int:
+        """The stamp of the newest entry that this node has seen."""
+        return self._time.last_ms
+
     def hand_over(self, peer: str) -> None:
         """Let a voter lead; nothing happens unless this member leads."""
         if self.core.leading and peer in self.core.voters - {self.member}:

@@ -130,9 +130,7 @@ class Proposals:
     def expire(self, now_ms: int) -> None:
         """Answer those who have waited long enough."""
         while self._waiting and self._waiting[0].until_ms <= now_ms:
-            self._waiting.popleft().answer(
-                NoQuorum("no-leader", "no leader was found in time; nothing was done", retry_after_s=1)
-            )
+            self._waiting.popleft().answer(_unled())
         late = [number for number, batch in self._under_way.items() if batch.commands[0].until_ms <= now_ms]
         self._unknown(late, "the leader did not answer in time")
 
@@ -147,3 +145,8 @@ class Proposals:
         for number in numbers:
             for command in self._under_way.pop(number).commands:
                 command.answer(Unknown("outcome-unknown", f"{reason}; the same request is safe to send again"))
+
+
+def _unled() -> NoQuorum:
+    hint = "girginosvm quorum says who is reached; if most voters are gone for good: girginosvm cluster recover"
+    return NoQuorum("no-leader", "no leader was found in time; nothing was done", hint=hint, retry_after_s=1)

@@ -21,6 +21,7 @@ from girginosvm.core.errors import Busy, Conflict, Invalid, Problem, ProblemBody
 from girginosvm.core.log import Log
 from girginosvm.core.points import reach
 from girginosvm.raft.changes import Change
+from girginosvm.raft.recovery import Wish
 from girginosvm.raft.standing import Status
 
 MAX_FRAME: Final = 1024 * 1024
@@ -71,12 +72,13 @@ class Barrier(msgspec.Struct, frozen=True, tag="barrier"):
 
 
 class Turn(msgspec.Struct, frozen=True, tag="turn"):
-    """Begin another life: ``open`` the port for other members, at ``address`` (IP:port); or ``again``, as what lies on
-    the disk says."""
+    """Begin another life: ``open`` the port for other members, at ``address`` (IP:port); ``again``, as what lies on the
+    disk says; or ``recover``, alone, as ``wish`` says."""
 
     id: int
-    to: Literal["open", "again"]
+    to: Literal["open", "again", "recover"]
     address: str = ""
+    wish: Wish | None = None
 
 
 class Answer(msgspec.Struct, frozen=True, tag="answer"):
@@ -280,6 +282,10 @@ class Client:
     async def turn(self, to: Literal["open", "again"], address: str = "") -> None:
         """Have the raft process begin another life; it answers before it does."""
         await self._asked(lambda number: Turn(number, to, address), 5.0)
+
+    async def recover(self, wish: Wish) -> None:
+        """Have the raft process go on alone; it answers once that is on its disk. Unsafe ``recover-...``: not so."""
+        await self._asked(lambda number: Turn(number, "recover", wish=wish), 15.0)
 
     async def left(self) -> None:
         """Until the raft process of this connection has gone."""

@@ -57,6 +57,12 @@ class Status(msgspec.Struct, frozen=True):
     silent_ms: dict[str, int] = {}
     leader_age_ms: int | None = 0  # since a leader was last heard; 0 as leader, None when this process has heard none
     journal: JournalHealth = JournalHealth()
+    # By every roster in the log, committed or not: who votes by the newest, who may lead, who belongs.
+    deciding: tuple[str, ...] = ()
+    electable: tuple[str, ...] = ()
+    everybody: tuple[str, ...] = ()
+    last_term: int = 0  # of the last entry
+    last_at_ms: int = 0  # the last entry's stamp
 
 
 def heard(status: Status) -> frozenset[str]:

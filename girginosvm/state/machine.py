@@ -152,7 +152,7 @@ class Machine:
 
     def _check_fits(self, source: apsw.Connection) -> None:
         ours, theirs = (
-            (dbs.rows(db, "SELECT incarnation FROM machine_state")[0]["incarnation"], copies.page_size(db))
+            (txs.lineage(dbs.rows(db, "SELECT incarnation FROM machine_state")[0]["incarnation"]), copies.page_size(db))
             for db in (self._db, source)
         )
         if theirs != ours:

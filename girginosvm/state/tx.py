@@ -87,9 +87,22 @@ class Tx:
         a node whose release does not have them."""
         return self._rise(level, steps)
 
+    def begin_anew(self) -> str:
+        """From here on this history is another one than the cluster's other nodes may have: whoever follows it by ids
+        of before reads everything anew. Answers the new incarnation, which begins with the cluster's first."""
+        first = lineage(str(dbs.rows(self._db, "SELECT incarnation FROM machine_state")[0]["incarnation"]))
+        incarnation = f"{first}-r{self.new_id()[:8]}"
+        self._db.execute("UPDATE machine_state SET incarnation = ?", (incarnation,))
+        return incarnation
+
     def event(self, kind: str, noun: str, subject_id: str, text: str, **fields: Any) -> None:
         """Write a line of history; kept only when the command is."""
         self.events.append(Event(kind, noun, subject_id, text, fields))
+
+
+def lineage(incarnation: str) -> str:
+    """The incarnation that a cluster was founded with."""
+    return incarnation.partition("-r")[0]
 
 
 class History(NamedTuple):

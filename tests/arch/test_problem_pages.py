@@ -20,6 +20,20 @@ PACKAGE = Path(__file__).parents[2] / "girginosvm"
 WORKED_OUT: dict[tuple[str, str], list[str]] = {
     ("daemon/execute.py", "f'{noun}-missing'"): [f"{noun}-missing" for noun in REGISTRY.resolvers],
     ("hypervisor/libvirt/loop.py", "code"): ["domain-missing", "libvirt-unreachable", "libvirt-refused"],
+    ("daemon/recovery.py", "verdict.code"): [
+        f"recover-{what}"
+        for what in (
+            "halted",
+            "no-log",
+            "needless",
+            "itself",
+            "answers",
+            "unaccounted",
+            "unheard",
+            "elsewhere",
+        )
+    ],
+    ("daemon/survivor.py", "verdict.code"): [],  # the same
     # The others that `disk_fault` can be given stand where it is called.
     ("core/errors.py", "'disk-full' if full else code"): ["disk-full"],
     # What its match leaves of plan.OBSTACLES.

@@ -16,7 +16,8 @@ from girginosvm.core.host import DiskSpec, FoundDomain, FoundNic, Power
 from girginosvm.core.units import GIB
 from girginosvm.features.auth import commands as auth
 from girginosvm.features.center.commands import DemoteCenter, PromoteCenter, ReportCenter
-from girginosvm.features.cluster.commands import FoundCluster, RaiseLevel, RecordKeyMark
+from girginosvm.features.cluster.commands import FoundCluster, RaiseLevel, RecordKeyMark, RecordRecovery
+from girginosvm.features.cluster.model import GivenUp
 from girginosvm.features.image.commands import PullImage, RecordImage, RemoveImage, ReportImage
 from girginosvm.features.membership.commands import (
     AdmitMember,
@@ -85,7 +86,20 @@ class Teller:
 def tell(engine: Engine) -> None:
     """Everything, in order."""
     teller = Teller(engine)
-    for chapter in (cluster, storage, networks, images, machines, nodes, foreign, people, members, centers, old_age):
+    for chapter in (
+        cluster,
+        storage,
+        networks,
+        images,
+        machines,
+        nodes,
+        foreign,
+        people,
+        members,
+        centers,
+        recovery,
+        old_age,
+    ):
         chapter(teller)
 
 
@@ -335,6 +349,24 @@ def centers(t: Teller) -> None:
     t.say(DemoteCenter(node=member, confirm=True))
     t.refused("center-missing", DemoteCenter(node=member, confirm=True))
     t.say(ReportCenter(node=member), node=member)
+
+
+def recovery(t: Teller) -> None:
+    """Most are gone for good, and one goes on: also from those that only agreement knows."""
+    first, second, third, fourth = (f"{digit * 8}-2222-7333-8444-555555555555" for digit in "1567")
+    for digit, member in (("5", second), ("6", third)):
+        t.say(DescribeMember(member=member, name=f"m{digit}", address=f"192.0.2.{digit}:1995", api="192.0.2.5:1996"),
+              node=member)  # fmt: skip
+    said = RecordRecovery(
+        member=first, recovery="44444444-2222-7333-8444-555555555555", gone=(GivenUp(second, "m5"),),
+        rejoin=(GivenUp(fourth, "m7"),), last_index=7, last_term=2, proof="m5 burnt; ticket 4711",
+    )  # fmt: skip
+    t.refused("not-your-row", said)
+    assert t.say(said, node=first, actor=ADMIN) == {"recorded": True}
+    assert t.say(said, node=first, actor=ADMIN) == {"recorded": False}
+    left = t.engine.rows("SELECT name, reason FROM member_gone WHERE reason LIKE '%recovered%' ORDER BY name")
+    assert [row["name"] for row in left] == ["m5", "m6", "m7"]
+    assert [row["id"] for row in t.engine.rows("SELECT id FROM member")] == [first]
 
 
 def old_age(t: Teller) -> None:

@@ -560,6 +560,7 @@ export default {
   "byhand.start": "Not reached: {names}. Start those hosts, or mend the network between them (TCP, at these addresses). On each: systemctl status girginosvm-raft. Nothing else is needed: once enough are reached, everything goes on by itself.",
   "byhand.wait": "All members are reached: they agree on a leader within seconds. When they do not: journalctl -u girginosvm-raft -n 20 on each.",
   "byhand.read": "Every list and every page here still answers, and so do girginosvm vm list and girginosvm membership status on each node, with what that node knows.",
+  "byhand.recover": "If most voters are gone for good, one survivor can go on alone: girginosvm cluster recover, as root on it, shows what can be saved and asks for proof.",
   "byhand.host": "On each host, virsh list shows what really runs there, and virsh console NAME reaches a guest.",
   "need.cluster": "Open the cluster",
   "need.shut.say": "Until then nothing can be changed. Machines run on.",

@@ -560,6 +560,7 @@ export default {
   "byhand.start": "Ulaşılamayanlar: {names}. O konakları başlatın ya da aralarındaki ağı onarın (bu adreslerde TCP). Her birinde: systemctl status girginosvm-raft. Başka bir şey gerekmez: yeterince seçmene ulaşılınca her şey kendiliğinden sürer.",
   "byhand.wait": "Bütün üyelere ulaşılıyor: saniyeler içinde bir liderde uzlaşırlar. Uzlaşmazlarsa her birinde: journalctl -u girginosvm-raft -n 20.",
   "byhand.read": "Buradaki her liste ve her sayfa yanıt vermeyi sürdürür; her düğümde girginosvm vm list ve girginosvm membership status da o düğümün bildiğiyle yanıt verir.",
+  "byhand.recover": "Seçmenlerin çoğu bir daha dönmeyecekse geriye kalan tek düğüm yola devam edebilir: o düğümde root olarak girginosvm cluster recover, neyin kurtarılabileceğini gösterir ve kanıt ister.",
   "byhand.host": "Her konakta virsh list orada gerçekten neyin çalıştığını gösterir, virsh console AD konuğa ulaşır.",
   "need.cluster": "Kümeyi aç",
   "need.shut.say": "O zamana kadar hiçbir şey değiştirilemez. Makineler çalışmayı sürdürür.",

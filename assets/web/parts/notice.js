@@ -16,14 +16,14 @@ export function notice(notes) {
 }
 
 function stuck(kind) {
-  const hints = ["byhand.run", "byhand.start", "byhand.read", "byhand.host"].map((key) => h("li", { "data-hint": key }));
+  const hints = ["byhand.run", "byhand.start", "byhand.read", "byhand.host", "byhand.recover"].map((key) => h("li", { "data-hint": key }));
   return h("details", { class: "stuck", "data-kind": kind }, h("summary", {}, shape("fault"), h("p", { id: "no-quorum" }, h("b"), " ", h("span")), h("span", { class: "end" }, t("byhand"), icon("down"))), h("ul", {}, hints));
 }
 
 function tellStuck(notes, kind) {
   const { voters, voters_reached: reached } = cluster.now;
   const away = members().filter((one) => !one.reached);
-  const texts = { "byhand.run": t("byhand.run"), "byhand.start": away.length ? t("byhand.start", { names: away.map((one) => `${one.name} (${one.address})`).join(", ") }) : t("byhand.wait"), "byhand.read": t("byhand.read"), "byhand.host": t("byhand.host") };
+  const texts = { "byhand.run": t("byhand.run"), "byhand.start": away.length ? t("byhand.start", { names: away.map((one) => `${one.name} (${one.address})`).join(", ") }) : t("byhand.wait"), "byhand.read": t("byhand.read"), "byhand.host": t("byhand.host"), "byhand.recover": t("byhand.recover") };
   const put = (place, text) => { if (place.textContent !== text) place.textContent = text; };
   put(notes.querySelector("#no-quorum b"), kind === "quorum" ? t("quorum.lost", { reached, voters }) : t("quorum.no-leader"));
   put(notes.querySelector("#no-quorum span"), t("quorum.known", { time: clock(knownAt()) }));

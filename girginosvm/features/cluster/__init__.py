@@ -1,4 +1,4 @@
-"""The cluster itself: founded once, with what a first machine needs."""
+"""The cluster itself: founded once, with what a first machine needs; recovered when most of it is gone."""
 
 from typing import Final
 
@@ -7,6 +7,12 @@ from girginosvm.features.cluster import commands, schema
 
 MANIFEST: Final = Manifest(
     name="cluster",
-    actions=(commands.FoundCluster, commands.RecordKeyMark, commands.RaiseLevel),
+    actions=(
+        commands.FoundCluster,
+        commands.RecordKeyMark,
+        commands.RaiseLevel,
+        commands.RecordRecovery,
+        commands.RecoverCluster,
+    ),
     migrations=schema.MIGRATIONS,
 )

@@ -1,11 +1,15 @@
-"""Founding: one transaction, so that a crash leaves a founded cluster or none. And what all nodes go on to together."""
+"""Founding: one transaction, so that a crash leaves a founded cluster or none. What all nodes go on to together. The
+last resort: one node goes on."""
 
 from typing import Annotated, Any
 
 from girginosvm.core import levels
-from girginosvm.core.action import Command, action
+from girginosvm.core.action import Command, Stream, action
 from girginosvm.core.errors import Conflict, Stale
-from girginosvm.core.fields import field
+from girginosvm.core.fields import Ref, field
+from girginosvm.features.center import api as centers
+from girginosvm.features.cluster import model
+from girginosvm.features.membership import api as membership
 from girginosvm.features.network.commands import AddNetwork
 from girginosvm.features.node import api as nodes
 from girginosvm.features.storage.commands import AddPool
@@ -93,3 +97,70 @@ class RaiseLevel(Command, frozen=True, kw_only=True):
         text = f"the cluster goes on to feature level {self.level}: {verdict.reason}"
         tx.event("cluster.level-raised", "cluster", "", text[:2000], level=self.level, migrations=ran)
         return {"level": self.level, "migrations": ran}
+
+
+@action(
+    "POST /v1/cluster/recovered",
+    permission="cluster.report",
+    summary="Say in the log that this node goes on alone",
+    audit="recovered the cluster on {member}",
+    answers=dict[str, bool],
+)
+class RecordRecovery(Command, frozen=True, kw_only=True):
+    """The first entry of a history that one survivor goes on with. Everybody else is no member from here on and comes
+    back under another id; what was on their hosts stays described until `membership remove` gives it up, or the host
+    brings it back."""
+
+    member: Annotated[str, field("The survivor's member id.", max_length=64)]
+    recovery: Annotated[str, field("Id of this recovery.", max_length=36)]
+    gone: Annotated[tuple[model.GivenUp, ...], field("Who is gone for good.", max_length=300)]
+    rejoin: Annotated[tuple[model.GivenUp, ...], field("Who is there and has to come back.", max_length=300)] = ()
+    last_index: Annotated[int, field("The last entry of the survivor's log.", ge=0)]
+    last_term: Annotated[int, field("Its term.", ge=0)]
+    proof: Annotated[str, field("How it is known that they are gone.", max_length=1000)]
+
+    def apply(self, tx: Tx) -> dict[str, bool]:
+        nodes.own(tx, self.member)
+        if tx.one("SELECT 1 FROM event WHERE noun = 'cluster' AND subject_id = ? LIMIT 1", (self.recovery,)):
+            return {"recorded": False}
+        known = [row["id"] for row in tx.all("SELECT id FROM member WHERE id <> ? ORDER BY id", (self.member,))]
+        told = {one.id: one.name for one in (*self.gone, *self.rejoin)}
+        for one in (*told, *(one for one in known if one not in told)):
+            membership.give_up(tx, one, told)
+            centers.forget_node(tx, one)
+        incarnation = tx.begin_anew()
+        back = f"; to come back under another id: {_named(self.rejoin)}" if self.rejoin else ""
+        tx.event(
+            "cluster.recovered", "cluster", self.recovery,
+            f"goes on without {_named(self.gone)} from entry {self.last_index} of term {self.last_term}{back}. "
+            f"The proof: {self.proof}"[:2000],
+            gone=[one.id for one in self.gone], rejoin=[one.id for one in self.rejoin], last_index=self.last_index,
+            last_term=self.last_term, incarnation=incarnation, proof=self.proof,
+        )  # fmt: skip
+        return {"recorded": True}
+
+
+def _named(members: tuple[model.GivenUp, ...]) -> str:
+    return ", ".join(one.name for one in members)
+
+
+@action(
+    "POST /v1/cluster/recover", cli="cluster recover", permission="cluster.recover",
+    summary="The last resort: go on with this node alone, when most voters are gone for good",
+    answers=model.Recovery, status=200,
+    examples=(
+        "girginosvm cluster recover",
+        "girginosvm cluster recover --without n2 --proof ticket-4711:n2-burnt",
+    ),
+)  # fmt: skip
+class RecoverCluster(Stream, frozen=True, kw_only=True):
+    """Without options it only shows: who votes, who is reached, how far this node's log goes, what may be lost, and the
+    command to confirm. As root on the surviving node itself. It needs proof in your own words, which the history keeps:
+    if a node that is given up still runs somewhere with others, there are two clusters from then on."""
+
+    without: Annotated[tuple[Ref, ...], field("A node that is gone for good.", ref="member", max_length=300)] = ()
+    proof: Annotated[
+        str, field("How you know that they are gone for good; 10 characters or more.", max_length=1000)
+    ] = ""
+    i_am_sure: Annotated[str, field("In place of a proof: the sentence that it shows, typed.", max_length=1000)] = ""
+    dry_run: Annotated[bool, field("Only show what would become of it.")] = False

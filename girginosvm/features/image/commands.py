@@ -62,6 +62,8 @@ class RecordImage(Command, frozen=True, kw_only=True):
     def apply(self, tx: Tx) -> dict[str, str]:
         nodes.own(tx, self.node)
         same = tx.one("SELECT * FROM image WHERE name = ?", (self.name,))
+        if same is not None and same["id"] == self.id and same["sha256"] == self.sha256 and self.state == "ready":
+            return self._back(tx)
         if same is not None and same["state"] != "failed":
             raise Conflict("image-exists", f"image {self.name} is here already ({same['state']})")
         if same is not None:
@@ -83,6 +85,14 @@ class RecordImage(Command, frozen=True, kw_only=True):
             )
         tx.event(f"image.{self.state}", "image", image, f"image {self.name}{mark} from {self.source}")
         return answer
+
+    def _back(self, tx: Tx) -> dict[str, str]:
+        """A node that was given up comes back with its file of an image that the others have kept."""
+        tx.run("DELETE FROM image_copy WHERE image = ? AND node = ?", (self.id, self.node))
+        tx.insert(
+            "image_copy", image=self.id, node=self.node, state="ready", problem_code="", problem="", at_ms=tx.at_ms
+        )
+        return {"image": self.id}
 
 
 @action(

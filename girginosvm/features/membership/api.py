@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 import msgspec
 
 from girginosvm.core.errors import Busy, Unauthenticated
 from girginosvm.features.membership.model import Brought
+from girginosvm.features.node import api as nodes
 from girginosvm.state.reader import Reader
+from girginosvm.state.tx import Tx
+
+# Why a member is gone that a survivor gave up.
+RECOVERED: Final = "the cluster was recovered without it"
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -45,6 +51,29 @@ def standing(reader: Reader, member: str) -> str:
     if reader.one("SELECT 1 FROM member WHERE id = ?", (member,)):
         return "member"
     return "gone" if reader.one("SELECT 1 FROM member_gone WHERE id = ?", (member,)) else "unknown"
+
+
+def why_gone(reader: Reader, member: str) -> str:
+    """For what reason a member is none any more; empty for one that is, or never was."""
+    row = reader.one("SELECT reason FROM member_gone WHERE id = ?", (member,))
+    return str(row["reason"]) if row else ""
+
+
+def leave(tx: Tx, member: str, name: str, reason: str) -> None:
+    """The member is none any more, and its id never comes back."""
+    tx.run("DELETE FROM member WHERE id = ?", (member,))
+    tx.run("DELETE FROM member_trust WHERE member = ?", (member,))
+    nodes.forget_release(tx, member)
+    tx.insert("member_gone", id=member, created_index=tx.index, name=name, reason=reason, at_ms=tx.at_ms)
+
+
+def give_up(tx: Tx, member: str, names: Mapping[str, str]) -> None:
+    """A recovered cluster goes on without this member; also one that agreement knows and no row, whose name is in
+    ``names``. One that left in an entry before has left."""
+    if tx.one("SELECT 1 FROM member_gone WHERE id = ?", (member,)):
+        return
+    row = tx.one("SELECT name FROM member WHERE id = ?", (member,))
+    leave(tx, member, row["name"] if row else names.get(member, member), RECOVERED)
 
 
 def api_of(reader: Reader, member: str) -> str:
@@ -115,25 +144,43 @@ def forsaken(db: Any, name: str, address: str) -> str:
     return row["id"] if row else ""
 
 
+def given_up(db: Any, name: str) -> str:
+    """The id of a member that is none any more and whose host is still described: a recovery gave it up, and nobody has
+    removed it yet. Empty when there is none. ``db``: a reader or a transaction."""
+    row = db.one("SELECT node.id FROM node JOIN member_gone ON member_gone.id = node.id WHERE node.name = ?", (name,))
+    return row["id"] if row else ""
+
+
 def conflicts(
     db: Any, name: str, address: str, brought: Brought, *, release: str, level: int
 ) -> tuple[str, ...]:  # fmt: skip
-    """Why a node cannot come in as it is, a sentence each; nothing is half taken over. ``db``: a reader or a
-    transaction."""
+    """Why a node cannot come in as it is, a sentence each; nothing is half taken over. A host that was given up and
+    comes back with all its machines takes the place of what it was. ``db``: a reader or a transaction."""
     found = []
     if level < db.level:
         found.append(f"the cluster is at feature level {db.level}, and release {release} of {name} supports {level}: "
                      "upgrade it first")  # fmt: skip
-    again = forsaken(db, name, address)
-    if db.one(
-        "SELECT 1 FROM node WHERE name = ? UNION SELECT 1 FROM member WHERE name = ? AND id <> ?", (name, name, again)
+    again, was = forsaken(db, name, address), given_up(db, name)
+    brings = {vm.id for vm in brought.vms}
+    left = [
+        vm["name"] for vm in db.all("SELECT id, name FROM vm WHERE node = ? ORDER BY id", (was,))
+        if vm["id"] not in brings
+    ]  # fmt: skip
+    if left:
+        found.append(
+            f"the cluster gave node {name} up, and still has {len(left)} machines on it that this node does not bring: "
+            f"{', '.join(left[:10])} (girginosvm membership remove {name} --lost gives them up)"
+        )
+    elif db.one(
+        "SELECT 1 FROM node WHERE name = ? AND id <> ? UNION SELECT 1 FROM member WHERE name = ? AND id <> ?",
+        (name, was, name, again),
     ):
         found.append(f"the cluster has a node named {name} already (setting node_name)")
     other = db.one("SELECT name FROM member WHERE address = ? AND id <> ?", (address, again))
     if other is not None:
         found.append(f"node {other['name']} of the cluster has the address {address} (setting address)")
     for vm in brought.vms:
-        found += _of_vm(db, vm.name, vm.project, vm.macs, vm.leases)
+        found += _of_vm(db, was, vm.name, vm.project, vm.macs, vm.leases)
     for net in brought.networks:
         row = db.one("SELECT * FROM network WHERE name = ?", (net.name,))
         if row is not None and (row["kind"], row["bridge"], row["cidr"]) != (net.kind, net.bridge, net.cidr):
@@ -150,19 +197,21 @@ def conflicts(
     return tuple(found)
 
 
-def _of_vm(db: Any, name: str, project: str, macs: tuple[str, ...], leases: tuple[tuple[str, str], ...]) -> list[str]:
+def _of_vm(
+    db: Any, was: str, name: str, project: str, macs: tuple[str, ...], leases: tuple[tuple[str, str], ...]
+) -> list[str]:
     found = []
-    if db.one("SELECT 1 FROM vm WHERE project = ? AND name = ?", (project, name)):
+    if db.one("SELECT 1 FROM vm WHERE project = ? AND name = ? AND node <> ?", (project, name, was)):
         found.append(f"project {project} of the cluster has a machine named {name} already")
     for mac in macs:
-        row = db.one("SELECT name FROM vm_nic JOIN vm ON vm.id = vm_nic.vm WHERE mac = ?", (mac,))
+        row = db.one("SELECT name FROM vm_nic JOIN vm ON vm.id = vm_nic.vm WHERE mac = ? AND node <> ?", (mac, was))
         if row is not None:
             found.append(f"machine {name} has the MAC address {mac} of the cluster's machine {row['name']}")
     for network, address in leases:
         row = db.one(
             "SELECT vm.name FROM lease JOIN network ON network.id = lease.network JOIN vm ON vm.id = lease.vm "
-            "WHERE network.name = ? AND text = ?",
-            (network, address),
+            "WHERE network.name = ? AND text = ? AND vm.node <> ?",
+            (network, address, was),
         )
         if row is not None:
             found.append(f"machine {name} has {address} of network {network}, which the cluster's {row['name']} has")

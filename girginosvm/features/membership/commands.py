@@ -236,9 +236,11 @@ class AdmitMember(Command, frozen=True, kw_only=True):
         )  # fmt: skip
         if against:
             raise Conflict("join-conflicts", "; ".join(against[:20]))
-        before = api.forsaken(tx, self.name, self.address)
+        was, before = api.given_up(tx, self.name), api.forsaken(tx, self.name, self.address)
+        if was:  # it comes back with everything that it was: its machines follow under their own ids
+            nodes.forget_node(tx, was)
         if before:
-            _leaves(tx, before, self.name, "it was let in again under another id")
+            api.leave(tx, before, self.name, "it was let in again under another id")
         tx.run("UPDATE join_token SET used_by = ? WHERE token_hash = ?", (self.member, self.token_hash))
         tx.insert(
             "member", id=self.member, created_index=tx.index, name=self.name, address=self.address, api=self.api,
@@ -257,14 +259,19 @@ class AdmitMember(Command, frozen=True, kw_only=True):
 )  # fmt: skip
 class RemoveMember(Command, frozen=True, kw_only=True):
     """It is no member from here on, and its id never becomes one again; the leader takes its vote, and then the cluster
-    goes over to a CA and a key that it has never seen. What was on it is answered, and with ``lost`` given up."""
+    goes over to a CA and a key that it has never seen. What was on it is answered, and with ``lost`` given up. After
+    a recovery: what is still described of a host that was given up."""
 
     member: Annotated[Ref, field("Node.", ref="member")]
     lost: Annotated[bool, field("It is switched off for good: give up the machines on it.")] = False
 
     def apply(self, tx: Tx) -> Removed:
-        row = _member(tx, self.member)
-        if not tx.one("SELECT 1 FROM member WHERE id <> ? LIMIT 1", (self.member,)):
+        row = tx.one("SELECT name FROM member WHERE id = ?", (self.member,))
+        left = None if row else tx.one("SELECT name FROM member_gone WHERE id = ?", (self.member,))
+        row = row or (left if left and tx.one("SELECT 1 FROM node WHERE id = ?", (self.member,)) else None)
+        if row is None:
+            raise Missing("member-missing", f"there is no member {self.member}")
+        if left is None and not tx.one("SELECT 1 FROM member WHERE id <> ? LIMIT 1", (self.member,)):
             raise Unsafe("last-member", f"{row['name']} is the whole cluster")
         vms = _machines(tx, self.member)
         if vms and not self.lost:
@@ -275,7 +282,8 @@ class RemoveMember(Command, frozen=True, kw_only=True):
             )
         nodes.forget_node(tx, self.member)
         centers.forget_node(tx, self.member)
-        _leaves(tx, self.member, row["name"], tx.why)
+        if left is None:
+            api.leave(tx, self.member, row["name"], tx.why)
         lost = f"; given up with it: {', '.join(vms)}" if vms else ""
         tx.event("membership.removed", "membership", self.member, f"{row['name']} is no member any more{lost}"[:2000])
         return Removed(self.member, row["name"], vms)
@@ -330,13 +338,6 @@ def _member(tx: Tx, member: str) -> Row:
 
 def _machines(tx: Tx, node: str) -> tuple[str, ...]:
     return tuple(vm["name"] for vm in tx.all("SELECT name FROM vm WHERE node = ? ORDER BY name, id", (node,)))
-
-
-def _leaves(tx: Tx, member: str, name: str, reason: str) -> None:
-    tx.run("DELETE FROM member WHERE id = ?", (member,))
-    tx.run("DELETE FROM member_trust WHERE member = ?", (member,))
-    nodes.forget_release(tx, member)
-    tx.insert("member_gone", id=member, created_index=tx.index, name=name, reason=reason, at_ms=tx.at_ms)
 
 
 @action(

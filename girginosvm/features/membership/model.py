@@ -130,14 +130,17 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Membership(msgspec.Struct, frozen=True, kw_only=True):
-    """The cluster as the node that is asked sees it. ``leader`` is a node's name, empty while nobody leads. ``level``
-    is the active feature level, ``level_reason`` why it is not raised further."""
+    """The cluster as the node that is asked sees it. ``leader`` is a node's name, empty while nobody leads; ``last_*``
+    is the end of this node's log, committed or not. ``level`` is the active feature level, ``level_reason`` why it is
+    not raised further."""
 
     cluster: str
     node: str
     leader: str
     term: int
     applied_index: int
+    last_index: int
+    last_term: int
     voters: int
     voters_reached: int
     quorum: bool

@@ -10,6 +10,7 @@ from features.engine import FACTS, NODE, Engine
 from girginosvm.core.action import Command
 from girginosvm.core.errors import Overreach
 from girginosvm.features.center.commands import ReportCenter
+from girginosvm.features.cluster.commands import RecordRecovery
 from girginosvm.features.image.commands import RecordImage, ReportImage
 from girginosvm.features.membership.commands import DescribeMember, ReportTrust
 from girginosvm.features.node.commands import ReportNode, ReportRelease
@@ -35,6 +36,9 @@ SAID: dict[str, Callable[[], Command]] = {
     ),
     "ReportRelease": lambda: ReportRelease(node=NODE, release="0.2.0", level=2),
     "ReportCenter": lambda: ReportCenter(node=NODE),
+    "RecordRecovery": lambda: RecordRecovery(
+        member=NODE, recovery="r", gone=(), last_index=1, last_term=1, proof="a test"
+    ),
     "ReportTrust": lambda: ReportTrust(member="11111111-2222-7333-8444-555555555555", trusts=1, shows=1),
     "DescribeMember": lambda: DescribeMember(
         member="11111111-2222-7333-8444-555555555555", name="h1", address="192.0.2.10:1995", api="192.0.2.10:1996"

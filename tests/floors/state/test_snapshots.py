@@ -13,14 +13,17 @@ from pathlib import Path
 import apsw
 import pytest
 
+from girginosvm.core.action import Command, action
 from girginosvm.core.entries import Halt, Place, Unfit
 from girginosvm.core.log import Log
-from girginosvm.core.manifest import Registry
+from girginosvm.core.manifest import Manifest, Registry
 from girginosvm.state import copies
 from girginosvm.state import db as dbs
 from girginosvm.state.fingerprint import fingerprint
 from girginosvm.state.machine import Machine
-from tests.floors.state.bench import Bench
+from girginosvm.state.tx import Tx
+from tests.floors.state import toyroom
+from tests.floors.state.bench import Bench, value
 from tests.floors.state.toyroom import FillShelf, MakeToy
 
 REPOSITORY = Path(__file__).parents[3]
@@ -137,6 +140,28 @@ def test_what_is_no_snapshot_of_this_cluster_changes_nothing(source: Bench, tmp_
         bench.machine.install(path)
     assert bench.fingerprint() == before
     bench.run(MakeToy(name="goes on"))
+
+
+class Anew(Command, frozen=True, kw_only=True):
+    """A survivor goes on alone."""
+
+    def apply(self, tx: Tx) -> str:
+        return tx.begin_anew()
+
+
+action("POST /v1/anew", permission="toy.report", summary="Begin anew")(Anew)
+
+
+def test_a_recovered_clusters_snapshot_fits_a_node_of_the_cluster_as_it_was_founded(tmp_path: Path) -> None:
+    rooms = Registry((*toyroom.REGISTRY.rooms, Manifest(name="anew", actions=(Anew,))))
+    survivor, newcomer = Bench(tmp_path / "source.db", rooms), Bench(tmp_path / "target.db")
+    first, second = (value(survivor.run(Anew())) for _ in range(2))
+    assert [one.partition("-r")[0] for one in (first, second)] == ["bench", "bench"]
+    assert len({first, second, "bench"}) == 3
+    survivor.machine.snapshot(tmp_path / "copy.db")
+    newcomer.machine.install(tmp_path / "copy.db")
+    assert newcomer.fingerprint() == survivor.fingerprint()
+    assert newcomer.rows("SELECT incarnation FROM machine_state") == [{"incarnation": second}]
 
 
 def test_a_newer_releases_snapshot_halts_this_one(source: Bench, tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from tests.bench import boot, cluster, commits, crowd, lists, placing, rest, start, table
+from tests.bench import boot, cluster, commits, crowd, fleet, lists, placing, rest, start, table
 from tests.scenarios.node import Node, qcow2
 
-PARTS = ("start", "commits", "cluster", "rest", "place", "lists", "crowd", "boot")
+PARTS = ("start", "commits", "cluster", "rest", "place", "fleet", "lists", "crowd", "boot")
 
 
 def main() -> int:
@@ -31,6 +31,8 @@ def main() -> int:
             rest.measure(folder / "rest")
         if "place" in wanted:
             placing.measure(folder / "place")
+        if "fleet" in wanted:
+            fleet.measure(folder / "fleet")
         if {"start", "lists", "crowd"} & set(wanted):
             on_a_node(folder / "node", wanted)
         if "boot" in wanted:

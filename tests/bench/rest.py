@@ -42,7 +42,7 @@ def three(folder: Path) -> Iterator[list[Node]]:
             token = nodes[0].ask("POST", "/v1/membership/tokens", {})["token"]
             node.ask("POST", "/v1/membership/join", {"center": f"https://127.0.0.1:{nodes[0].port}", "token": token})
             node.until("/v1/membership", lambda found: sum(one["state"] == "member" for one in found["members"]) > 1)
-        nodes[0].until("/v1/membership", lambda found: sum(one["state"] == "member" for one in found["members"]) == 3)
+        nodes[0].until("/v1/membership", lambda found: found["voters"] == 3)
         yield nodes
     finally:
         for node in nodes:

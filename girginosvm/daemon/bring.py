@@ -35,6 +35,7 @@ def brought_by(reader: Reader, node: str) -> Brought:
         BroughtVm(
             vm.id, vm.name, vm.project, tuple(nic.mac for nic in vm.nics),
             tuple((nic.network, nic.address) for nic in vm.nics if nic.network and nic.address),
+            tuple(disk.path for disk in vm.disks if not disk.pool),
         )
         for vm in brought_vms(reader, node, lambda text: "")
     )  # fmt: skip

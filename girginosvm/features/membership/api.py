@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from girginosvm.core.errors import Busy, Unauthenticated
-from girginosvm.features.membership.model import Brought
+from girginosvm.features.membership.model import Brought, BroughtVm
 from girginosvm.features.node import api as nodes
 from girginosvm.state.reader import Reader
 from girginosvm.state.tx import Tx
@@ -180,7 +180,7 @@ def conflicts(
     if other is not None:
         found.append(f"node {other['name']} of the cluster has the address {address} (setting address)")
     for vm in brought.vms:
-        found += _of_vm(db, was, vm.name, vm.project, vm.macs, vm.leases)
+        found += _of_vm(db, was, vm)
     for net in brought.networks:
         row = db.one("SELECT * FROM network WHERE name = ?", (net.name,))
         if row is not None and (row["kind"], row["bridge"], row["cidr"]) != (net.kind, net.bridge, net.cidr):
@@ -197,17 +197,15 @@ def conflicts(
     return tuple(found)
 
 
-def _of_vm(
-    db: Any, was: str, name: str, project: str, macs: tuple[str, ...], leases: tuple[tuple[str, str], ...]
-) -> list[str]:
-    found = []
+def _of_vm(db: Any, was: str, vm: BroughtVm) -> list[str]:
+    found, name, project = [], vm.name, vm.project
     if db.one("SELECT 1 FROM vm WHERE project = ? AND name = ? AND node <> ?", (project, name, was)):
         found.append(f"project {project} of the cluster has a machine named {name} already")
-    for mac in macs:
+    for mac in vm.macs:
         row = db.one("SELECT name FROM vm_nic JOIN vm ON vm.id = vm_nic.vm WHERE mac = ? AND node <> ?", (mac, was))
         if row is not None:
             found.append(f"machine {name} has the MAC address {mac} of the cluster's machine {row['name']}")
-    for network, address in leases:
+    for network, address in vm.leases:
         row = db.one(
             "SELECT vm.name FROM lease JOIN network ON network.id = lease.network JOIN vm ON vm.id = lease.vm "
             "WHERE network.name = ? AND text = ? AND vm.node <> ?",
@@ -215,4 +213,8 @@ def _of_vm(
         )
         if row is not None:
             found.append(f"machine {name} has {address} of network {network}, which the cluster's {row['name']} has")
+    for path in vm.disks:
+        row = db.one("SELECT name FROM vm_disk JOIN vm ON vm.id = vm_disk.vm WHERE path = ? AND node <> ?", (path, was))
+        if row is not None:  # on shared storage it is the same file; nobody can tell from here
+            found.append(f"machine {name} has the disk {path}, and so has the cluster's machine {row['name']}")
     return found

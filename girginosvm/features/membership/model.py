@@ -20,6 +20,9 @@ class BroughtVm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     project: Text
     macs: Annotated[tuple[Text, ...], Meta(max_length=64)] = ()
     leases: Annotated[tuple[tuple[Text, Text], ...], Meta(max_length=64)] = ()  # network by name, address
+    disks: Annotated[
+        tuple[Text, ...], Meta(max_length=64)
+    ] = ()  # files outside the pools, of machines that were adopted
 
 
 class BroughtNetwork(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -69,6 +69,8 @@ class BringVm(Command, frozen=True, kw_only=True):
         node = nodes.called(tx, self.node)
         placed(tx, self.id, self.node, self.generation, (Verdict(self.node, node, "", "brought it into the cluster"),))
         for n, disk in enumerate(self.disks):
+            if tx.one("SELECT 1 FROM vm_disk WHERE path = ?", (disk.path,)):
+                raise Conflict("disk-taken", f"{disk.path} is a disk of another machine")
             tx.insert(
                 "vm_disk", vm=self.id, n=n, pool=_pool(tx, disk.pool), path=disk.path, format=disk.format,
                 size_bytes=disk.size_bytes, image=disk.image, image_format=disk.image_format,

@@ -11,6 +11,7 @@ from playwright.sync_api import expect
 
 from girginosvm.core.access import Role, allowed
 from girginosvm.features.registry import REGISTRY
+from tests.web.test_panel import LOOKS, check
 
 pytestmark = pytest.mark.web
 
@@ -291,3 +292,54 @@ def test_the_palette_finds_nodes_and_says_what_waits_for_a_quorum(visit: Any, da
     page.get_by_role("option", name="Serial output billing-00002").wait_for()
     page.keyboard.press("Enter")
     page.wait_for_selector(".serial:has-text('Started sshd')")
+
+
+@pytest.mark.parametrize(("width", "scheme", "locale"), LOOKS)
+def test_a_cluster_in_trouble_is_readable_for_everybody(
+    visit: Any, daemon: Any, width: int, scheme: str, locale: str
+) -> None:
+    stand = daemon.stand
+    nodes = stand.world["nodes"]
+    nodes["node-2"] = stand.closed(nodes["node-2"], "person", "disks are changed", holds=True)
+    nodes["node-3"] = {**stand.closed(nodes["node-3"], "drain", "", holds=True), "domain": "rack7"}
+    stand.centers["node-2"] = {
+        "node": "node-2", "name": "n2", "state": "serving", "bind": "0.0.0.0:1997", "problem": "",
+        "public_url": "https://center.example.net", "since": "2026-01-01T00:00:00Z",
+    }  # fmt: skip
+    stand.away = {"n3"}
+    page = visit("#/nodes/n2", width=width, scheme=scheme, locale=locale)
+    base, look = page.url.partition("#")[0], f"{width}-{scheme}"
+    page.wait_for_selector(".reasons")
+    found = check(page, f"node-cordoned-{look}")
+    page.locator(".head .btns button").first.click()
+    page.wait_for_selector("[role=alertdialog]")
+    found += check(page, f"ask-uncordon-{look}")
+    page.keyboard.press("Escape")
+    page.locator(".head .btns .square").click()
+    page.wait_for_selector(".menu:popover-open")
+    found += check(page, f"node-menu-{look}")
+    page.keyboard.press("Escape")
+    for name, address, ready in (
+        ("node-away", "#/nodes/n3", ".reasons"), ("tree-away", "#/machines?view=tree", ".branch.domain"),
+        ("grid-away", "#/machines?view=grid&node=n3", ".tile.unknown"),
+        ("machine-away", "#/machines/vm-00002", ".verdict.attn"), ("cluster-away", "#/cluster", ".members .faded"),
+        ("create-lands", "#/machines/new", ".form-foot .say b"),
+    ):  # fmt: skip
+        page.goto(base + address)
+        page.wait_for_selector(ready)
+        found += check(page, f"{name}-{look}")
+    stand.away = {"n2", "n3"}
+    page.wait_for_selector(".stuck")
+    page.keyboard.press("Escape")
+    page.goto(base + "#/machines?view=tree")
+    page.wait_for_selector(".branch")
+    found += check(page, f"tree-alone-{look}")
+    page.keyboard.press("Control+k")
+    page.keyboard.type("vpn-00007")
+    page.wait_for_selector("[role=option]")
+    found += check(page, f"palette-alone-{look}")
+    stand.lone = stand.witness = True
+    stand.away = set()
+    page = visit("#/cluster/witness", width=width, scheme=scheme, locale=locale)
+    found += check(page, f"witness-{look}")
+    assert found == []

@@ -202,6 +202,7 @@ def test_nodes_say_what_they_are_in_tree_and_grid(visit: Any, daemon: Any) -> No
             daemon.put("nodes", "node", nodes["node-2"])
             stand.away = {"n2"}
             expect(line).to_contain_text("Not reached")
+            expect(line).to_contain_text("of 34 ran")
             stand.away = set()
             expect(line).to_contain_text("Up")
     finally:

@@ -3,12 +3,13 @@ left of them when two are gone."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.scenarios.node import Node, free_port, qcow2
 from tests.scenarios.test_center import promoted
@@ -72,6 +73,11 @@ def cluster(start: Start) -> tuple[list[Node], int]:
     return nodes, port
 
 
+def line(page: Page, name: str) -> Locator:
+    """What the tree says of this node or machine."""
+    return page.get_by_role("treeitem", name=re.compile(rf"^{name}\b"))
+
+
 def under(page: Page, machine: str) -> str:
     """The node in the tree that a machine hangs on: the last one before it."""
     lines = page.locator(".branch").all_inner_texts()
@@ -85,12 +91,12 @@ def test_every_panel_shows_the_same_and_what_one_node_can_still_do_alone(start: 
     center = opened(port)
     go(center, "#/machines?view=tree")
     for name in ("n1", "n2", "n3"):
-        center.wait_for_selector(f".branch.node:has-text('{name}')")
+        line(center, name).wait_for()
     expect(center.locator(".branch.node").first).to_contain_text("Center")
     expect(center.locator("ol.crumbs")).to_contain_text("Center n1")
     # A machine appears under its node, by itself.
     created(third, "web", node="n2")
-    expect(center.locator(".branch.vm:has-text('web')")).to_contain_text("Running")
+    expect(line(center, "web")).to_contain_text("Running")
     assert under(center, "web") == "n2"
     go(center, "#/machines/new")
     expect(center.locator(".form-foot .say")).to_contain_text("the best of 3 nodes that can take it")
@@ -104,7 +110,7 @@ def test_every_panel_shows_the_same_and_what_one_node_can_still_do_alone(start: 
     panel.get_by_label("Why").fill("disks are changed")
     panel.get_by_role("button", name="Cordon n2").click()
     panel.wait_for_selector("h1:has-text('Cordoned')")
-    expect(center.locator(".branch.node:has-text('n2')")).to_contain_text("Cordoned")
+    expect(line(center, "n2")).to_contain_text("Cordoned")
     (found,) = [one for one in first.ask("GET", "/v1/nodes")["items"] if one["name"] == "n2"]
     assert [(one["holder"], one["by"], one["why"]) for one in found["cordons"]] == [
         ("person", "ada@example.org", "disks are changed")
@@ -112,7 +118,7 @@ def test_every_panel_shows_the_same_and_what_one_node_can_still_do_alone(start: 
     go(panel, "#/machines/new")
     expect(panel.locator(".form-foot .say")).to_contain_text("the best of 2 nodes that can take it")
     created(first, "db")
-    expect(center.locator(".branch.vm:has-text('db')")).to_contain_text("Running")
+    expect(line(center, "db")).to_contain_text("Running")
     assert under(center, "db") in ("n1", "n3")
     center.get_by_role("button", name="Grid").click()
     expect(center.locator(".tile:has-text('web')")).to_contain_text("Running")
@@ -127,11 +133,11 @@ def test_every_panel_shows_the_same_and_what_one_node_can_still_do_alone(start: 
     expect(bar).to_contain_text("nothing can be changed")
     go(panel, "#/machines?view=tree")
     for name in ("n1", "n2"):
-        expect(panel.locator(f".branch.node:has-text('{name}')")).to_contain_text("Not reached")
+        expect(line(panel, name)).to_contain_text("Not reached")
     for name in ("web", "db"):
-        expect(panel.locator(f".branch.vm:has-text('{name}')")).to_have_count(1)
-    expect(panel.locator(".branch.vm:has-text('web')")).to_contain_text("Was running")  # nobody here knows by now
-    panel.locator(".branch.vm:has-text('web') a").click()
+        expect(line(panel, name)).to_have_count(1)
+    expect(line(panel, "web")).to_contain_text("Was running")  # nobody here knows by now
+    line(panel, "web").locator("a").click()
     why = panel.locator("#detail .sec").filter(has=panel.get_by_role("heading", name="Why here"))
     expect(why).to_contain_text("n2 was asked for")
     expect(panel.locator("#detail .verdict")).to_contain_text("n2 is not reached from here")

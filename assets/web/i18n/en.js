@@ -759,4 +759,8 @@ export default {
   "state.was": "Was {state}",
   "verdict.unheard": "{node} is not reached from here, so nobody knows how it is.",
   "verdict.unheard.say": "Last heard: {state}.",
+  "tree.ran": "{n} of {all} ran",
+  "node.said": "{running} of its {all} machines ran when it was last heard.",
+  "cluster.level": "Feature level",
+  "legend.was": "{n} last heard {state}",
 };

@@ -759,4 +759,8 @@ export default {
   "state.was": "Son: {state}",
   "verdict.unheard": "{node} düğümüne buradan erişilemiyor; durumu bilinmiyor.",
   "verdict.unheard.say": "Son duyulan: {state}.",
+  "tree.ran": "{n} / {all} çalışıyordu",
+  "node.said": "Son duyulduğunda {all} makinesinden {running} tanesi çalışıyordu.",
+  "cluster.level": "Özellik düzeyi",
+  "legend.was": "{n} son: {state}",
 };

@@ -1,13 +1,13 @@
 // One node: how it is and why, what can be done about it, its machines, what room is left, and its part in agreement.
 import { alone, awaySince, centerOf, memberOf, watchCluster } from "../cluster.js";
-import { ago, duration, mebibytes, number, t } from "../i18n.js";
+import { ago, duration, language, mebibytes, number, t } from "../i18n.js";
 import { h, icon, shape } from "../parts/dom.js";
 import { capacity, capacityBar, squares } from "../parts/capacity.js";
 import { gate } from "../parts/gate.js";
 import { menu } from "../parts/menu.js";
 import { marksOf } from "../parts/places.js";
 import { fact, time } from "../parts/side.js";
-import { badge, kindOf, nodeState, stateMark, vmMark, wordOf } from "../parts/state.js";
+import { badge, kindOf, nodeState, stateMark, unheard, vmMark, vmState, wordOf } from "../parts/state.js";
 import { to } from "../router.js";
 import { rowsOf, stateOf, watch, watchLink } from "../store.js";
 import { awayText, roleOf } from "./cluster.js";
@@ -53,10 +53,10 @@ function head(found, machines) {
   const running = machines.filter((vm) => vm.state === "running").length;
   const bad = machines.filter((vm) => ["fault", "attn"].includes(kindOf(vm.state)));
   const state = nodeState(found);
-  const say = state === "unknown" ? t("node.unknown", { ago: ago(found.seen_at) }) : machines.length ? t("node.say", { running: number(running), all: number(machines.length) }) : t("node.empty");
+  const say = state === "unknown" ? t("node.unknown", { ago: ago(found.seen_at) }) : machines.length ? t(state === "away" ? "node.said" : "node.say", { running: number(running), all: number(machines.length) }) : t("node.empty");
   return h("div", { class: "head" }, h("h1", { class: "same" }, found.name, " ", badge(state), marksOf(found).map((text) => h("span", { class: "tag" }, text))),
     h("div", { class: "btns end" }, deeds(found)),
-    h("p", { class: "say" }, h("b", { class: "strong" }, say), bad.length > 0 && ` ${t("node.bad", { names: bad.slice(0, 3).map((vm) => vm.name).join(", ") })}`));
+    h("p", { class: "say" }, h("b", { class: "strong" }, say), bad.length > 0 && state !== "away" && ` ${t("node.bad", { names: bad.slice(0, 3).map((vm) => vm.name).join(", ") })}`));
 }
 
 /** The first two deeds are buttons, the others a menu. */
@@ -110,7 +110,10 @@ function about(found) {
 
 function machinesOf(found, machines) {
   const order = [...machines].sort((a, b) => a.name.localeCompare(b.name));
-  const counts = Object.entries(Object.groupBy(order, (vm) => vm.state)).map(([state, rows]) => stateMark(state, `${number(rows.length)} ${wordOf(state).toLowerCase()}`));
+  const counts = Object.entries(Object.groupBy(order, (vm) => vmState(vm).join(" "))).map(([, rows]) => {
+    const [kind] = vmState(rows[0]), said = { n: number(rows.length), state: wordOf(rows[0].state).toLocaleLowerCase(language()) };
+    return h("span", { class: `state ${kind}` }, shape(kind), unheard(rows[0]) ? t("legend.was", said) : `${said.n} ${said.state}`);
+  });
   const lines = order.slice(0, MOST_LINES).map((vm) => h("li", {}, h("span", { class: "mark-cell" }, vmMark(vm)), h("a", { class: "strong clip", href: to("machines", vm.id) }, vm.name), h("span", { class: "second hide-n" }, vm.addresses?.[0] ?? ""), h("span", { class: "end" }, `${number(vm.vcpu)} vCPU, ${mebibytes(vm.memory_mb)}`)));
   const rest = order.length - MOST_LINES;
   return h("section", { class: "sec" }, h("div", { class: "sec-head" }, h("h2", {}, t("place.machines")), h("span", {}, number(machines.length)), machines.length > 0 && h("span", { class: "end" }, h("a", { class: "link", href: `${to("machines")}?node=${encodeURIComponent(found.name)}` }, t("node.list")))),

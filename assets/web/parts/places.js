@@ -1,9 +1,9 @@
 // Machines where they are: failure domain, node, machine. What a tree and a grid of them are drawn from.
 import { centerOf, memberOf } from "../cluster.js";
-import { t } from "../i18n.js";
+import { number, t } from "../i18n.js";
 import { link, rowsOf } from "../store.js";
 import { compare } from "./table.js";
-import { nodeState, wordOf } from "./state.js";
+import { nodeState, unheard, wordOf } from "./state.js";
 
 const byName = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" }).compare;
 
@@ -15,6 +15,12 @@ export function marksOf(node) {
     member?.role === "leader" && t("member.leader"), centerOf(node.id) && t("center"), member?.witness && t("member.witness"),
     node.name === link.node && t("member.here"), ...closed.filter((one) => one !== state && !(one === "draining" && state === "drained")).map(wordOf),
   ].filter(Boolean);
+}
+
+/** How many of these run, in words; of a node that is not reached, how many ran when it was last heard. */
+export function runningText(vms) {
+  const heard = vms.filter((vm) => !unheard(vm)), known = heard.length ? heard : vms;
+  return t(heard.length ? "tree.running" : "tree.ran", { n: number(known.filter((vm) => vm.state === "running").length), all: number(vms.length) });
 }
 
 /** The machines in `rows` by node, the nodes by domain: [{domain, nodes: [{id, name, node, vms}]}]. Nodes without any

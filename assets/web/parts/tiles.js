@@ -2,7 +2,7 @@
 import { mebibytes, number, t } from "../i18n.js";
 import { go, to } from "../router.js";
 import { h } from "./dom.js";
-import { marksOf } from "./places.js";
+import { marksOf, runningText } from "./places.js";
 import { notOurs, scene } from "./scene.js";
 import { kindOf, nodeState, stateMark, unheard, vmMark } from "./state.js";
 
@@ -39,12 +39,11 @@ export function tiles({ label, columns, open, empty, address }) {
   const row = (cells, kind) => h("div", { class: kind, role: "row" }, cells);
 
   function headSign({ node, name, vms }, domain) {
-    return JSON.stringify([all.only, name, domain, vms.length, vms.filter((vm) => vm.state === "running").length, node && [nodeState(node), marksOf(node), node.memory_used_mb, node.memory_mb]]);
+    return JSON.stringify([all.only, name, domain, vms.length && runningText(vms), node && [nodeState(node), marksOf(node), node.memory_used_mb, node.memory_mb]]);
   }
 
   function head({ id, node, name, vms }, domain) {
-    const running = vms.filter((vm) => vm.state === "running").length;
-    const said = all.only ? t("filter.found", { n: number(vms.length) }) : vms.length ? t("tree.running", { n: number(running), all: number(vms.length) }) : t("tree.empty");
+    const said = all.only ? t("filter.found", { n: number(vms.length) }) : vms.length ? runningText(vms) : t("tree.empty");
     return row(h("div", { class: "tile-head", role: "gridcell", id: `cell-node-${id}`, "data-cell": `node ${id}` },
       node ? h("a", { class: "strong clip", href: to("nodes", node.name), tabindex: "-1" }, node.name) : h("b", { class: "clip" }, name || t("tree.nowhere")), stateMark(node ? nodeState(node) : "unknown"),
       node && marksOf(node).map((text) => h("span", { class: "tag hide-n" }, text)), domain && h("span", { class: "tag hide-n" }, domain),

@@ -4,7 +4,7 @@ import { go, to } from "../router.js";
 import { rowsOf } from "../store.js";
 import { capacityBar } from "./capacity.js";
 import { h, icon } from "./dom.js";
-import { marksOf } from "./places.js";
+import { marksOf, runningText } from "./places.js";
 import { notOurs, scene } from "./scene.js";
 import { nodeState, stateMark, unheard, vmMark } from "./state.js";
 
@@ -14,7 +14,6 @@ const FEW = 200;
 const chosen = new Map();
 
 const sum = (rows, field) => rows.reduce((total, row) => total + (row?.[field] ?? 0), 0);
-const runningOf = (vms) => vms.filter((vm) => vm.state === "running").length;
 
 /** As `table`; sorted by `order`. */
 export function tree({ label, columns, open, empty, address }) {
@@ -57,7 +56,7 @@ export function tree({ label, columns, open, empty, address }) {
     const head = [all.only, item.level, item.at, item.of, item.expanded];
     if (item.kind === "vm") return JSON.stringify([...head, all.stamp(item.vm), unheard(item.vm)]);
     const { group } = item, nodes = group.nodes ?? [group], vms = nodes.flatMap((one) => one.vms);
-    return JSON.stringify([...head, vms.length, runningOf(vms), nodes.map(({ node }) => node && [node.memory_mb, node.memory_used_mb, node.vcpus, nodeState(node), marksOf(node)])]);
+    return JSON.stringify([...head, onIt(vms), nodes.map(({ node }) => node && [node.memory_mb, node.memory_used_mb, node.vcpus, nodeState(node), marksOf(node)])]);
   }
 
   function build(item) {
@@ -76,7 +75,7 @@ export function tree({ label, columns, open, empty, address }) {
   }
 
   function nodeParts({ group: { node, name, vms } }) {
-    const said = { a: onIt(vms, node), b: node ? `${number(node.vcpus ?? 0)} vCPU` : "", c: node ? memory([node]) : "" };
+    const said = { a: onIt(vms), b: node ? `${number(node.vcpus ?? 0)} vCPU` : "", c: node ? memory([node]) : "" };
     if (!node) return { ...said, name: h("b", { class: "clip" }, name || t("tree.nowhere")), state: stateMark("unknown") };
     return { ...said, state: stateMark(nodeState(node)), name: [h("a", { class: "strong clip", href: to("nodes", node.name), tabindex: "-1" }, node.name), marksOf(node).map((text) => h("span", { class: "tag" }, text))] };
   }
@@ -84,12 +83,12 @@ export function tree({ label, columns, open, empty, address }) {
   function domainParts({ group: { domain, nodes } }) {
     const found = nodes.map((one) => one.node).filter(Boolean), vms = nodes.flatMap((one) => one.vms);
     return { name: h("b", { class: "clip" }, domain || t("tree.no-domain")), state: h("span", { class: "muted" }, t(nodes.length === 1 ? "nodes.one" : "nodes.n", { n: number(nodes.length) })),
-      a: onIt(vms, true), b: `${number(sum(found, "vcpus"))} vCPU`, c: found.length ? memory(found) : "" };
+      a: onIt(vms), b: `${number(sum(found, "vcpus"))} vCPU`, c: found.length ? memory(found) : "" };
   }
 
   function onIt(vms) {
     if (all.only) return t("filter.found", { n: number(vms.length) });
-    return vms.length ? t("tree.running", { n: number(runningOf(vms)), all: number(vms.length) }) : t("tree.empty");
+    return vms.length ? runningText(vms) : t("tree.empty");
   }
 
   function memory(nodes) {

@@ -270,15 +270,17 @@ class Agent:
                 return
 
     async def _arrived(self, member: str) -> None:
-        """A node that has just joined waits for the cluster's state: until its own row is in it, the database is one
-        that nobody may speak from."""
+        """A node that has just joined, or has lost its database, waits for the cluster's state: until its own row is in
+        it, the database is one that nobody may speak from."""
 
         def there(reader: Reader) -> bool:
             tables = reader.one("SELECT count(*) AS n FROM sqlite_schema WHERE name IN ('member', 'user')")
             return bool(tables and tables["n"] == 2 and any(row.id == member for row in members(reader)))
 
-        joined = self._config.path("raft", "roster").exists()
-        while joined and not await self._readers.read(there):
+        others = self._config.path("raft", "roster").exists()
+        with contextlib.suppress(Problem):
+            others = others or bool((await self._client.status()).members)
+        while others and not await self._readers.read(there):
             if await self._heard.get() is None:
                 self._same()
 

@@ -3,6 +3,7 @@ have an agent that says nothing."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from typing import Any
@@ -88,6 +89,25 @@ def test_a_node_that_dies_takes_no_machine_seconds_later_and_is_ready_when_it_is
         assert nodes[asked].ask("POST", "/v1/vms", {"name": f"web{number}", **spec}, key=f"web{number}")["node"] != gone
     nodes[gone] = start(gone, again=True)
     nodes[asked].wait(lambda: state() == "ready", f"{gone} to be ready")
+
+
+def test_a_founder_that_lost_its_database_has_it_again_from_its_log(start: Start) -> None:
+    nodes = cluster(start, 3)
+    before = {wrote(nodes["n2"], f"before-{number}") for number in range(5)}
+    nodes["n1"].stop()
+    for file in (nodes["n1"].root / "var/lib/girginosvm/db").iterdir():
+        file.unlink()
+    nodes["n1"] = start("n1", again=True)
+    seen: list[tuple[int, Any]] = []
+
+    def answers() -> bool:
+        with contextlib.suppress(OSError):
+            seen.append(nodes["n1"].once("GET", "/v1/tokens"))
+        return bool(seen) and seen[-1][0] == 200
+
+    nodes["n1"].wait(answers, "n1 to answer")
+    assert {status for status, _ in seen} <= {200, 503}
+    assert before <= {one["id"] for one in seen[-1][1]["items"]}
 
 
 def test_two_nodes_both_vote_and_one_alone_changes_nothing(start: Start) -> None:

@@ -39,6 +39,7 @@ from girginosvm.daemon.execute import Answer, Executor
 from girginosvm.daemon.host import create, full_places, here, open_host, pull
 from girginosvm.daemon.members import MembersReconciler
 from girginosvm.daemon.membership import STREAMS, Membership
+from girginosvm.daemon.parted import PartedReconciler
 from girginosvm.daemon.reconcile import Loop
 from girginosvm.daemon.secrets import Turns, hash_password, load_key
 from girginosvm.daemon.signin import SignIn
@@ -241,7 +242,8 @@ class Agent:
             certificates, keeper, key, self._config.path("pki", "cluster.key"), node=member, read=self._readers.read,
             say=voice.say, status=self._client.status, log=self._log,
         )  # fmt: skip
-        late = [Loop(one, self._log) for one in (keeper, members, center, trust)]
+        parted = PartedReconciler(desk.membership, self._client, read=self._readers.read, log=self._log)
+        late = [Loop(one, self._log) for one in (keeper, members, center, trust, parted)]
         self._loops += late
         self._tasks += tuple(group.create_task(loop.run()) for loop in late)
         if not self._config.witness:
@@ -296,7 +298,7 @@ class Agent:
 
     async def _health(self) -> Health:
         problems = self._unfinished() + full_places(self._config)
-        if self._desk is not None and self._desk.membership.removed:
+        if self._desk is not None and self._desk.membership.notice:
             problems.insert(0, self._desk.membership.notice)
         elif self._waits and self._waits != "halted":
             problems.append("this node has nobody to agree with: it shows what it knows, and changes nothing")

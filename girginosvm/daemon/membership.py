@@ -56,6 +56,11 @@ GIVEN_UP: Final = (
 )
 
 
+PARTED: Final = (
+    "{names} was recovered without this node and goes on by itself: there are two clusters with one id, and neither "
+    "sees what the other writes. Decide which one stays; each node of the other joins it with a token of it: "
+    "`girginosvm membership join`"
+)
 LAST_RESORT: Final = (
     "it goes on by itself when enough of them are back; if they are gone for good, `girginosvm cluster recover` on "
     "this node shows what can be saved"
@@ -138,6 +143,7 @@ class Membership:
         self.witness = config.witness
         self.removed = False  # another member has said so
         self.given_up = False  # and that it was by a recovery
+        self.parted = ""  # who says that it was recovered without this node, which has a leader all the same
         self.port = config.port  # the one that was opened, when 0 was asked for
 
     async def perform(self, stream: Stream, caller: Caller) -> Answer:
@@ -248,7 +254,7 @@ class Membership:
             raise Busy("joining", "this node is joining already", retry_after_s=5)
         rows: tuple[api.Row, ...] = await self._read(api.members)
         others = [row.name for row in rows if row.id != place.member]
-        if others and not self.removed:
+        if others and not (self.removed or self.parted):
             raise Conflict("not-alone", f"this node is in a cluster with {', '.join(others)}: it leaves that one first")
         self._joining = True
         try:
@@ -291,7 +297,8 @@ class Membership:
         )  # fmt: skip
         if asked.rehearse:
             return Answer(value=value, status=200)
-        if answer.cluster == place.cluster and not self.removed:
+        mine = tls.fingerprint_of(self._identity.ca_file.read_bytes())
+        if answer.cluster == place.cluster and wanted == mine and not self.removed:
             raise Conflict("cluster-same", "that is this node's own cluster")
         if answer.conflicts:
             raise Conflict("join-conflicts", "; ".join(answer.conflicts), hint="end these first; nothing was changed")
@@ -390,8 +397,10 @@ class Membership:
 
     @property
     def notice(self) -> str:
-        """That this node is no member any more, as the others say; empty while nobody does."""
-        return GIVEN_UP if self.given_up and self.removed else REMOVED if self.removed else ""
+        """As others say: this node is no member any more, or there are two clusters; empty while nobody does."""
+        if self.removed:
+            return GIVEN_UP if self.given_up else REMOVED
+        return PARTED.format(names=self.parted) if self.parted else ""
 
     async def place(self) -> Place:
         """This node, as the others see it."""

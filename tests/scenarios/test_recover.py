@@ -235,6 +235,43 @@ def test_of_three_nodes_one_goes_on_and_says_that_something_may_be_lost(start: S
     write(third, "after")
 
 
+def test_a_wrong_proof_makes_two_clusters_that_do_not_mix_and_the_old_one_says_so(start: Start) -> None:
+    first, second, third = cluster(start, 3)
+    without_the_others(third, first, second)
+    recovered(third, "n1", "n2")
+    first, second = start("n1", again=True), start("n2", again=True)
+    for node in (first, second):
+        seen = node.until("/v1/membership", lambda found: any("two clusters" in one for one in found["problems"]))
+        assert any(one.startswith("n3 was recovered without this node") for one in seen["problems"])
+    write(first, "theirs")
+    write(third, "ours")
+    assert "ours" not in written(second)
+    assert "theirs" not in written(third)
+    assert [one["name"] for one in membership(third)["members"]] == ["n3"]
+    # The old one is let go of, node by node: what they wrote without n3 is gone with it.
+    for node, name in ((first, "n1"), (second, "n2")):
+        joined(node, third, name)
+        node.until("/v1/tokens", lambda found: "ours" in {one["name"] for one in found["items"]})
+    settled(third, 3)
+    assert "theirs" not in written(third)
+
+
+def test_a_survivor_that_is_there_is_told_to_come_back(start: Start) -> None:
+    """Three vote and the fourth follows; two voters go, so a voter and an observer are left."""
+    first, second, third = cluster(start, 3)
+    fourth = start("n4").ready()
+    joined(fourth, first, "n4")
+    settled(fourth, 3)
+    without_the_others(third, first, second)
+    assert shown(third)["rejoin"] == ["n4"]
+    said = recovered(third, "n1", "n2")
+    assert said["command"] == "girginosvm membership token create"
+    told(fourth)
+    joined(fourth, third, "n4")
+    assert sorted(one["name"] for one in membership(third)["members"]) == ["n3", "n4"]
+    settled(fourth, 2)
+
+
 def test_what_nobody_has_acknowledged_and_is_on_the_disk_stays_and_becomes_valid(start: Start) -> None:
     """The leader has an entry on its own disk only: whoever asked was never answered, and it is kept."""
     first, second = cluster(start, 2)

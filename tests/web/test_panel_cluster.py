@@ -152,6 +152,7 @@ def test_without_a_quorum_every_page_says_so_and_no_button_pretends(visit: Any, 
     assert page.get_by_role("alertdialog").count() == 0
     page.locator(".stuck summary").click()
     expect(page.locator(".stuck li").nth(1)).to_contain_text("n2 (192.0.2.12:1995), n3 (192.0.2.13:1995)")
+    expect(page.locator(".stuck li").last).to_contain_text("girginosvm cluster recover")
     page.goto(page.url.partition("#")[0] + "#/network/new")
     expect(page.locator(".form-foot .primary")).to_have_attribute("aria-disabled", "true")
     page.goto(page.url.partition("#")[0] + "#/overview")

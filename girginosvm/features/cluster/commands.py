@@ -128,6 +128,7 @@ class RecordRecovery(Command, frozen=True, kw_only=True):
         for one in (*told, *(one for one in known if one not in told)):
             membership.give_up(tx, one, told)
             centers.forget_node(tx, one)
+            nodes.lose(tx, one)
         incarnation = tx.begin_anew()
         back = f"; to come back under another id: {_named(self.rejoin)}" if self.rejoin else ""
         tx.event(

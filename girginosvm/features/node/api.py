@@ -126,6 +126,12 @@ def open_again(tx: Tx, node: str, holder: str) -> bool:
     return bool(tx.run("DELETE FROM node_cordon WHERE node = ? AND holder = ?", (node, holder)))
 
 
+def lose(tx: Tx, node: str) -> None:
+    """Nobody hears the host from here on; what it said of itself, and what is on it, stays described."""
+    if tx.one("SELECT 1 FROM node WHERE id = ?", (node,)):
+        tx.run("INSERT INTO node_away VALUES (?, ?) ON CONFLICT DO NOTHING", (node, tx.at_ms))
+
+
 def forget_node(tx: Tx, node: str) -> None:
     """The host is gone for good: what it said of itself, and everything that was on it, is given up."""
     for vm in tx.all("SELECT id FROM vm WHERE node = ? ORDER BY id", (node,)):

@@ -18,6 +18,7 @@ from girginosvm.features.membership import api, queries
 from girginosvm.features.membership.commands import AdmitMember, DescribeMember, RecordJoinToken, RemoveMember
 from girginosvm.features.membership.model import Brought, BroughtVm
 from girginosvm.features.node.commands import ReportNode
+from girginosvm.features.node.queries import ListNodes
 from girginosvm.features.vm.bring import BringVm
 from girginosvm.features.vm.model import BroughtDisk, BroughtNic
 
@@ -77,6 +78,8 @@ def test_it_is_no_member_and_what_was_on_its_host_stays_described(recovered: Eng
     assert api.standing(recovered.reader, SECOND) == "gone"
     assert api.why_gone(recovered.reader, SECOND) == api.RECOVERED
     assert vms(recovered) == [("shop", SECOND)]
+    states = {row.name: row.state for row in ListNodes().fetch(recovered.reader).items}
+    assert (states["m1"], states["m2"]) == ("ready", "silent")
     assert api.owes_new_keys(recovered.reader)
     with pytest.raises(Forbidden, match="was removed from this cluster"):
         member(recovered, SECOND, "m2")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import ssl
 from pathlib import Path
@@ -141,3 +142,33 @@ async def test_where_nobody_listens_is_said(tmp_path: Path, house: House) -> Non
     gone = Members(nowhere, other(house, "n2").client_context, cluster="c1")
     with pytest.raises(Busy, match=r"127\.0\.0\.1:1 is not reached"):
         await gone.fetch_image("n1", "i1", tmp_path / "x", 0, lambda have: None)
+
+
+async def test_who_is_where_a_member_was_is_told_by_what_it_shows(
+    house: House, second: Members, tmp_path: Path
+) -> None:
+    assert await second.meet("n1") == "itself"
+    assert await second.meet("n4") == "another"  # the same host, and another member
+    foreign = Identity(tmp_path / "foreign", uri=member_uri("c1", "n2"))
+    foreign.ensure(["n2"])
+    assert await peers(house, foreign).meet("n1") == "another"  # begun anew: it has a CA of its own
+
+
+async def test_whoever_takes_the_connection_and_says_nothing_is_there(house: House) -> None:
+    async def never(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    frozen = await asyncio.start_server(never, "127.0.0.1", 0)
+    port = frozen.sockets[0].getsockname()[1]
+
+    async def where(node: str) -> str:
+        if node == "unheard":
+            raise Busy("node-unreachable", "it has not said where")
+        return "127.0.0.1:1" if node == "gone" else f"127.0.0.1:{port}"
+
+    look = Members(where, other(house, "n2").client_context, cluster="c1")
+    assert await look.meet("n1") == "silent"
+    assert await look.meet("gone") == "nobody"
+    assert await look.meet("unheard") == "nobody"
+    frozen.close()

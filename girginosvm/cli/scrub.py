@@ -14,6 +14,7 @@ from typing import Final
 GONE: Final = "[taken out]"
 _LEAST: Final = 8  # a shorter word is in every text
 _WORD: Final = re.compile(r"[A-Za-z0-9_\-+/=.~]{16,}")
+_HASH: Final = re.compile(r"\b[0-9a-f]{64}\b")
 _KEY_BLOCK: Final = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.S)
 _SHAPES: Final = (
     re.compile(r"sealed:\d+:[A-Za-z0-9+/=]+"),
@@ -34,9 +35,8 @@ class Scrubber:
 
     def __init__(self, known: Iterable[str] = (), hashes: Iterable[str] = ()) -> None:
         # The longest first: one may be a part of another.
-        hashes = frozenset(hashes)
-        self._known = sorted({one for one in (*known, *hashes) if len(one) >= _LEAST}, key=lambda one: (-len(one), one))
-        self._hashes = hashes
+        self._known = sorted({one for one in known if len(one) >= _LEAST}, key=lambda one: (-len(one), one))
+        self._hashes = frozenset(hashes)
 
     def clean(self, text: str) -> str:
         """The text without them."""
@@ -44,6 +44,7 @@ class Scrubber:
             text = text.replace(one, GONE)
         if self._hashes:
             text = _WORD.sub(self._unless_hashed, text)
+            text = _HASH.sub(lambda found: GONE if found[0] in self._hashes else found[0], text)
         text = _KEY_BLOCK.sub(GONE, text)
         for shape in _SHAPES:
             text = shape.sub(_taken, text)

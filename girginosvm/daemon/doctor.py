@@ -59,6 +59,7 @@ class Diagnostics:
         self._membership = membership
         self._context = context
         self._work = work
+        self._examining: asyncio.Task[Diagnosis] | None = None
 
     async def perform(self, stream: Stream, caller: Caller) -> Answer:
         """See ``Desk.perform``; for the requests in ``STREAMS``."""
@@ -75,7 +76,19 @@ class Diagnostics:
         return await quorum.look(place, rows, standing, libvirt_uri=self._config.libvirt_uri if machines else "")
 
     async def examine(self) -> Diagnosis:
-        """Everything, judged. What cannot be looked at is a fault of its own, and keeps nothing else from being."""
+        """Everything, judged. However many ask at once, it is looked once: it reads the whole database."""
+        if self._examining is None:
+            self._examining = asyncio.create_task(self._examine())
+            self._examining.add_done_callback(self._examined)
+        return await asyncio.shield(self._examining)
+
+    def _examined(self, done: asyncio.Task[Diagnosis]) -> None:
+        self._examining = None
+        if not done.cancelled():
+            done.exception()  # whoever waits gets it, if somebody still does
+
+    async def _examine(self) -> Diagnosis:
+        """What cannot be looked at is a fault of its own, and keeps nothing else from being."""
         found = checks.diagnose(await self._gathered())
         place = await self._membership.place()
         return Diagnosis(

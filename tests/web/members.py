@@ -48,6 +48,7 @@ class Members:
         self.centers: dict[str, dict[str, Any]] = {}
         self.joins: list[dict[str, Any]] = []
         self.drained: set[str] = set()
+        self.ill: list[dict[str, str]] = []  # of the doctor's checks
         self.deeds: list[tuple[str, str, str]] = []  # method, path, X-Why
         self.asked: list[dict[str, str]] = []  # of placement
 
@@ -74,6 +75,14 @@ class Members:
 
     async def show_membership(self, _: web.Request) -> web.Response:
         return web.json_response(self.membership())
+
+    async def show_doctor(self, _: web.Request) -> web.Response:
+        """All is well, but for what ``ill`` says."""
+        if self.leaderless:
+            return problem(503, "raft-away", "the raft process of this node does not answer", family="Busy")
+        well = [{"name": name, "state": "ok", "says": f"{name} is well", "next": ""} for name in ("raft", "journal")]
+        said = {"verdict": "ok", "node": "n1", "version": "0.1.0", "at": NOW, "checks": [*self.ill, *well]}
+        return web.json_response(said)
 
     async def show_centers(self, _: web.Request) -> web.Response:
         return web.json_response({"items": list(self.centers.values()), "applied_index": self.index})

@@ -247,6 +247,7 @@ def app(stand: Stand) -> web.Application:
     made.router.add_get("/v1/events/stream", stand.stream)
     made.router.add_get("/v1/vms/{id}/serial", stand.serial)
     made.router.add_get("/v1/membership", stand.show_membership)
+    made.router.add_get("/v1/doctor", stand.show_doctor)
     made.router.add_get("/v1/centers", stand.show_centers)
     made.router.add_post("/v1/membership/tokens", stand.make_token)
     made.router.add_post("/v1/membership/join", stand.join)

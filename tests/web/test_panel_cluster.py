@@ -44,6 +44,28 @@ def test_the_cluster_says_who_leads_and_how_many_may_fail(visit: Any, daemon: An
     assert "Node n1" in page.title()
 
 
+def test_a_node_says_what_is_wrong_with_it_and_what_to_do(visit: Any, daemon: Any, faults: list[str]) -> None:
+    page = visit("#/cluster")
+    health = page.locator(".doctor")
+    expect(health).to_contain_text("2 things were looked at, and all of them are as they should be.")
+    expect(health.get_by_text("journal is well")).not_to_be_visible()
+    health.locator("summary").click()
+    expect(health.get_by_text("journal is well")).to_be_visible()
+    says = 'one of the last 64 flushes took 900 ms <b onclick="x">'
+    daemon.stand.ill = [{"name": "journal", "state": "warn", "says": says, "next": "iostat -x 1"}]
+    try:
+        health.get_by_role("button", name="Look again").click()
+        expect(health.locator("li").first).to_contain_text(says)
+        expect(health.locator("li").first).to_contain_text("Attention")
+        expect(health.locator("li").first.locator("code")).to_have_text("iostat -x 1")
+        daemon.stand.leaderless = True
+        health.get_by_role("button", name="Look again").click()
+        expect(health.get_by_role("alert")).to_contain_text("could not look at itself: the raft process of this node")
+    finally:
+        daemon.stand.ill, daemon.stand.leaderless = [], False
+    assert all("503" in fault for fault in faults)
+
+
 def test_a_token_is_shown_once_with_its_command_and_the_minutes_left(visit: Any) -> None:
     page = visit("#/cluster")
     page.get_by_role("button", name="Let a node in…").click()

@@ -763,4 +763,10 @@ export default {
   "node.said": "{running} of its {all} machines ran when it was last heard.",
   "cluster.level": "Feature level",
   "legend.was": "{n} last heard {state}",
+  "doctor.title": "Health",
+  "doctor.again": "Look again",
+  "doctor.next": "What to do:",
+  "doctor.well": "{n} things were looked at, and all of them are as they should be.",
+  "doctor.good": "What is as it should be: {n}",
+  "doctor.not": "This node could not look at itself: {why}",
 };

@@ -763,4 +763,10 @@ export default {
   "node.said": "Son duyulduğunda {all} makinesinden {running} tanesi çalışıyordu.",
   "cluster.level": "Özellik düzeyi",
   "legend.was": "{n} son: {state}",
+  "doctor.title": "Sağlık",
+  "doctor.again": "Yeniden bak",
+  "doctor.next": "Yapılacak:",
+  "doctor.well": "{n} şeye bakıldı, hepsi olması gerektiği gibi.",
+  "doctor.good": "Olması gerektiği gibi olanlar: {n}",
+  "doctor.not": "Bu düğüm kendine bakamadı: {why}",
 };

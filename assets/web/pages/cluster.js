@@ -3,6 +3,7 @@ import { may } from "../access.js";
 import { alone, awaySince, centerOf, cluster, members, needed, trouble, watchCluster } from "../cluster.js";
 import { duration, mebibytes, number, t } from "../i18n.js";
 import { capacity } from "../parts/capacity.js";
+import { doctor } from "../parts/doctor.js";
 import { bar, h, icon } from "../parts/dom.js";
 import { gate } from "../parts/gate.js";
 import { menu } from "../parts/menu.js";
@@ -136,7 +137,7 @@ export function clusterPage() {
   function draw() {
     const { now } = cluster;
     if (!now) return;
-    if (!top.parentNode) element.replaceChildren(top, list, side);
+    if (!top.parentNode) element.replaceChildren(top, list, side, doctor());
     table.show(members());
     count.textContent = number(members().length);
     const { applied_index: _, ...rest } = now;

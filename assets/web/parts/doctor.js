@@ -1,0 +1,36 @@
+// What the node that answers finds when it looks at itself. It is asked when somebody opens it, and when told to: a look
+// takes seconds and reads the whole database.
+import { get } from "../api.js";
+import { number, t } from "../i18n.js";
+import { h } from "./dom.js";
+import { time } from "./side.js";
+import { stateMark } from "./state.js";
+
+const STATES = { ok: "healthy", warn: "attention", fail: "faulty" };
+const line = ({ state, name, says, next }) => h("li", {}, h("span", { class: "mark-cell" }, stateMark(STATES[state])), h("div", { class: "grow" }, h("b", { class: "strong" }, name, ":"), " ", says, next && h("p", { class: "muted" }, t("doctor.next"), " ", h("code", {}, next))));
+
+/** The section; it fills itself. */
+export function doctor() {
+  const at = h("span"), body = h("div", { "aria-live": "polite" });
+  const again = h("button", { type: "button", class: "btn low quiet end", title: "girginosvm doctor", onclick: look }, t("doctor.again"));
+  const element = h("section", { class: "sec doctor" }, h("div", { class: "sec-head" }, h("h2", {}, t("doctor.title")), at, again), body);
+  async function look() {
+    again.disabled = true;
+    if (!body.firstChild) body.replaceChildren(h("p", { class: "second pad" }, t("loading")));
+    try {
+      show(await get("/v1/doctor"));
+    } catch (fault) {
+      body.replaceChildren(h("p", { class: "second pad", role: "alert" }, t("doctor.not", { why: fault.detail ?? fault.message })));
+    }
+    again.disabled = false;
+  }
+  function show({ node, at: when, checks }) {
+    const bad = checks.filter((one) => one.state !== "ok"), good = checks.filter((one) => one.state === "ok");
+    at.replaceChildren(node, " · ", time(when));
+    body.replaceChildren(
+      bad.length ? h("ul", { class: "lines" }, bad.map(line)) : h("p", { class: "second pad" }, t("doctor.well", { n: number(good.length) })),
+      good.length ? h("details", {}, h("summary", { class: "second pad" }, t("doctor.good", { n: number(good.length) })), h("ul", { class: "lines" }, good.map(line))) : "");
+  }
+  look();
+  return element;
+}

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from girginosvm.cli import catalogue, verbs
 from girginosvm.daemon.membership import Place
 from girginosvm.daemon.quorum import Seen, quorum_of
 from girginosvm.features.membership.api import Row
@@ -131,3 +132,11 @@ def test_roles_that_do_not_vote_are_told_apart() -> None:
 def test_a_node_without_machines_of_its_own_is_told_nothing_of_virsh() -> None:
     said = quorum_of(seen(FORSAKEN, libvirt_uri=""))
     assert not [one for one in said.by_hand if "virsh" in one.command]
+
+
+def test_every_command_of_ours_that_is_advised_exists() -> None:
+    status = msgspec.structs.replace(FORSAKEN, halted="")
+    advised = [*quorum_of(seen(status)).by_hand, *quorum_of(seen(None, away="it is away")).by_hand]
+    ours = [one.command.split()[1:] for one in advised if one.command.startswith("girginosvm ")]
+    assert ours
+    assert [words for words in ours if verbs.find(catalogue.VERBS, words)[0] is None] == []

@@ -36,6 +36,7 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
         "vms",
         "acceleration",
         "os",
+        "release",
         "seen_at",
     ),
     "operation list": ("id", "kind", "subject_name", "node", "state", "step", "created_at"),

@@ -51,7 +51,7 @@ def world(machines: int, nodes: int = 3) -> dict[str, dict[str, Any]]:
         "memory_used_mb": 148480, "memory_reserve_mb": 8192, "vcpus": 96, "vms": machines // nodes, "kernel": "6.12.0",
         "os": "AlmaLinux 10.1", "libvirt": "11.5.0", "qemu": "10.1.0", "acceleration": "kvm",
         "acceleration_reason": "", "firmwares": ["bios", "uefi"], "addresses": ["192.0.2.11"],
-        "seen_at": "2099-01-01T00:00:00Z",
+        "release": "0.1.0", "level": 1, "seen_at": "2099-01-01T00:00:00Z",
         "state": "ready", "cordons": [], "domain": "",
     }  # fmt: skip
     rows = {

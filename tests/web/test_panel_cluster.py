@@ -37,6 +37,8 @@ def test_the_cluster_says_who_leads_and_how_many_may_fail(visit: Any, daemon: An
     assert "Leader" in member(page, "n1").inner_text()
     assert "this node" in member(page, "n1").inner_text()
     page.wait_for_selector(".cluster:has-text('3 of 3 voters'):has-text('n1 leads')")
+    agreement = page.locator(".duo .facts").last.inner_text()
+    assert "1 · feature level 2 waits for n3 (release 0.1.0 supports 1)" in agreement
     daemon.stand.away = {"n3"}
     page.wait_for_selector(".say:has-text('2 of 3 voters are reached, and 2 are needed: none may fail.')")
     expect(member(page, "n3")).to_contain_text("Not reached")

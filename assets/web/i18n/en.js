@@ -202,6 +202,8 @@ export default {
   "fact.hostname": "Host name",
   "fact.cpu": "CPU",
   "fact.kernel": "Kernel",
+  "fact.release": "Release",
+  "fact.level": "supports feature level {n}",
   "fact.seen": "Last report",
   "agent.yes": "answers",
   "agent.no": "does not answer",

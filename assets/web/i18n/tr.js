@@ -202,6 +202,8 @@ export default {
   "fact.hostname": "Sunucu adı",
   "fact.cpu": "CPU",
   "fact.kernel": "Çekirdek",
+  "fact.release": "Sürüm",
+  "fact.level": "özellik düzeyi {n} desteklenir",
   "fact.seen": "Son rapor",
   "agent.yes": "yanıt veriyor",
   "agent.no": "yanıt vermiyor",

@@ -104,7 +104,7 @@ function about(found) {
     fact(t("fact.domain"), found.domain || h("span", { class: "muted" }, t("domain.none"))),
     fact(t("col.address"), (found.addresses ?? []).join(", ")), fact(t("fact.hostname"), found.hostname), fact(t("fact.cpu"), found.cpu_model, t("node.cpus", { n: number(found.cpus) })),
     fact(t("col.acceleration"), found.acceleration?.toUpperCase(), found.acceleration_reason), fact(t("fact.firmware"), (found.firmwares ?? []).join(", ").toUpperCase()),
-    fact(t("col.os"), found.os), fact(t("fact.kernel"), found.kernel), fact(t("col.libvirt"), found.libvirt, `QEMU ${found.qemu}`),
+    fact(t("col.os"), found.os), fact(t("fact.kernel"), found.kernel), fact(t("col.libvirt"), found.libvirt, `QEMU ${found.qemu}`), fact(t("fact.release"), found.release, t("fact.level", { n: found.level })),
     fact(t("fact.seen"), time(found.seen_at))));
 }
 

@@ -117,8 +117,16 @@ class Diagnostics:
             cluster_key_days=days_since(self._config.path("pki", "cluster.key"), now_ms),
             ports=self._ports(status, tables.center), pools=tables.pools, images=tables.images,
             images_lost=tables.images_lost, pending=tables.pending, silent_nodes=tables.silent,
+            releases=await self._releases(),
             tokens_endless=tables.tokens, work=tuple(self._work()), settings_changed=changed, settings_problem=refused,
         )  # fmt: skip
+
+    async def _releases(self) -> facts.Releases | None:
+        try:
+            seen = await self._membership.status()
+        except Problem:  # the database's own check says why
+            return None
+        return facts.Releases({one.name: one.release for one in seen.members}, seen.level, seen.level_reason)
 
     async def _database(self) -> facts.Database:
         """Bounded: what takes longer than a few seconds is said to be unfinished."""

@@ -22,7 +22,7 @@ REASONS = {
     "self.health": READ, "self._site.read": READ,
     "open_ways.enter_async_context": "asks another node for what a person wants to see, and changes nothing",
     "self._fresh": "asks the raft process for the newest, and changes nothing",
-    "self._client.status": "asks the raft process how it stands, and changes nothing",
+    "self._client.status": "asks the raft process how it stands, and changes nothing", "self._membership.status": READ,
     "self._propose": LOGGED, "self._say": LOGGED, "executor.command": LOGGED, "desk.signin.cluster_token": LOGGED,
     "desk.signin.first_administrator": LOGGED, "hook": "daemon/host.py pull: reads a mirror's catalogue",
     "offer": "reads a mirror's catalogue, and changes nothing",

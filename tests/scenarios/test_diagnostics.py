@@ -118,7 +118,7 @@ def test_the_doctor_finds_what_somebody_broke_on_a_running_node(start: Start) ->
     assert (code, [one["name"] for one in found["checks"] if one["state"] != "ok"]) == (1, ["libvirt"])
     assert {one["name"] for one in found["checks"]} >= {
         "raft", "journal", "database", "history", "disk", "certificate", "cluster key", "pool", "images", "ports",
-        "operations", "nodes", "tokens", "work", "settings",
+        "operations", "nodes", "releases", "tokens", "work", "settings",
     }  # fmt: skip
     with ThreadPoolExecutor(12) as people:
         answers = list(people.map(lambda _: node.once("GET", "/v1/doctor"), range(12)))

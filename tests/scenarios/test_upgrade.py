@@ -171,6 +171,8 @@ def test_a_cluster_is_upgraded_node_by_node_and_an_old_one_that_comes_back_waits
     assert (status, said["code"]) == (409, "level-low")
     assert "note needs feature level 2, and this cluster is at 1" in said["detail"]
     assert second.once("POST", "/v1/notes", {})[1]["code"] == "level-low"
+    (found,) = [one for one in first.ask("GET", "/v1/doctor")["checks"] if one["name"] == "releases"]
+    assert (found["state"], "waits for" in found["says"]) == ("warn", True), found
     assert domain(second, domain="rack1")[0] == 200
     first.until("/v1/nodes/n1", lambda found: found["domain"] == "rack1")
     writer.goes_on(first)

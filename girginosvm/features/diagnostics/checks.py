@@ -269,6 +269,21 @@ def nodes(facts: Facts) -> list[Check]:
     return [] if facts.silent_nodes is None else [Check("nodes", "ok", "no node is silent")]
 
 
+def releases(facts: Facts) -> list[Check]:
+    """An upgrade that was begun is ended."""
+    now = facts.releases
+    if now is None:
+        return []
+    by: dict[str, list[str]] = {}
+    for name, release in sorted(now.of.items()):
+        by.setdefault(release or "a release that it has not said", []).append(name)
+    runs = "; ".join(f"{', '.join(names)}: {release}" for release, names in sorted(by.items()))
+    if len(by) > 1:
+        detail = f"different releases ({runs}); {now.reason}"
+        return [Check("releases", "warn", detail, "girginosvm membership status; upgrade the older nodes")]
+    return [Check("releases", "ok", f"every node runs the same release, at feature level {now.level}")]
+
+
 def tokens(facts: Facts) -> list[Check]:
     """No key is left lying for ever."""
     if facts.tokens_endless:
@@ -298,5 +313,5 @@ def settings(facts: Facts) -> list[Check]:
 
 CHECKS: Final[tuple[Callable[[Facts], list[Check]], ...]] = (
     agent, leader, lag, journal, database, disk, certificates, cluster_key, clock, hypervisor, pools, images, ports,
-    operations, nodes, tokens, work, settings,
+    operations, nodes, releases, tokens, work, settings,
 )  # fmt: skip

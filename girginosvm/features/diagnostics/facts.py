@@ -105,6 +105,14 @@ class Port(msgspec.Struct, frozen=True):
     listens: bool
 
 
+class Releases(msgspec.Struct, frozen=True):
+    """Which release each node runs, by name; the feature level, and why it is not raised further."""
+
+    of: dict[str, str]
+    level: int
+    reason: str
+
+
 class Pending(msgspec.Struct, frozen=True):
     """An operation that runs."""
 
@@ -133,6 +141,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     ports: tuple[Port, ...] = ()
     pending: tuple[Pending, ...] | None = None
     silent_nodes: tuple[str, ...] | None = None
+    releases: Releases | None = None
     tokens_endless: tuple[str, ...] | None = None
     work: tuple[str, ...] | None = None  # what reconcilers last could not do
     settings_changed: tuple[str, ...] | None = None

@@ -32,7 +32,7 @@ WELL = Facts(
     cluster_key_days=10, offsets=(f.Offset("n2", 300, 520), f.Offset("n3", -900, 520)), hypervisor=HYPERVISOR,
     pools=(POOL,), images=2, ports=(f.Port(1996, "panel and API", True), f.Port(1995, "Raft", True)),
     pending=(f.Pending("op1", "vm.create", "web01", "building", 2),), silent_nodes=(), tokens_endless=(), work=(),
-    settings_changed=(),
+    settings_changed=(), releases=f.Releases({"n1": "0.1.0", "n2": "0.1.0"}, 1, "no node supports more"),
 )  # fmt: skip
 
 
@@ -114,6 +114,11 @@ BROKEN: list[tuple[dict[str, Any], str, str, str]] = [
         "vm.create of web01 for 15: building",
     ),
     ({"silent_nodes": ("n3",)}, "nodes", "warn", "silent for more than three minutes: n3"),
+    (
+        {"releases": f.Releases({"n1": "0.2.0", "n2": "", "n3": "0.1.0", "n4": "0.2.0"}, 1, "level 2 waits for n3")},
+        "releases", "warn",
+        "different releases (n3: 0.1.0; n1, n4: 0.2.0; n2: a release that it has not said); level 2 waits for n3",
+    ),
     ({"tokens_endless": ("billing",)}, "tokens", "warn", "billing"),
     ({"work": ("network: bridge br0 cannot be made",)}, "work", "warn", "bridge br0 cannot be made"),
     ({"settings_changed": ("port",)}, "settings", "warn", "changed since the agent began: port"),

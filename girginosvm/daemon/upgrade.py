@@ -109,7 +109,7 @@ class Upgrade:
 
     def _because(self, reason: str) -> None:
         if reason != self._reason:
-            self._log.info("level.waits", level=self._machine.level, reason=reason)
+            self._log.info("level.waits", feature_level=self._machine.level, reason=reason)
         self._reason = reason
 
     async def _migrate(self) -> None:
@@ -161,7 +161,7 @@ class Upgrade:
         await self._say(
             RaiseLevel(level=level, voters=tuple(sorted(voters)), reached=tuple(sorted(reached)), steps=steps)
         )
-        self._log.info("level.raised", level=level, reason=verdict.reason)
+        self._log.info("level.raised", feature_level=level, reason=verdict.reason)
 
     async def _say(self, command: Command) -> None:
         said = levels.said_at(command, self._machine.level)

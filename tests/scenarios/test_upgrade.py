@@ -42,12 +42,12 @@ class Fleet:
         return node
 
     def upgrade(self, name: str) -> None:
-        """As a package does: the files are new, then both processes are started again."""
+        """The files are new, and the raft process is started again: its agent finds another release behind the socket,
+        ends (release-differs), and is started again, too."""
         node = self.nodes[name]
-        node.module = NEXT
-        node.may_end = "agent ended with 5"  # release-differs: it was back before its raft process was
-        node.kill("agent")
+        node.module, node.may_end = NEXT, "agent ended with 5"
         node.kill("raft")
+        node.wait(lambda: node.ends, "the agent to see that the raft process is another release")
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import { h, icon } from "./dom.js";
 import { badge } from "./state.js";
 
 /** A name and what it is; nothing when there is nothing to say. */
-export const fact = (name, value, aside = "") => (value || value === 0 ? [h("dt", {}, name), h("dd", {}, value, aside && h("span", { class: "muted" }, ` · ${aside}`))] : []);
+export const fact = (name, value, aside = "") => (value || value === 0 ? [h("dt", {}, name), h("dd", {}, value, aside && h("span", { class: "muted" }, " · ", aside))] : []);
 
 /** A moment as a distance, the date on hover. */
 export const time = (text) => h("time", { datetime: text, title: moment(text) }, ago(text));

@@ -30,9 +30,9 @@ class Place(msgspec.Struct, frozen=True):
 class Change(msgspec.Struct, frozen=True, omit_defaults=True):
     """A change of who belongs to the cluster, as the log carries it. ``add`` brings a learner, ``remove`` lets one go;
     ``nominate`` says that it is to vote soon, ``promote`` makes a voter of it, ``demote`` a learner again. ``address``
-    comes with ``add``."""
+    comes with ``add``. ``survive``: it is the only member from here on (``raft.recovery``)."""
 
-    kind: Literal["add", "nominate", "promote", "demote", "remove"]
+    kind: Literal["add", "nominate", "promote", "demote", "remove", "survive"]
     member: str
     address: str = ""
 

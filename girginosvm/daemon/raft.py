@@ -75,7 +75,8 @@ class _Life:
         roster = roster_of(journal) or identity.first_roster(config.path("raft", "roster")) or Roster(())
         self._recovery = recovery.found(self._folder, me.member)
         if self._recovery is not None:
-            roster = recovery.settle(journal, roster, self._recovery, log)
+            stamp_ms = self.machine.last_stamp_ms()
+            roster = recovery.settle(journal, roster, self._recovery, log, stamp_ms=stamp_ms)
         self.agreement: Alone | Cluster
         if opened or len(roster.members) > 1:
             roster = roster if me.member in roster.ids else founded({me.member: opened}, {me.member})

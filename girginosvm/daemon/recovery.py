@@ -1,7 +1,7 @@
 """The raft process's side of ``cluster recover``: what a survivor was told to become, step by step and crash-safe.
 
     raft/recover is written, flushed, renamed   before: the old cluster; from here on: this node alone
-    ->  the journal says so (a higher term, and a roster of one), in one flush
+    ->  the journal says so (a higher term, an entry that changes the members, a roster of one), in one flush
     ->  whatever the journal holds is applied: a cluster of one has nobody who could know better
     ->  the first entry of the new history says who was given up, who said so, and why
     ->  raft/recover goes
@@ -22,6 +22,7 @@ from girginosvm.core import codec
 from girginosvm.core.access import Actor
 from girginosvm.core.clock import Chance, Clock, new_request_id
 from girginosvm.core.codec import Envelope
+from girginosvm.core.entries import Entry
 from girginosvm.core.errors import HostFault, Unsafe, problem_of
 from girginosvm.core.log import Log
 from girginosvm.core.points import reach
@@ -98,23 +99,28 @@ def found(folder: Path, member: str) -> Plan | None:
     return plan
 
 
-def settle(journal: Journal, roster: Roster, plan: Plan, log: Log) -> Roster:
+def settle(journal: Journal, roster: Roster, plan: Plan, log: Log, *, stamp_ms: int) -> Roster:
     """The journal goes on with this node as its only member; answers that roster. One flush: a death leaves the old
-    one, or the new one; a term that rose alone is no harm."""
-    alone = recovery.after(roster, plan.member)
+    one, or the new one; what is there of it, a term that rose or an entry, is no harm twice. ``stamp_ms``: the
+    database's."""
+    change = recovery.survival(roster, plan.member)
+    alone = roster.after(change)
     if roster_of(journal) == alone:
         return alone
     term = recovery.term_after(journal.vote.term, journal.last_term)
+    at_ms = max([stamp_ms, *(one.at_ms for one in journal.entries[-1:])])
+    entry = Entry(journal.last_index + 1, term, at_ms, plan.member, (), change=change)
     reach("recover.journal:before")
     try:
         journal.set_vote(Vote(term, plan.member))
-        # As of the last entry: changes of members that are still in the log are void.
-        journal.set_members(msgspec.msgpack.encode(Rosters(((journal.last_index, alone),))))
+        journal.append(entry)
+        journal.set_members(msgspec.msgpack.encode(Rosters(((entry.index, alone),))))
         journal.flush()
     except OSError as fault:
         raise HostFault("journal-faulty", f"the journal does not take who is left: {fault}") from fault
     reach("recover.journal:after")
-    log.warning("raft.recovers", term=term, index=journal.last_index, without=[one.name for one in plan.gone])
+    journal.entries.append(entry)  # as if opening had found it
+    log.warning("raft.recovers", term=term, index=entry.index, without=[one.name for one in plan.gone])
     return alone
 
 

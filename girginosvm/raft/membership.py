@@ -61,11 +61,15 @@ class Roster(msgspec.Struct, frozen=True):
                 )
             case "remove":
                 found.pop(change.member, None)
+            case "survive":
+                found = {change.member: Member(change.member, change.address, voter=True)}
         return Roster(tuple(found[one] for one in sorted(found)))
 
     def objection(self, change: Change, *, leader: str, behind: Mapping[str, int]) -> str:
         """Why a leader should not make this change, or nothing. ``behind``: entries that each reached learner lacks."""
         known = next((member for member in self.members if member.id == change.member), None)
+        if change.kind == "survive":
+            return "no leader is asked for that"
         if change.kind == "add":
             return "it is a member already" if known else ""
         if known is None:

@@ -17,6 +17,7 @@ from typing import Final
 
 import msgspec
 
+from girginosvm.core.entries import Change
 from girginosvm.raft.journal import Base
 from girginosvm.raft.membership import Roster
 
@@ -146,10 +147,10 @@ def _elsewhere(at: Sight, logs: Mapping[str, Base | None] | None, names: Mapping
     return None
 
 
-def after(roster: Roster, member: str) -> Roster:
-    """The members from then on: this one, which votes, where it has always been."""
-    mine = next(one for one in roster.members if one.id == member)
-    return Roster((msgspec.structs.replace(mine, voter=True, nominated=False),))
+def survival(roster: Roster, member: str) -> Change:
+    """The change of members, as the log carries it: whoever reads the log later, a newcomer above all, meets the old
+    members in it, and has to learn that they are none any more."""
+    return Change("survive", member, next(one.address for one in roster.members if one.id == member))
 
 
 def term_after(vote_term: int, last_term: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import ssl
 import subprocess
 import sys
 from typing import Any
@@ -12,8 +13,8 @@ from typing import Any
 import pytest
 
 from tests.scenarios.deeds import running
-from tests.scenarios.node import REPO, Node, qcow2
-from tests.scenarios.test_join import Start, asked, is_member, joined, membership, start, token
+from tests.scenarios.node import REPO, Node, UnixLink, qcow2
+from tests.scenarios.test_join import Start, asked, is_member, joined, membership, refuses, start, token
 from tests.scenarios.test_voters import cluster as voting
 from tests.scenarios.test_voters import settled
 
@@ -55,7 +56,7 @@ def write(node: Node, name: str) -> None:
 
 
 def written(node: Node) -> set[str]:
-    return {str(one["name"]) for one in node.ask("GET", "/v1/tokens")["items"]}
+    return {str(one["name"]) for one in node.ask("GET", "/v1/tokens?limit=1000")["items"]}
 
 
 def history(node: Node) -> list[Any]:
@@ -121,7 +122,7 @@ def test_the_history_says_first_who_was_given_up_by_whom_and_why(start: Start) -
     assert event["text"].startswith(f"goes on without n1 from entry {last} of term ")
     assert event["text"].endswith(f"The proof: {PROOF}")
     assert (event["actor"], event["why"]) == ("root", PROOF)
-    assert event["index"] == last + 1 > at
+    assert event["index"] == last + 2 > at  # the first one says to the log who is left
     assert membership(second)["cluster"] == cluster_id
     assert second.ask("GET", "/v1/events/verify")["next"] == ""
 
@@ -142,14 +143,10 @@ def mark_of(node: Node) -> str:
 
 def opening(node: Node, since: str) -> list[str]:
     """The first frame of the live events."""
-    import http.client
-
-    from tests.scenarios.node import UnixLink
-
     link = UnixLink(node.root / "run/girginosvm/agent.sock")
     try:
         link.request("GET", "/v1/events/stream", headers={"Last-Event-ID": since} if since else {})
-        answer: http.client.HTTPResponse = link.getresponse()
+        answer = link.getresponse()
         return [answer.readline().decode().strip() for _ in range(2)]
     finally:
         link.close()
@@ -198,6 +195,7 @@ def test_one_that_was_given_up_comes_back_disturbs_nobody_learns_it_and_can_begi
     assert len(second.ask("DELETE", "/v1/membership/members/n1", {"lost": True})["lost"]) == 1
     assert second.ask("DELETE", "/v1/membership/members/n1", {"lost": True})["code"] == "member-missing"
     joined(first, second, "n1")
+    settled(first, 2)
     first.until("/v1/tokens", lambda found: "meanwhile" in {one["name"] for one in found["items"]})
 
 
@@ -252,8 +250,11 @@ def test_a_wrong_proof_makes_two_clusters_that_do_not_mix_and_the_old_one_says_s
     for node, name in ((first, "n1"), (second, "n2")):
         joined(node, third, name)
         node.until("/v1/tokens", lambda found: "ours" in {one["name"] for one in found["items"]})
-    settled(third, 3)
-    assert "theirs" not in written(third)
+    for node in (first, second, third):
+        settled(node, 3)
+    third.stop()
+    write(first, "without-it")
+    assert "theirs" not in written(first)
 
 
 def test_a_survivor_that_is_there_is_told_to_come_back(start: Start) -> None:
@@ -270,6 +271,50 @@ def test_a_survivor_that_is_there_is_told_to_come_back(start: Start) -> None:
     joined(fourth, third, "n4")
     assert sorted(one["name"] for one in membership(third)["members"]) == ["n3", "n4"]
     settled(fourth, 2)
+
+
+def test_what_the_one_that_was_given_up_knows_opens_nothing_any_more(start: Start) -> None:
+    first, second = cluster(start, 2)
+    pki = [node.root / "var/lib/girginosvm/pki" for node in (first, second)]
+    old = (pki[1] / "ca.crt").read_bytes()
+    assert old == (pki[0] / "ca.crt").read_bytes()
+    without_the_others(second, first)
+    recovered(second, "n1")
+
+    def over() -> bool:
+        now = (pki[1] / "ca.crt").read_bytes()
+        return now != old and now.count(b"BEGIN CERT") == 1
+
+    second.wait(over, "the new CA to be the only one")
+    assert len((pki[1] / "cluster.key").read_text().split()) == 2
+    assert len((pki[0] / "cluster.key").read_text().split()) == 1
+    third = start("n3").ready()
+    joined(third, second, "n3")  # now there is a Raft port again
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.load_cert_chain(pki[0] / "server.pem")
+    address = next(one["address"] for one in membership(second)["members"] if one["here"])
+    assert refuses(int(address.rpartition(":")[2]), context)
+
+
+def test_a_node_that_joins_the_recovered_cluster_takes_its_snapshot(start: Start) -> None:
+    """The log does not reach back to the recovery any more."""
+    small = {"GIRGINOSVM_JOURNAL_COMPACT_ENTRIES": "20", "GIRGINOSVM_JOURNAL_SEGMENT_BYTES": "16384"}
+    first, second = start("n1", **small).ready(), start("n2", **small).ready()
+    joined(second, first, "n2")
+    settled(second, 2)
+    for n in range(30):
+        write(first, f"before-{n}")
+    without_the_others(second, first)
+    recovered(second, "n1")
+    for n in range(60):
+        write(second, f"after-{n}")
+    third = start("n3", **small).ready()
+    joined(third, second, "n3")
+    names = {f"before-{n}" for n in range(30)} | {f"after-{n}" for n in range(60)}
+    third.wait(lambda: written(third) >= names, "every acknowledged write")
+    assert "raft.snapshot-installed" in (third.root / "log").read_text()
+    assert mark_of(third).partition(".")[0] == mark_of(second).partition(".")[0]
 
 
 def test_what_nobody_has_acknowledged_and_is_on_the_disk_stays_and_becomes_valid(start: Start) -> None:

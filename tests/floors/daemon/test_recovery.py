@@ -22,14 +22,14 @@ from girginosvm.features.cluster.model import GivenUp
 from girginosvm.raft.journal import Journal, Vote
 from girginosvm.raft.log import Log, Rosters, roster_of
 from girginosvm.raft.membership import Member, Roster
-from girginosvm.raft.recovery import Wish, after
+from girginosvm.raft.recovery import Wish, survival
 from girginosvm.raft.standing import Status
 from tests.floors.raft.power import PowerLossDisk
 
 CLOCK, CHANCE, QUIET = SystemClock(), SystemChance(), Lines(level="error")
 ROOT = Actor("local", "local", "root", Role.ADMIN, "local")
 OLD = Roster((Member("n1", "192.0.2.1:1995", voter=True), Member("n2", "192.0.2.2:1995", voter=True)))
-ALONE = after(OLD, "n1")
+ALONE = OLD.after(survival(OLD, "n1"))
 STATUS = Status(
     "n1", 3, 4, 6, 1, 0, "", 1000, role="follower", deciding=("n1", "n2"), everybody=("n1", "n2"),
     electable=("n1", "n2"), last_term=3, last_at_ms=2000,
@@ -100,18 +100,45 @@ def test_a_damaged_or_foreign_file_is_nothing_to_go_by(tmp_path: Path) -> None:
 
 def test_the_journal_goes_on_with_all_entries_one_member_and_a_higher_term(tmp_path: Path) -> None:
     disk = PowerLossDisk()
-    assert recovery.settle(journal_of(disk), OLD, planned(tmp_path), QUIET) == ALONE
+    journal_of(disk)
+    disk, journal = reopened(disk)
+    assert recovery.settle(journal, OLD, planned(tmp_path), QUIET, stamp_ms=0) == ALONE
     _, journal = reopened(disk)
     assert roster_of(journal) == ALONE
-    assert (journal.vote, journal.last_index) == (Vote(1003, "n1"), 6)
-    assert [entry.index for entry in journal.entries] == [1, 2, 3, 4, 5, 6]
+    assert (journal.vote, journal.last_index, journal.last_term) == (Vote(1003, "n1"), 7, 1003)
+    assert [entry.index for entry in journal.entries] == [1, 2, 3, 4, 5, 6, 7]
+    assert (journal.entries[-1].at_ms, journal.entries[-1].commands) == (1006, ())
+
+
+def test_the_entry_is_found_at_once_and_by_every_later_start(tmp_path: Path) -> None:
+    disk = PowerLossDisk()
+    journal = journal_of(disk)
+    recovery.settle(journal, OLD, planned(tmp_path), QUIET, stamp_ms=5000)
+    assert reopened(disk)[1].entries[-1:] == journal.entries[-1:]
+    assert journal.entries[-1].at_ms == 5000
+
+
+def test_a_newcomer_that_reads_the_whole_log_ends_with_the_members_that_there_are(tmp_path: Path) -> None:
+    """It begins with those of its admission, and meets the old ones on the way."""
+    disk = PowerLossDisk()
+    changes = [Change("add", "n3", "192.0.2.3:1995"), Change("nominate", "n3"), Change("promote", "n3")]
+    tail = [Entry(7 + at, 3, 1007, "n2", (), change=change) for at, change in enumerate(changes)]
+    recovery.settle(journal_of(disk, *tail), OLD, planned(tmp_path), QUIET, stamp_ms=0)
+    disk, journal = reopened(disk)
+    journal.append(Entry(11, 1003, 1008, "n1", (), change=Change("add", "n9", "192.0.2.9:1995")))
+    journal.flush()
+    _, journal = reopened(disk)
+    journal.members = b""  # a newcomer has the entries, and not what its leader keeps beside them
+    log = Log.found(journal, node="n9", stamp=lambda: 0, roster=OLD)
+    assert log.roster.ids == {"n1", "n9"}
+    assert log.roster.voters == {"n1"}
 
 
 def test_settled_twice_is_settled_once(tmp_path: Path) -> None:
     disk, plan = PowerLossDisk(), planned(tmp_path)
-    recovery.settle(journal_of(disk), OLD, plan, QUIET)
+    recovery.settle(journal_of(disk), OLD, plan, QUIET, stamp_ms=0)
     disk, journal = reopened(disk)
-    recovery.settle(journal, ALONE, plan, QUIET)
+    recovery.settle(journal, ALONE, plan, QUIET, stamp_ms=0)
     assert reopened(disk)[1].vote == Vote(1003, "n1")
 
 
@@ -131,23 +158,24 @@ def test_a_power_loss_while_it_settles_leaves_the_old_members_or_the_new(
 
     monkeypatch.setattr(disk, "flush", flush)
     with pytest.raises(Dark):
-        recovery.settle(journal, OLD, plan, QUIET)
+        recovery.settle(journal, OLD, plan, QUIET, stamp_ms=0)
     disk, journal = reopened(disk, seed)
     roster = roster_of(journal)
     assert roster in (OLD, ALONE)
     assert journal.vote in (Vote(3, "n2"), Vote(1003, "n1"))
     assert roster == OLD or journal.vote == Vote(1003, "n1")  # never alone in a term that others have
-    assert journal.last_index == 6
-    recovery.settle(journal, roster or OLD, plan, QUIET)
+    assert journal.last_index in (6, 7)
+    recovery.settle(journal, roster or OLD, plan, QUIET, stamp_ms=0)
     _, journal = reopened(disk, seed)
     assert roster_of(journal) == ALONE
-    assert journal.last_index == 6
+    assert journal.last_index in (7, 8)  # an entry that was there without the rest is said again
+    assert Log.found(journal, node="n1", stamp=lambda: 0).roster == ALONE
 
 
 def test_a_change_of_members_at_the_end_of_the_log_changes_nobody(tmp_path: Path) -> None:
     disk = PowerLossDisk()
     change = Entry(7, 3, 1007, "n2", (), change=Change("add", "n3", "192.0.2.3:1995"))
-    recovery.settle(journal_of(disk, change), OLD, planned(tmp_path), QUIET)
+    recovery.settle(journal_of(disk, change), OLD, planned(tmp_path), QUIET, stamp_ms=0)
     _, journal = reopened(disk)
     assert Log.found(journal, node="n1", stamp=lambda: 0).roster == ALONE
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import msgspec
 import pytest
 
+from girginosvm.core.entries import Change
 from girginosvm.raft.journal import Base
 from girginosvm.raft.membership import Member, Roster
-from girginosvm.raft.recovery import TERMS, Recovery, Refusal, Sight, after, decide, term_after
+from girginosvm.raft.recovery import TERMS, Recovery, Refusal, Sight, decide, survival, term_after
 
 NAMES = {one: f"host-{one}" for one in ("n1", "n2", "n3", "n4", "n5")}
 
@@ -141,9 +141,16 @@ def test_the_survivor_is_the_only_member_and_votes_where_it_listens() -> None:
             Member(one, f"192.0.2.{at}:1995", voter=one != "n2", nominated=one == "n2") for at, one in enumerate(NAMES)
         )
     )
-    assert after(before, "n2") == Roster((Member("n2", "192.0.2.1:1995", voter=True, nominated=False),))
-    mine = next(one for one in before.members if one.id == "n4")
-    assert after(before, "n4") == Roster((msgspec.structs.replace(mine, voter=True),))
+    for at, one in enumerate(NAMES):
+        change = survival(before, one)
+        assert before.after(change) == Roster((Member(one, f"192.0.2.{at}:1995", voter=True),))
+        assert Roster(()).after(change) == before.after(change)  # by whatever members a log is read
+
+
+def test_no_leader_is_asked_to_survive() -> None:
+    roster = Roster((Member("n1", "192.0.2.1:1995", voter=True), Member("n2", "192.0.2.2:1995", voter=True)))
+    for one in ("n1", "n2", "n9"):
+        assert roster.objection(Change("survive", one), leader="n1", behind={"n2": 0}) == "no leader is asked for that"
 
 
 def test_its_term_is_beyond_those_that_the_others_may_reach() -> None:

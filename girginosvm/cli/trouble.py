@@ -93,5 +93,5 @@ def trouble_of(status: int, body: Any) -> Trouble:
         (str(fault.get("pointer", "")), str(fault.get("detail", ""))) for fault in faults if isinstance(fault, dict)
     )
     # How to sign in differs between a browser, which the server has in mind, and this.
-    hint = "" if family == "Unauthenticated" else str(said.get("hint", ""))
+    hint = "" if code == "sign-in-needed" else str(said.get("hint", ""))
     return Trouble(family, code, detail, hint=hint, faults=plain)

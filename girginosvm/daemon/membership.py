@@ -217,6 +217,7 @@ class Membership:
 
         def look(reader: Reader) -> tuple[tuple[api.Row, ...], tuple[str, ...]]:
             api.check_token(reader, stored, asked.member, now_ms)
+            api.check_unspent(reader, stored, now_ms)
             rows = api.members(reader)
             again = any(row.id == asked.member for row in rows)
             against = () if again else api.conflicts(
@@ -269,7 +270,9 @@ class Membership:
         found = await outward.ask(
             asked.center, "GET", commands.ShowAuthority.action.path, dict[str, str], context=outward.unproved()
         )
-        authority = found.get("certificate", "")
+        # Only the certificate that the token names: whoever sends the cluster's own, and another behind it, would be
+        # trusted by that one, and shown the token.
+        authority = tls.alone(found.get("certificate", ""))
         if tls.fingerprint_of(authority.encode()) != wanted:
             raise Unauthenticated(
                 "cluster-other", f"{asked.center} is not a node of the cluster that made this token: its CA is another",

@@ -61,9 +61,11 @@ async def ask(
             while len(raw) <= _LIMIT_BYTES and (piece := await answer.content.read(_LIMIT_BYTES)):
                 raw += piece
             status = answer.status
+    except aiohttp.ClientSSLError as fault:
+        raise HostFault("node-strange", f"{base} shows no certificate that is trusted here: {fault}") from fault
     except aiohttp.ClientConnectorError as fault:
         raise Busy("node-unreachable", f"{base} is not reached: {fault.os_error or fault}", retry_after_s=2) from fault
-    except aiohttp.InvalidURL as fault:
+    except (aiohttp.InvalidURL, UnicodeError) as fault:  # a label of a name may be longer than 63, or empty
         raise Invalid("url-invalid", f"{base!r} is no address of a node, as https://192.0.2.10:1997") from fault
     except (aiohttp.ClientError, TimeoutError) as fault:
         raise Unknown("node-silent", f"{base} gave no answer: {fault or type(fault).__name__}") from fault

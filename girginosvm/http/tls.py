@@ -217,6 +217,16 @@ def fingerprint_of(certificate: bytes) -> str:
         raise Invalid("certificate-unreadable", f"no certificate: {fault}") from fault
 
 
+def alone(certificates: str) -> str:
+    """The first of these certificates, and nothing else of the text (PEM); Invalid ``certificate-unreadable``. It is
+    the one that ``fingerprint_of`` looks at, so what comes behind it is nobody's word."""
+    try:
+        found = x509.load_pem_x509_certificate(certificates.encode("utf-8", "replace"))
+    except ValueError as fault:
+        raise Invalid("certificate-unreadable", f"no certificate: {fault}") from fault
+    return found.public_bytes(serialization.Encoding.PEM).decode()
+
+
 def _signed(
     ca_key: ec.EllipticCurvePrivateKey, ca: x509.Certificate, key: ec.EllipticCurvePublicKey, wanted: list[str],
     uri: str, now: datetime,

@@ -131,10 +131,26 @@ def check_token(db: Any, token_hash: str, member: str, now_ms: int) -> None:
     (its first try was cut off). One answer for unknown, expired and used. ``db``: a reader or a transaction."""
     row = db.one("SELECT * FROM join_token WHERE token_hash = ?", (token_hash,))
     if row is None or row["used_by"] not in ("", member) or (not row["used_by"] and row["expires_at_ms"] <= now_ms):
-        raise Unauthenticated(
-            "join-token", "this token lets nobody in: it is unknown, older than 10 minutes, or was used",
-            hint="girginosvm membership token create, on a node of the cluster, makes one",
-        )  # fmt: skip
+        raise _useless()
+
+
+def check_unspent(reader: Reader, token_hash: str, now_ms: int) -> None:
+    """Unauthenticated ``join-token`` once the node that used this token is in, or ten minutes are over. It may ask
+    again until then, since its first try may have been cut off; later the answer, which has the cluster's keys, would
+    be for anybody who finds the token and knows an id."""
+    row = reader.one(
+        "SELECT expires_at_ms, state FROM join_token LEFT JOIN member ON id = used_by WHERE token_hash = ?",
+        (token_hash,),
+    )
+    if row is None or row["state"] == "member" or row["expires_at_ms"] <= now_ms:
+        raise _useless()
+
+
+def _useless() -> Unauthenticated:
+    return Unauthenticated(
+        "join-token", "this token lets nobody in: it is unknown, older than 10 minutes, or was used",
+        hint="girginosvm membership token create, on a node of the cluster, makes one",
+    )  # fmt: skip
 
 
 def forsaken(db: Any, name: str, address: str) -> str:

@@ -368,3 +368,11 @@ def test_who_is_not_known_is_told_how_this_program_signs_in(agent: Any, say: Cal
     assert said.code == 3
     assert "GIRGINOSVM_API_TOKEN" in said.talk
     assert "sign-in page" not in said.talk
+
+
+def test_a_joining_token_that_is_refused_is_not_a_matter_of_signing_in(agent: Any, say: Callable[..., Any]) -> None:
+    body = {"family": "Unauthenticated", "code": "join-token", "detail": "it was used", "hint": "make another"}
+    agent.on("GET", LIST, (401, body))
+    said = say("vm list")
+    assert said.code == 3
+    assert "next: make another" in said.talk

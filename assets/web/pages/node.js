@@ -1,5 +1,5 @@
 // One node: how it is and why, what can be done about it, its machines, what room is left, and its part in agreement.
-import { alone, awaySince, centerOf, memberOf, watchCluster } from "../cluster.js";
+import { alone, awaySince, centerOf, cluster, memberOf, watchCluster } from "../cluster.js";
 import { ago, duration, language, mebibytes, number, t } from "../i18n.js";
 import { h, icon, shape } from "../parts/dom.js";
 import { capacity, capacityBar, squares } from "../parts/capacity.js";
@@ -59,8 +59,9 @@ function head(found, machines) {
     h("p", { class: "say" }, h("b", { class: "strong" }, say), bad.length > 0 && state !== "away" && ` ${t("node.bad", { names: bad.slice(0, 3).map((vm) => vm.name).join(", ") })}`));
 }
 
-/** The first two deeds are buttons, the others a menu. */
+/** The first two deeds are buttons, the others a menu; all of them once it is known who belongs to the cluster. */
 function deeds(found) {
+  if (!cluster.now) return [];
   const all = deedsOf(found);
   const label = t("more.for", { name: found.name });
   const more = () => gate(h("button", { type: "button", class: "btn square low", "aria-label": label, title: label }, icon("more")));

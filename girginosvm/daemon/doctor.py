@@ -18,7 +18,8 @@ from girginosvm.core.action import Stream
 from girginosvm.core.errors import Problem, Unauthenticated
 from girginosvm.core.settings import Settings
 from girginosvm.daemon import quorum
-from girginosvm.daemon.membership import REMOVED, Membership, Place
+from girginosvm.daemon.membership import REMOVED, Membership
+from girginosvm.daemon.place import Place
 from girginosvm.features.auth import api as auth
 from girginosvm.features.center import api as centers
 from girginosvm.features.diagnostics import checks, facts, queries

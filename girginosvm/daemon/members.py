@@ -9,7 +9,8 @@ from girginosvm.core.action import Command
 from girginosvm.core.entries import Change
 from girginosvm.core.errors import Busy, Conflict
 from girginosvm.core.log import Log
-from girginosvm.daemon.membership import Membership, Place
+from girginosvm.daemon.membership import Membership
+from girginosvm.daemon.place import Place
 from girginosvm.features.lanes import Lanes
 from girginosvm.features.membership import api, plan, voters
 from girginosvm.features.membership.commands import DescribeMember, KeepAuthority

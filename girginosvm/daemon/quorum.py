@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from girginosvm.core.errors import Problem
-from girginosvm.daemon.membership import Place
+from girginosvm.daemon.place import Place
 from girginosvm.features.diagnostics.model import ByHand, Quorum, QuorumMember
 from girginosvm.features.membership.api import Row
 from girginosvm.raft.standing import Status, heard, led

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from girginosvm.cli import catalogue, verbs
-from girginosvm.daemon.membership import Place
+from girginosvm.daemon.place import Place
 from girginosvm.daemon.quorum import Seen, quorum_of
 from girginosvm.features.membership.api import Row
 from girginosvm.raft.standing import HEARD_MS, Status

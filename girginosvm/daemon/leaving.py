@@ -1,0 +1,92 @@
+"""This node goes out of its cluster, which goes on without it: lead, place and vote are handed over first."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from girginosvm.core.access import Actor
+from girginosvm.core.clock import Clock
+from girginosvm.core.errors import Busy, Conflict, InUse, Unsafe
+from girginosvm.core.log import Log
+from girginosvm.core.settings import Settings
+from girginosvm.daemon import turn
+from girginosvm.daemon.identity import Member
+from girginosvm.features.membership import api, commands, model
+from girginosvm.features.node import api as nodes
+from girginosvm.http.desk import Answer
+from girginosvm.raft.propose import Client
+from girginosvm.state.reader import Reader
+
+Read = Callable[[Callable[[Reader], Any]], Awaitable[Any]]
+Say = Callable[..., Awaitable[Any]]
+_HAND_OVERS: Final = 25
+
+
+class Leaving:
+    """``leave`` ends this life of the agent, so that the next begins as what lies prepared on the disk."""
+
+    def __init__(
+        self, *, config: Settings, me: Member, client: Client, read: Read, say: Say, clock: Clock, log: Log,
+        leave: Callable[[], None],
+    ) -> None:  # fmt: skip
+        self._config = config
+        self._me = me
+        self._client = client
+        self._read = read
+        self._say = say
+        self._clock = clock
+        self._log = log
+        self._leave = leave
+
+    async def leave(self, asked: commands.LeaveCluster, actor: Actor, *, removed: bool) -> Answer:
+        """``removed``: the others have said that they let this node go, and nobody of them listens to it."""
+        rows, standing, vms = await self._read(
+            lambda reader: (
+                api.members(reader), api.standing(reader, self._me.member), nodes.machines_on(reader, self._me.member),
+            )
+        )  # fmt: skip
+        out = removed or standing == "gone"
+        if len(rows) < 2 and not out:
+            raise Conflict("alone", "this node is a cluster of one: there is nothing to leave")
+        if vms and not out:
+            names = ", ".join(vms[:10]) + (", ..." if len(vms) > 10 else "")
+            raise InUse(
+                "node-has-machines", f"{len(vms)} machines are on this node: {names}", hint="destroy them first"
+            )
+        if not asked.confirm:
+            raise Unsafe(
+                "confirm-missing", "this node begins anew as a cluster of one; the cluster goes on without it",
+                hint="--confirm",
+            )  # fmt: skip
+        if not out:
+            await self._hand_over(rows)
+            await self._say(commands.RemoveMember(member=self._me.member), actor)
+        if not removed:
+            await self._until_it_votes_no_more()
+        archive = f"{self._me.cluster}-{self._clock.wall_ms()}"
+        await asyncio.to_thread(turn.prepare, self._config.path(), {}, archive=archive)
+        self._log.info("membership.leaves", cluster=self._me.cluster)
+        asyncio.get_running_loop().call_later(0.3, self._leave)
+        return Answer(value=model.Left(cluster=self._me.cluster, archive=str(self._config.path("archive", archive))))
+
+    async def _hand_over(self, rows: tuple[api.Row, ...]) -> None:
+        """Whoever leads does not go before another does. Busy ``leads-still``: nobody has taken over in time."""
+        for _ in range(_HAND_OVERS):
+            status = await self._client.status()
+            heirs = [row.id for row in rows if row.id in status.voters and row.id in status.reached and not row.drained]
+            if status.role != "leader":
+                return
+            if heirs:
+                await self._client.transfer(heirs[0])
+            await asyncio.sleep(0.2)
+        raise Busy("leads-still", "this node leads, and no other voter has taken over", retry_after_s=2)
+
+    async def _until_it_votes_no_more(self) -> None:
+        """The others need this node's voice for as long as it votes, also to take its vote."""
+        for _ in range(_HAND_OVERS * 2):
+            if self._me.member not in (await self._client.status()).voters:
+                return
+            await asyncio.sleep(0.2)
+        raise Busy("votes-still", "it is no member any more, and the others have not taken its vote yet: ask again")

@@ -1,0 +1,82 @@
+"""Members and agreement as one picture, for people. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from girginosvm.core import levels
+from girginosvm.daemon.place import Place
+from girginosvm.features.membership import api, model
+from girginosvm.features.node import api as nodes
+from girginosvm.raft.standing import Status, heard
+from girginosvm.state.reader import Reader
+
+LAST_RESORT: Final = (
+    "it goes on by itself when enough of them are back; if they are gone for good, `girginosvm cluster recover` on "
+    "this node shows what can be saved"
+)
+
+
+class Releases(msgspec.Struct, frozen=True):
+    """Which release each node runs, and the active feature level, as of a moment of log time."""
+
+    level: int
+    nodes: tuple[levels.Node, ...]
+    at_ms: int
+
+    @classmethod
+    def of(cls, reader: Reader) -> Releases:
+        """As this node's database has it."""
+        return cls(reader.level, nodes.releases(reader), reader.at_ms)
+
+
+def membership_of(
+    rows: tuple[api.Row, ...], standing: Status, place: Place, problems: list[str], releases: Releases
+) -> model.Membership:
+    """Rows and agreement together; what is wrong is added to ``problems``."""
+    alone = not standing.voters
+    voters = frozenset(standing.voters) or frozenset({place.member})
+    reached = heard(standing) | {place.member}
+    names = {row.id: row.name for row in rows}
+    leader = place.member if alone and standing.role == "leader" else standing.leader
+    leader = leader if leader in reached else ""  # the one that was; who leads now is not known here
+    voters_reached = len(voters & reached)
+    quorum = 2 * voters_reached > len(voters)
+    if not quorum:
+        problems.append(f"{voters_reached} of {len(voters)} voters are reached from here: nothing can be changed")
+        problems.append(LAST_RESORT)
+    elif not leader:
+        problems.append("nobody leads at the moment: changes wait")
+    runs = {one.id: one for one in releases.nodes}
+    unsaid = levels.Node("", "", "", 0, 0)
+    members = [
+        model.Member(
+            id=row.id, name=row.name, address=row.address, api=row.api, state=row.state,
+            role="leader" if row.id == leader else "voter" if row.id in voters else "observer",
+            reached=row.id in reached, lag=_lag(row.id, standing, leads=leader == place.member), witness=row.witness,
+            drained=row.drained, here=row.id == place.member, release=runs.get(row.id, unsaid).release,
+            level=runs.get(row.id, unsaid).level,
+        )
+        for row in rows
+    ]  # fmt: skip
+    return model.Membership(
+        cluster=place.cluster, node=place.name, leader=names.get(leader, leader), term=standing.term,
+        applied_index=standing.applied_index, last_index=standing.last_index, last_term=standing.last_term,
+        voters=len(voters), voters_reached=voters_reached, quorum=quorum,
+        level=releases.level,
+        level_reason=levels.may_raise(
+            releases.level, releases.nodes, voters, releases.at_ms, reached=frozenset(reached)
+        ).reason,
+        members=members, problems=problems,
+    )  # fmt: skip
+
+
+def _lag(member: str, standing: Status, *, leads: bool) -> int:
+    return 0 if leads and member == standing.member else standing.lag.get(member, -1)
+
+
+def votes(member: str, standing: Status, place: Place) -> bool:
+    """Whether a member's vote counts, as far as this node knows."""
+    return member in standing.voters or (not standing.voters and member == place.member)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import ssl
+import threading
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,18 +31,23 @@ _SKEW: Final = timedelta(hours=1)
 
 
 class Identity:
-    """Files under ``pki``: ``ca.key`` and ``server.pem`` (key and certificate; 0600), ``ca.crt`` (0644)."""
+    """Files under ``pki``: ``ca.key`` and ``server.pem`` (key and certificate; 0600), ``ca.crt`` (0644). One thread at a
+    time: what is made of several files is read and written by rounds that know nothing of each other."""
 
     def __init__(self, folder: Path, *, uri: str = "") -> None:
         """``uri``: what names this node among the members (``core.ids.member_uri``)."""
         self._folder = folder
         self._uri = uri
         self.ca_file = folder / "ca.crt"
+        self._turn = threading.RLock()
 
     def ensure(self, names: Iterable[str], *, now: datetime | None = None) -> bool:
         """Make what is missing; a new server certificate after 60 days, or when ``names`` (host names and addresses)
         are others. Answers whether the server certificate is new."""
-        now = now or datetime.now(UTC)
+        with self._turn:
+            return self._ensured(names, now or datetime.now(UTC))
+
+    def _ensured(self, names: Iterable[str], now: datetime) -> bool:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         ca_key, ca = self._authority(now)
         wanted = wanted_names(names)
@@ -76,8 +82,9 @@ class Identity:
 
     def reload(self, context: ssl.SSLContext) -> None:
         """Use the certificate on disk for connections from now on."""
-        context.load_verify_locations(self.ca_file)
-        context.load_cert_chain(self._folder / "server.pem")
+        with self._turn:
+            context.load_verify_locations(self.ca_file)
+            context.load_cert_chain(self._folder / "server.pem")
 
     def admit(self, request: bytes, names: Iterable[str], uri: str, *, now: datetime | None = None) -> bytes:
         """A certificate (PEM) for the public key in a signing request (PEM), as the member that ``uri`` names. Nothing
@@ -98,12 +105,12 @@ class Identity:
         is so already. One file first: a crash between the two that are made of it is mended at the next look."""
         whole = (key.strip() + "\n" + "".join(one.strip() + "\n" for one in certificates)).encode()
         file = self._folder / "authority.pem"
-        if file.exists() and file.read_bytes() == whole:
+        with self._turn:
+            same = file.exists() and file.read_bytes() == whole
+            if not same:
+                _write(file, whole, 0o600)
             self._settle()
-            return False
-        _write(file, whole, 0o600)
-        self._settle()
-        return True
+        return not same
 
     def _settle(self) -> None:
         """``ca.key`` and ``ca.crt`` are what ``authority.pem`` says, if there is one."""
@@ -119,8 +126,10 @@ class Identity:
 
     def issuer(self) -> bytes:
         """The CA (PEM) of those in ``ca.crt`` that signed what this node shows; empty when none did."""
-        shown = x509.load_pem_x509_certificate((self._folder / "server.pem").read_bytes())
-        for one in x509.load_pem_x509_certificates(self.ca_file.read_bytes()):
+        with self._turn:
+            shown = x509.load_pem_x509_certificate((self._folder / "server.pem").read_bytes())
+            trusted = x509.load_pem_x509_certificates(self.ca_file.read_bytes())
+        for one in trusted:
             try:
                 shown.verify_directly_issued_by(one)
             except (ValueError, TypeError, InvalidSignature):
@@ -130,8 +139,9 @@ class Identity:
 
     def authority(self) -> tuple[str, str]:
         """The CA's certificate and its key, both PEM."""
-        self._authority(datetime.now(UTC))
-        return self.ca_file.read_text(), (self._folder / "ca.key").read_text()
+        with self._turn:
+            self._authority(datetime.now(UTC))
+            return self.ca_file.read_text(), (self._folder / "ca.key").read_text()
 
     def fingerprint(self) -> str:
         """SHA-256 of the CA's certificate, as an operator would compare it."""
@@ -139,6 +149,10 @@ class Identity:
         return certificate.fingerprint(hashes.SHA256()).hex(":").upper()
 
     def _authority(self, now: datetime) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+        with self._turn:
+            return self._known_or_new(now)
+
+    def _known_or_new(self, now: datetime) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
         self._settle()
         key_file = self._folder / "ca.key"
         if self.ca_file.exists() or (self._folder / "server.pem").exists():
@@ -303,7 +317,7 @@ def _key_bytes(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 def _write(path: Path, data: bytes, mode: int) -> None:
     """Whole or not at all: aside, flushed, renamed."""
-    aside = path.with_suffix(".new")
+    aside = path.with_name(f"{path.name}.new")
     aside.unlink(missing_ok=True)
     handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with os.fdopen(handle, "wb") as file:

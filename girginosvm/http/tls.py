@@ -31,8 +31,8 @@ _SKEW: Final = timedelta(hours=1)
 
 
 class Identity:
-    """Files under ``pki``: ``ca.key`` and ``server.pem`` (key and certificate; 0600), ``ca.crt`` (0644). One thread at a
-    time: what is made of several files is read and written by rounds that know nothing of each other."""
+    """Files under ``pki``: ``ca.key`` and ``server.pem`` (key and certificate; 0600), ``ca.crt`` (0644). One thread at
+    a time: what is made of several files is read and written by rounds that know nothing of each other."""
 
     def __init__(self, folder: Path, *, uri: str = "") -> None:
         """``uri``: what names this node among the members (``core.ids.member_uri``)."""

@@ -38,6 +38,8 @@ REASONS = {
     "self._agreement.read_barrier": "asks the other members, and changes nothing",
     "self._client.turn": "ends this life of the raft process, whose next one begins under points",
     "self._client.recover": "the raft process writes it down, under points of its own",
+    "self._joining.join": "its steps stand here by themselves",
+    "self._leaving.leave": "its steps stand here by themselves",
     "self._peers.meet": "looks who is there, and changes nothing",
     "recovery.record": "an entry of the log and a file, under points of their own",
     "self._client.left": INSIDE, "self._membership.place": READ, "self._barrier": READ,

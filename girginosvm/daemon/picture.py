@@ -73,8 +73,8 @@ def membership_of(
     )  # fmt: skip
 
 
-def _lag(member: str, standing: Status, *, leads: bool) -> int:
-    return 0 if leads and member == standing.member else standing.lag.get(member, -1)
+def _lag(member: str, standing: Status, *, leads: bool) -> int | None:
+    return 0 if leads and member == standing.member else standing.lag.get(member)
 
 
 def votes(member: str, standing: Status, place: Place) -> bool:

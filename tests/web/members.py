@@ -64,7 +64,7 @@ class Members:
         quorum = 2 * len(reached) > len(voters)
         members = [
             {"id": node["id"], "name": node["name"], "address": f"192.0.2.{10 + n}:1995", "state": "member",
-             "api": f"192.0.2.{10 + n}:1996", "reached": node["name"] not in self.away, "lag": -1,
+             "api": f"192.0.2.{10 + n}:1996", "reached": node["name"] not in self.away, "lag": None,
              "witness": self.witness, "here": node["name"] == "n1", "drained": node["id"] in self.drained,
              "role": "leader" if quorum and n == 1 else "voter" if node["name"] in voters else "observer"}
             for n, node in enumerate(nodes, 1)

@@ -58,7 +58,7 @@ function cells(member) {
     address: h("span", { class: "mono" }, member.address || t("member.no-address")), center: centerCell(member),
     machines: member.witness ? "–" : number(node?.vms ?? 0),
     memory: node ? [h("span", {}, t("of", { used: mebibytes(node.memory_used_mb), all: mebibytes(node.memory_mb) })), bar(node.memory_used_mb / node.memory_mb, "used", t("bar", { label: t("col.memory"), n: Math.round((100 * node.memory_used_mb) / node.memory_mb) }), 1 - node.memory_reserve_mb / node.memory_mb)] : h("span", { class: "muted" }, "–"),
-    lag: member.lag < 0 ? h("span", { class: "muted" }, "–") : number(member.lag),
+    lag: member.lag === null ? h("span", { class: "muted" }, "–") : number(member.lag),
     more: deeds(member),
   };
 }
@@ -90,7 +90,7 @@ function membersTable() {
     return tr;
   }
   return { element, show(rows) {
-    element.classList.toggle("no-lag", rows.every((one) => one.lag < 0));
+    element.classList.toggle("no-lag", rows.every((one) => one.lag === null));
     const wanted = rows.map(row);
     if (wanted.length !== body.children.length || wanted.some((tr, n) => body.children[n] !== tr)) body.replaceChildren(...wanted);
   } };

@@ -114,7 +114,7 @@ class Left(msgspec.Struct, frozen=True, kw_only=True):
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):
     """One member, as the node that is asked knows it. ``state``: joining, member. ``role``: leader, follower, observer.
-    ``lag`` (entries that it lacks) is known to the leader only; -1: unknown here. ``level`` is the highest feature
+    ``lag`` (entries that it lacks) is known to the leader only; null: unknown here. ``level`` is the highest feature
     level that its ``release`` supports; 0 before it has said so."""
 
     id: str
@@ -124,7 +124,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     role: str
     reached: bool
-    lag: int
+    lag: int | None
     witness: bool
     drained: bool
     here: bool

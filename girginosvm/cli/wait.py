@@ -103,7 +103,7 @@ def _look_at(client: Client, operation: str, node: str) -> None:
     with contextlib.suppress(Trouble):
         found = client.get(f"/v1/nodes/{node}").value if node else {}
         if found.get("state") == "silent":
-            why = f"node {node} is not reached since {found['seen_at']}, and ends this when it is back"
+            why = f"node {node} is not reached (it last reported at {found['seen_at']}), and ends this when it is back"
             raise StillRunning(operation, why)
 
 

@@ -36,7 +36,7 @@ from girginosvm.daemon.desk import LocalDesk, Watch
 from girginosvm.daemon.doctor import STREAMS as ABOUT_ITSELF
 from girginosvm.daemon.doctor import Diagnostics
 from girginosvm.daemon.execute import Answer, Executor
-from girginosvm.daemon.host import create, full_places, here, open_host, pull
+from girginosvm.daemon.host import create, full_places, gone_for_good, here, open_host, pull
 from girginosvm.daemon.members import MembersReconciler
 from girginosvm.daemon.membership import STREAMS, Membership
 from girginosvm.daemon.parted import PartedReconciler
@@ -54,7 +54,7 @@ from girginosvm.features.event import queries as events
 from girginosvm.features.image.commands import PullImage
 from girginosvm.features.image.reconciler import ImageReconciler
 from girginosvm.features.membership.api import api_of, members
-from girginosvm.features.membership.commands import DrainMember, UndrainMember
+from girginosvm.features.membership.commands import DrainMember, RemoveMember, UndrainMember
 from girginosvm.features.network.reconciler import NetworkReconciler
 from girginosvm.features.node.api import addresses
 from girginosvm.features.node.queries import Health, ShowHealth
@@ -200,6 +200,7 @@ class Agent:
         executor.prepares[CreateVm] = create
         for about_here in (PromoteCenter, DemoteCenter, DrainMember, UndrainMember):
             executor.prepares[about_here] = here(member)
+        executor.prepares[RemoveMember] = gone_for_good(self._readers.read)
         desk = Desk(executor, site, self._watch, self._clock, self._chance, barrier=self._client.read_barrier)
         desk.signin = SignIn(read=self._readers.glance, say=say, clock=self._clock, chance=self._chance, turns=turns)
         desk.signin.chosen = self._chosen

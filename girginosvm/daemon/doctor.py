@@ -74,7 +74,10 @@ class Diagnostics:
 
     async def _quorum(self, place: Place, rows: tuple[Row, ...], standing: Status | Problem) -> Quorum:
         machines = not (self._config.witness or self._config.fake_host)
-        return await quorum.look(place, rows, standing, libvirt_uri=self._config.libvirt_uri if machines else "")
+        return await quorum.look(
+            place, rows, standing, libvirt_uri=self._config.libvirt_uri if machines else "",
+            notice=self._membership.notice,
+        )  # fmt: skip
 
     async def examine(self) -> Diagnosis:
         """Everything, judged. However many ask at once, it is looked once: it reads the whole database."""

@@ -10,16 +10,19 @@ import msgspec
 
 from girginosvm.core.access import Actor, Role
 from girginosvm.core.action import Command
-from girginosvm.core.errors import Conflict, Forbidden
+from girginosvm.core.errors import Conflict, Forbidden, Unsafe
 from girginosvm.core.settings import Settings
 from girginosvm.core.units import MIB, shown
 from girginosvm.features.image.commands import PullImage, RecordImage
+from girginosvm.features.membership import api as members
+from girginosvm.features.node import api as nodes
 from girginosvm.features.site import Site
 from girginosvm.features.vm.commands import CreateVm
 from girginosvm.hypervisor.ports import Host
 from girginosvm.hypervisor.seed import user_data_kind
 from girginosvm.hypervisor.storage.catalogue import offer
 from girginosvm.hypervisor.storage.mirror import checked, is_inside
+from girginosvm.state.reader import Reader
 
 
 class _NoHost:
@@ -60,6 +63,30 @@ def here(node: str) -> Callable[[Any, Actor], Awaitable[Command]]:
         return asked if asked.node else msgspec.structs.replace(asked, node=node)  # type: ignore[no-any-return]
 
     return filled
+
+
+def gone_for_good(
+    read: Callable[[Callable[[Reader], Any]], Awaitable[Any]],
+) -> Callable[[Any, Actor], Awaitable[Command]]:
+    """Machines are given up with their node only once the leader does not reach it: they would run on there, without
+    anybody who knows of them, and their addresses and names would be given to others."""
+
+    async def looked(asked: Any, _: Actor) -> Command:
+        if asked.lost:
+            standing, away, machines = await read(
+                lambda reader: (
+                    members.standing(reader, asked.member), nodes.away(reader), nodes.machines_on(reader, asked.member),
+                )
+            )  # fmt: skip
+            if machines and standing == "member" and asked.member not in away:
+                raise Unsafe(
+                    "node-answers", f"the node is reached, and {len(machines)} machines are on it: they would run on, "
+                    "and nobody would know of them",
+                    hint="switch the host off for good, and ask again when girginosvm node list calls it silent",
+                )  # fmt: skip
+        return asked  # type: ignore[no-any-return]
+
+    return looked
 
 
 def full_places(config: Settings) -> list[str]:

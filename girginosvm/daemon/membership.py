@@ -120,7 +120,7 @@ class Membership:
         if standing.halted:
             problems.append(f"this node applies nothing any more, and shows what it knew: {standing.halted}")
         releases: Releases = await self._read(Releases.of)
-        return membership_of(rows, standing, place, problems, releases)
+        return membership_of(rows, standing, place, problems, releases, out=self.removed)
 
     async def seen(self) -> tuple[Place, tuple[api.Row, ...], Status | Problem]:
         """This node, the members' rows (its own, too, before it has one), and how agreement stands; or why the raft

@@ -33,9 +33,10 @@ class Releases(msgspec.Struct, frozen=True):
 
 
 def membership_of(
-    rows: tuple[api.Row, ...], standing: Status, place: Place, problems: list[str], releases: Releases
+    rows: tuple[api.Row, ...], standing: Status, place: Place, problems: list[str], releases: Releases, *, out: bool
 ) -> model.Membership:
-    """Rows and agreement together; what is wrong is added to ``problems``."""
+    """Rows and agreement together; what is wrong is added to ``problems``. ``out``: the others have let this node go,
+    and nobody who comes back changes that."""
     alone = not standing.voters
     voters = frozenset(standing.voters) or frozenset({place.member})
     reached = heard(standing) | {place.member}
@@ -46,7 +47,8 @@ def membership_of(
     quorum = 2 * voters_reached > len(voters)
     if not quorum:
         problems.append(f"{voters_reached} of {len(voters)} voters are reached from here: nothing can be changed")
-        problems.append(LAST_RESORT)
+        if not out:
+            problems.append(LAST_RESORT)
     elif not leader:
         problems.append("nobody leads at the moment: changes wait")
     runs = {one.id: one for one in releases.nodes}

@@ -31,6 +31,7 @@ class Seen(msgspec.Struct, frozen=True):
     away: str = ""
     panels: Mapping[str, bool] = {}
     libvirt_uri: str = ""
+    notice: str = ""  # this node is none of the cluster's any more, as the others say
 
 
 def quorum_of(seen: Seen) -> Quorum:
@@ -74,6 +75,8 @@ def _stands(seen: Seen) -> str:
         return status.trouble
     if led(status):
         return status.trouble if status.role == "leader" else ""
+    if seen.notice:
+        return seen.notice
     voters = frozenset(status.voters)
     here = voters & (heard(status) | {seen.place.member})
     need = _majority(len(voters))
@@ -124,6 +127,8 @@ def by_hand(seen: Seen, lost: list[Row]) -> list[ByHand]:
     if seen.status is None or seen.status.halted:
         found.append(ByHand("journalctl -u girginosvm-raft -n 50", "says why the raft process of this node is away"))
         found.append(ByHand("systemctl restart girginosvm-raft", "begins it anew; no machine is touched"))
+    if seen.notice:  # that says what to do; whoever is started elsewhere, they do not take it back
+        lost = []
     if lost:
         names = ", ".join(row.name for row in lost)
         found.append(
@@ -154,12 +159,14 @@ def by_hand(seen: Seen, lost: list[Row]) -> list[ByHand]:
     return found
 
 
-async def look(place: Place, rows: tuple[Row, ...], standing: Status | Problem, *, libvirt_uri: str) -> Quorum:
+async def look(
+    place: Place, rows: tuple[Row, ...], standing: Status | Problem, *, libvirt_uri: str, notice: str
+) -> Quorum:
     """What ``Membership.seen`` has seen, and whose API takes connections: within a second, however many are away.
-    ``libvirt_uri``: empty for a node without machines that virsh could show."""
+    ``libvirt_uri``: empty for a node without machines that virsh could show. ``notice``: ``Membership.notice``."""
     panels = await _panels({row.id: row.api for row in rows if row.id != place.member})
     status, away = (None, standing.detail) if isinstance(standing, Problem) else (standing, "")
-    return quorum_of(Seen(rows, place, status, away, panels, libvirt_uri))
+    return quorum_of(Seen(rows, place, status, away, panels, libvirt_uri, notice))
 
 
 async def _panels(places: Mapping[str, str]) -> dict[str, bool]:

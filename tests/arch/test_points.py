@@ -19,7 +19,7 @@ REASONS = {
     "self._heard.get": INSIDE, "self._watch.moved": INSIDE, "self._moved.wait_for": INSIDE, "asyncio.sleep": INSIDE,
     "self._wake.wait": INSIDE, "waiter": INSIDE, "asyncio.wait": INSIDE, "asyncio.shield": INSIDE, "over": INSIDE,
     "self._readers.read": READ, "self._readers.glance": READ, "self._read": READ, "self.executor.resolve": READ,
-    "self.health": READ, "self._site.read": READ,
+    "self.health": READ, "self._site.read": READ, "read": READ,
     "open_ways.enter_async_context": "asks another node for what a person wants to see, and changes nothing",
     "self._fresh": "asks the raft process for the newest, and changes nothing",
     "self._client.status": "asks the raft process how it stands, and changes nothing", "self._membership.status": READ,

@@ -8,6 +8,7 @@ import os
 import signal
 from typing import Any
 
+from tests.scenarios.deeds import running
 from tests.scenarios.node import Node, qcow2
 from tests.scenarios.test_join import Start, joined, membership, start, token
 
@@ -155,3 +156,20 @@ def test_a_fourth_node_follows_and_takes_the_place_of_a_voter_that_leaves(start:
     for node in (nodes["n1"], nodes["n3"], nodes["n4"]):
         node.wait(lambda node=node: role(node, "n4") in ("voter", "leader"), "n4 to vote")
         assert settled(node, 3)
+
+
+def test_machines_are_given_up_only_with_a_node_that_nobody_reaches(start: Start) -> None:
+    """They would run on, and their addresses would be given to others."""
+    first, second = start("n1").ready(), start("n2").ready()
+    second.upload("tiny", qcow2(second.root / "tiny.qcow2"))
+    vm = running(second)
+    joined(second, first, "n2", confirm=True)
+    first.ask("POST", "/v1/membership/drain", {"node": "n2"})
+    settled(first, 1)
+    first.until(f"/v1/vms/{vm}", lambda found: found.get("state") == "running")
+    said = first.ask("DELETE", "/v1/membership/members/n2", {"lost": True})
+    assert (said["code"], said["family"]) == ("node-answers", "Unsafe")
+    assert first.ask("DELETE", "/v1/membership/members/n2", {})["code"] == "node-has-machines"
+    second.pause()
+    first.until("/v1/nodes/n2", lambda found: found["state"] == "silent")
+    assert first.ask("DELETE", "/v1/membership/members/n2", {"lost": True})["lost"] == ["web1"]

@@ -264,7 +264,7 @@ def operations(facts: Facts) -> list[Check]:
 def nodes(facts: Facts) -> list[Check]:
     """Nobody has fallen silent."""
     if facts.silent_nodes:
-        detail = f"silent for more than three minutes: {', '.join(facts.silent_nodes)}"
+        detail = f"not reached, or silent for more than three minutes: {', '.join(facts.silent_nodes)}"
         return [Check("nodes", "warn", detail, "girginosvm node list; systemctl status girginosvm, on those")]
     return [] if facts.silent_nodes is None else [Check("nodes", "ok", "no node is silent")]
 

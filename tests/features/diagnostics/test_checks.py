@@ -113,7 +113,7 @@ BROKEN: list[tuple[dict[str, Any], str, str, str]] = [
         {"pending": (f.Pending("op1", "vm.create", "web01", "building", 15),)}, "operations", "warn",
         "vm.create of web01 for 15: building",
     ),
-    ({"silent_nodes": ("n3",)}, "nodes", "warn", "silent for more than three minutes: n3"),
+    ({"silent_nodes": ("n3",)}, "nodes", "warn", "not reached, or silent for more than three minutes: n3"),
     (
         {"releases": f.Releases({"n1": "0.2.0", "n2": "", "n3": "0.1.0", "n4": "0.2.0"}, 1, "level 2 waits for n3")},
         "releases", "warn",

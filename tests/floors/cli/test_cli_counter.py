@@ -259,7 +259,10 @@ def test_nobody_waits_for_a_node_that_is_not_there(agent: Any) -> None:
             Client(agent.socket_path), "op1", Teller(io.StringIO(), False), now=lambda: clock[0], pause=pause
         )  # fmt: skip
     assert 10 <= clock[0] < 16
-    assert ended.value.why == "node h1 is not reached since 2026-11-26T10:56:04Z, and ends this when it is back"
+    assert (
+        ended.value.why
+        == "node h1 is not reached (it last reported at 2026-11-26T10:56:04Z), and ends this when it is back"
+    )
 
 
 # What a shell starts in the background ignores SIGINT, and so would all that a test run there starts.

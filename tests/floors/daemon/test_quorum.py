@@ -140,3 +140,11 @@ def test_every_command_of_ours_that_is_advised_exists() -> None:
     ours = [one.command.split()[1:] for one in advised if one.command.startswith("girginosvm ")]
     assert ours
     assert [words for words in ours if verbs.find(catalogue.VERBS, words)[0] is None] == []
+
+
+def test_a_node_that_the_others_have_let_go_is_told_that_and_not_to_start_them() -> None:
+    notice = "the other members say that this node was removed"
+    said = quorum_of(seen(FORSAKEN, notice=notice))
+    assert (said.quorum, said.says) == (False, notice)
+    assert all(one.command.startswith(("virsh ", "systemctl stop")) for one in said.by_hand)
+    assert quorum_of(seen(FOLLOWS, notice=notice)).quorum  # two clusters with one id: this one is led

@@ -53,7 +53,8 @@ class MembersReconciler:
         if await self._alone_with_it():
             return 5.0
         await self._say_who_is_away()
-        await self._describe(place, rows)
+        if place.member not in gone:  # it would be refused, and whoever leads while it is removed has to hand over
+            await self._describe(place, rows)
         if not kept:
             await self._keep_authority()
         return await self._agree(place, rows, gone, domains)

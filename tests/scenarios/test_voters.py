@@ -173,3 +173,18 @@ def test_machines_are_given_up_only_with_a_node_that_nobody_reaches(start: Start
     second.pause()
     first.until("/v1/nodes/n2", lambda found: found["state"] == "silent")
     assert first.ask("DELETE", "/v1/membership/members/n2", {"lost": True})["lost"] == ["web1"]
+
+
+def test_a_node_that_leads_when_it_is_removed_hands_over_and_is_out(start: Start) -> None:
+    nodes = cluster(start, 3)
+    leader = membership(nodes["n1"])["leader"]
+    gone = nodes.pop(leader)
+    asked, other = nodes.values()
+    asked.ask("DELETE", f"/v1/membership/members/{leader}", {})
+    for node in (asked, other):
+        seen = settled(node, 2)
+        assert seen["leader"] in nodes
+    gone.until("/v1/membership", lambda found: not found["quorum"])
+    status, said = gone.once("POST", "/v1/tokens", {"name": "late", "role": "viewer"})
+    assert (status, said["code"]) == (503, "no-leader")
+    assert "late" not in {one["name"] for one in asked.ask("GET", "/v1/tokens")["items"]}

@@ -66,6 +66,7 @@ class Joining:
         wanted = fingerprint_in(asked.token)
         if not asked.center.startswith("https://"):
             raise Invalid("url-invalid", f"{asked.center!r} is no address of a node, as https://192.0.2.10:1997")
+        turn.check(self._config.path())
         found = await outward.ask(
             asked.center, "GET", commands.ShowAuthority.action.path, dict[str, str], context=outward.unproved()
         )

@@ -60,6 +60,7 @@ class Leaving:
                 "confirm-missing", "this node begins anew as a cluster of one; the cluster goes on without it",
                 hint="--confirm",
             )  # fmt: skip
+        turn.check(self._config.path())
         if not out:
             await self._hand_over(rows)
             await self._say(commands.RemoveMember(member=self._me.member), actor)

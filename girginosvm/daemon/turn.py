@@ -16,12 +16,14 @@ from typing import Final
 
 import msgspec
 
-from girginosvm.core.errors import HostFault
+from girginosvm.core.errors import HostFault, disk_fault
 from girginosvm.core.log import Log
 from girginosvm.core.points import reach
+from girginosvm.core.units import MIB, shown
 
 # In this order: the journal's folder has the identity in it, and goes last of those that a start looks at.
 _PARTS: Final = ("pki", "db", "raft")
+_ROOM_BYTES: Final = 64 * MIB  # a journal's first segment is 16 MiB
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -30,9 +32,32 @@ class Ready(msgspec.Struct, frozen=True):
     archive: str
 
 
+def check(home: Path) -> None:
+    """Could the parts take each other's places, and is there room for new ones? Asked before anybody is told of it:
+    HostFault ``parts-apart``, ``disk-full``."""
+    device = home.stat().st_dev
+    for part in (home / name for name in _PARTS):
+        if part.exists() and part.lstat().st_dev != device:  # a link to elsewhere is moved as what it is
+            raise HostFault(
+                "parts-apart", f"{part} is a file system of its own: its folder cannot be moved away, nor another one "
+                "into its place",
+                hint=f"systemctl stop girginosvm girginosvm-raft; put what is in {part} into a folder of {home}",
+            )  # fmt: skip
+    room = os.statvfs(home)
+    if room.f_bavail * room.f_frsize < _ROOM_BYTES:
+        raise HostFault("disk-full", f"{home} has {shown(room.f_bavail * room.f_frsize)} left: that is not enough")
+
+
 def prepare(home: Path, files: Mapping[str, bytes], *, archive: str) -> None:
     """Write ``files`` (paths below ``join/``) durably, then say that they are whole. What an attempt before left there
-    is thrown away."""
+    is thrown away. HostFault ``disk-full``, ``join-unfinished``: nothing has changed."""
+    try:
+        _prepare(home, files, archive)
+    except OSError as fault:
+        raise disk_fault("join-unfinished", f"{home / 'join'} could not be written", fault) from fault
+
+
+def _prepare(home: Path, files: Mapping[str, bytes], archive: str) -> None:
     folder = home / "join"
     if (folder / "ready").exists():
         raise HostFault("joining-already", f"{folder} holds a preparation that the next start of this node finishes")

@@ -17,7 +17,7 @@ import pytest
 
 from tests.lab import mirror
 from tests.scenarios import audit
-from tests.scenarios.node import REPO, Node, qcow2
+from tests.scenarios.node import REPO, Node, free_port, qcow2
 
 pytestmark = pytest.mark.host
 WEB = {"name": "web", "image": "tiny", "memory_mb": 256}
@@ -167,3 +167,38 @@ def test_no_room_for_the_database(room: Room) -> None:
     room.node.until(f"/v1/vms/{made['vm']}", lambda found: found["state"] == "running")
     assert len(room.node.ask("GET", "/v1/tokens?limit=1000")["items"]) == before + 1
     room.settled()
+
+
+def joins(room: Room, center: Node) -> tuple[int, Any]:
+    token = center.ask("POST", "/v1/membership/tokens", {})["token"]
+    asks = {"center": f"https://127.0.0.1:{center.port}", "token": token, "confirm": True}
+    return room.node.once("POST", "/v1/membership/join", asks)
+
+
+@pytest.fixture
+def center(tmp_path: Path) -> Iterator[Node]:
+    """Another cluster of one."""
+    (tmp_path / "center").mkdir()
+    names = {"GIRGINOSVM_NODE_NAME": "center", "GIRGINOSVM_RAFT_PORT": str(free_port())}
+    with Node(tmp_path / "center", GIRGINOSVM_ADDRESS="127.0.0.1", **names) as node:
+        yield node.ready()
+
+
+PLACED = {"GIRGINOSVM_ADDRESS": "127.0.0.1", "GIRGINOSVM_NODE_NAME": "n2", "GIRGINOSVM_RAFT_PORT": "0"}
+
+
+@disk("", 256 * 1024, **PLACED)
+def test_no_room_to_join_is_said_before_the_cluster_is_asked(room: Room, center: Node) -> None:
+    room.fill()
+    status, said = joins(room, center)
+    assert (status, said["code"]) == (502, "disk-full")
+    assert [one["name"] for one in center.ask("GET", "/v1/membership")["members"]] == ["center"]
+
+
+@disk("pki", 1024, **PLACED)
+def test_a_node_whose_keys_are_a_file_system_of_their_own_is_not_let_in(room: Room, center: Node) -> None:
+    """Its folder could not be moved away: it was let in, and never came."""
+    status, said = joins(room, center)
+    assert (status, said["code"]) == (502, "parts-apart")
+    assert "pki is a file system of its own" in said["detail"]
+    assert [one["name"] for one in center.ask("GET", "/v1/membership")["members"]] == ["center"]

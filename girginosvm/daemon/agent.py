@@ -53,7 +53,7 @@ from girginosvm.features.cluster.commands import FoundCluster, RecordKeyMark, Re
 from girginosvm.features.event import queries as events
 from girginosvm.features.image.commands import PullImage
 from girginosvm.features.image.reconciler import ImageReconciler
-from girginosvm.features.membership.api import api_of, members
+from girginosvm.features.membership.api import api_of, standing
 from girginosvm.features.membership.commands import DrainMember, RemoveMember, UndrainMember
 from girginosvm.features.network.reconciler import NetworkReconciler
 from girginosvm.features.node.api import addresses
@@ -274,11 +274,12 @@ class Agent:
 
     async def _arrived(self, member: str) -> None:
         """A node that has just joined, or has lost its database, waits for the cluster's state: until its own row is in
-        it, the database is one that nobody may speak from."""
+        it, the database is one that nobody may speak from. One that has read of its own removal answers, too: it can
+        still leave."""
 
         def there(reader: Reader) -> bool:
             tables = reader.one("SELECT count(*) AS n FROM sqlite_schema WHERE name IN ('member', 'user')")
-            return bool(tables and tables["n"] == 2 and any(row.id == member for row in members(reader)))
+            return bool(tables and tables["n"] == 2 and standing(reader, member) != "unknown")
 
         others = self._config.path("raft", "roster").exists()
         with contextlib.suppress(Problem):

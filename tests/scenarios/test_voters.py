@@ -188,3 +188,20 @@ def test_a_node_that_leads_when_it_is_removed_hands_over_and_is_out(start: Start
     status, said = gone.once("POST", "/v1/tokens", {"name": "late", "role": "viewer"})
     assert (status, said["code"]) == (503, "no-leader")
     assert "late" not in {one["name"] for one in asked.ask("GET", "/v1/tokens")["items"]}
+
+
+def test_a_node_that_has_read_of_its_own_removal_answers_from_its_start_and_can_leave(start: Start) -> None:
+    """As after a leaving that was cut off between the removal and the new beginning."""
+    nodes = cluster(start, 3)
+    gone = next(name for name in nodes if name != membership(nodes["n1"])["leader"])
+    node = nodes.pop(gone)
+    node.ask("DELETE", f"/v1/membership/members/{gone}", {})
+    node.kill("agent")
+    other = next(iter(nodes.values()))
+    settled(other, 2)
+    cluster_id = membership(other)["cluster"]
+    node.ask("POST", "/v1/membership/leave", {"confirm": True})
+    node.until("/v1/membership", lambda found: len(found["members"]) == 1 and found["cluster"] != cluster_id)
+    node.ready()
+    joined(node, other, gone)
+    settled(node, 3)

@@ -243,8 +243,11 @@ class Core:
                     "prevLogIdx": prev - shift, "prevLogTerm": prev_term,
                 }  # fmt: skip
             case Ack(following, success, reset):
+                # What the library calls 0 and less is equal, and counts for nothing; but it would go on sending from
+                # where it was, for ever, if that is before the beginning of this log.
+                again = reset or (success and following - shift <= 1)
                 return {
-                    "type": "next_node_idx", "next_node_idx": following - shift, "success": success, "reset": reset,
+                    "type": "next_node_idx", "next_node_idx": following - shift, "success": success, "reset": again,
                 }  # fmt: skip
             case AskVote(term, index, last_term):
                 return {

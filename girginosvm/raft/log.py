@@ -178,6 +178,13 @@ class Log(CoreJournal):  # type: ignore[misc]
         at = index - self.first_index + 1
         return self._entries[at][2] if 0 <= at < len(self._entries) else None
 
+    def begun(self, index: int) -> int:
+        """The first entry here of the term of entry ``index``."""
+        term = self.term_at(index)
+        while index > self.first_index and self.term_at(index - 1) == term:
+            index -= 1
+        return index
+
     def rebase(self, applied: int) -> None:
         """From now on the core calls ``applied`` its entry 1."""
         old, self.shift = self.shift, applied - 1

@@ -58,8 +58,9 @@ class Outbox:
             case Ack(following, True) if following - 1 > self._log.flushed and self._log.durable_term == term:
                 self._slow.setdefault(peer, (term, following, self._clock.monotonic_ms()))
             case Ack(following, _, True) if following <= self._log.last.index:
-                # The logs part somewhere behind what is committed: no need to find the place step by step.
-                body = Ack(committed + 1, False, True)
+                # The logs part behind what is committed, and hardly in the midst of a term (Raft paper, section 5.3):
+                # no need to find the place step by step, and no going back to what a leader may have no more.
+                body = Ack(max(committed + 1, self._log.begun(following)), False, True)
             case AskVote() if self._clock.monotonic_ms() < self.transfer_until_ms:
                 body = msgspec.structs.replace(body, transfer=True)
         if isinstance(body, _PROMISES):

@@ -183,6 +183,21 @@ def test_a_conflict_cuts_the_log_there_on_disk_too(clock: FakeClock) -> None:
     assert found.vote == Vote(2, "")
 
 
+def test_a_log_that_parts_goes_back_by_a_term_and_not_to_what_is_committed(clock: FakeClock) -> None:
+    """The next leader may have compacted what is further back."""
+    stand = Stand(clock=clock)
+    stand.follow(1, 0, 0, *items(1, 5, 1), commit=2)
+    stand.follow(2, 5, 1, *items(6, 9, 2))
+    stand.settle()
+    stand.said(Ack)
+    stand.follow(3, 8, 3, peer="n3")
+    stand.settle()
+    assert stand.said(Ack)[-1] == ("n3", Ack(6, False, True))
+    stand.follow(3, 5, 3, peer="n3")
+    stand.settle()
+    assert stand.said(Ack)[-1] == ("n3", Ack(3, False, True))
+
+
 def test_two_contents_of_one_entry_stop_the_member(clock: FakeClock) -> None:
     stand = Stand(clock=clock)
     stand.follow(1, 0, 0, *items(1, 5, 1))

@@ -104,6 +104,24 @@ def test_a_member_that_lacks_what_the_log_has_no_more_gets_heartbeats_and_an_off
     assert stand.node.core.leading
 
 
+def test_a_member_that_turns_out_to_have_enough_gets_entries_and_no_snapshot(clock: FakeClock) -> None:
+    """The leader was started with a log from before what its database has; the other began to look further back still.
+    (Three members after a loss of power stood like that for ever; a soak found it.)"""
+    before, _ = leading(clock, 30)
+    stand = Stand(disk=before.disk, book=before.book, clock=clock, retention=KEEP)
+    term = stand.lead()
+    base = stand.node.log.base
+    assert base.index < stand.node.applied_index
+    beat(stand, clock, term, ("n3", Ack(max(1, base.index - 2), False, True)))
+    stand.sent = []
+    beat(stand, clock, term, ("n3", Ack(base.index + 1, True, False)))
+    beat(stand, clock, term)
+    sent = [body for peer, body in stand.said(Append) if peer == "n3" and isinstance(body, Append) and body.items]
+    assert sent
+    assert sent[0].prev_index == base.index
+    assert len(sent[0].items) == stand.node.log.last.index - base.index
+
+
 def test_pieces_are_read_as_they_are_asked_for_and_what_is_no_question_is_nothing(clock: FakeClock) -> None:
     stand, term = leading(clock, 30)
     offer = offer_of(stand, clock, term)

@@ -18,6 +18,7 @@ from girginosvm.features.node import api as nodes
 from girginosvm.features.node.commands import ReportAway
 from girginosvm.http.tls import Identity
 from girginosvm.raft.propose import Client
+from girginosvm.raft.standing import heard
 from girginosvm.state.reader import Reader
 
 # Rounds of 5 s: elections take less than one.
@@ -104,7 +105,7 @@ class MembersReconciler:
         status = await self._client.status()
         standing = plan.Standing(
             me=place.member, leading=status.role == "leader", members=frozenset(status.members),
-            voters=frozenset(status.voters), reached=frozenset(status.reached), nominated=frozenset(status.nominated),
+            voters=frozenset(status.voters), reached=heard(status), nominated=frozenset(status.nominated),
             away=frozenset(one for one, silent_ms in status.silent_ms.items() if silent_ms >= voters.AWAY_MS),
         )  # fmt: skip
         step = plan.plan(rows, gone, domains, standing)

@@ -6,7 +6,10 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
 from typing import Any
+
+import pytest
 
 from tests.scenarios.deeds import running
 from tests.scenarios.node import Node, qcow2
@@ -205,3 +208,25 @@ def test_a_node_that_has_read_of_its_own_removal_answers_from_its_start_and_can_
     node.ready()
     joined(node, other, gone)
     settled(node, 3)
+
+
+@pytest.mark.parametrize("how", ["drain", "remove"])
+def test_a_vote_that_the_cluster_cannot_do_without_is_kept_until_it_can(start: Start, how: str) -> None:
+    """One of three is away: without the vote of another nobody could decide anything, not even to give it back."""
+    nodes = cluster(start, 3)
+    leader = membership(nodes["n1"])["leader"]
+    asked = nodes.pop(leader)
+    away, going = sorted(nodes)
+    nodes[away].stop()
+    asked.until("/v1/membership", lambda found: found["voters_reached"] == 2)
+    if how == "drain":
+        asked.ask("POST", "/v1/membership/drain", {"node": going})
+    else:
+        asked.ask("DELETE", f"/v1/membership/members/{going}", {})
+    for number in range(20):  # rounds of two seconds, and what wakes them
+        wrote(asked, f"still-{number}")
+        time.sleep(0.25)
+    assert membership(asked)["voters"] == 3
+    asked.ask("DELETE", f"/v1/membership/members/{away}", {})  # gone for good: now the other one may go, too
+    settled(asked, 1)
+    wrote(asked, "alone")

@@ -77,17 +77,25 @@ def _parting(rows: tuple[Row, ...], gone: Set[str], standing: Standing) -> Step 
     for member in sorted(drained.keys() & standing.voters):
         if not standing.voters - drained.keys() - gone:
             break  # it keeps its vote until somebody else has one
-        if member != standing.me:
+        if member != standing.me and _decides_without(member, standing):
             return Demote(member, f"{drained[member]} is drained")
-        if heirs:
+        if member == standing.me and heirs:
             return HandOver(heirs[0], "this node is drained")
     for member in sorted(standing.members & gone):
         if member == standing.me:
             return HandOver(heirs[0], "this node was removed") if heirs else None
-        if member in standing.voters:
+        if member not in standing.voters:
+            return Remove(member, "it was removed")
+        if _decides_without(member, standing):
             return Demote(member, "it was removed")
-        return Remove(member, "it was removed")
     return None
+
+
+def _decides_without(member: str, standing: Standing) -> bool:
+    """The voters that are left are a majority among themselves. If they were not, the cluster would stand still as soon
+    as this vote is taken, and nobody could give it back: it is kept until others are here again, or gone, too."""
+    left = standing.voters - {member}
+    return 2 * len(left & (standing.reached | {standing.me})) > len(left)
 
 
 def _candidates(

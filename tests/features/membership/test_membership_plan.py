@@ -55,6 +55,9 @@ ALONE = standing(members=frozenset(), voters=frozenset(), reached=frozenset())
         ((N1, N2), (), standing(members=ALL - {"m3"}, voters=frozenset({"m1"}), reached=frozenset()), None),
         ((N1, joining(N2)), (), standing(members=ALL - {"m3"}, voters=frozenset({"m1"})), None),
         ((N1, drained(N2), N3), (), standing(), voters.Demote("m2", "n2 is drained")),
+        ((N1, drained(N2), N3), (), standing(reached=frozenset({"m2"})), None),  # nobody could decide without m2
+        ((N1, N3), ("m2",), standing(reached=frozenset({"m2"})), None),
+        ((N1, drained(N2)), ("m3",), standing(reached=frozenset({"m2"})), voters.Demote("m3", "it was removed")),
         ((drained(N1), N2, N3), (), standing(), plan.HandOver("m2", "this node is drained")),
         ((drained(N1), drained(N2), N3), (), standing(), plan.HandOver("m3", "this node is drained")),
         ((drained(N1), N2), (), standing(voters=frozenset({"m1"}), members=ALL - {"m3"}, reached=frozenset()), None),

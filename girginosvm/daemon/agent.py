@@ -15,7 +15,7 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from girginosvm import __version__
 from girginosvm.core import points, settings
@@ -32,16 +32,16 @@ from girginosvm.daemon.bring import bring_in
 from girginosvm.daemon.center import CenterReconciler
 from girginosvm.daemon.certificate import CertificateReconciler, names_of
 from girginosvm.daemon.contact import Contact
-from girginosvm.daemon.desk import LocalDesk, Watch
-from girginosvm.daemon.doctor import STREAMS as ABOUT_ITSELF
+from girginosvm.daemon.desk import Watch
 from girginosvm.daemon.doctor import Diagnostics
 from girginosvm.daemon.execute import Answer, Executor
+from girginosvm.daemon.front import Desk
 from girginosvm.daemon.host import create, full_places, gone_for_good, here, open_host, pull
 from girginosvm.daemon.members import MembersReconciler
-from girginosvm.daemon.membership import STREAMS, Membership
+from girginosvm.daemon.membership import Membership
 from girginosvm.daemon.parted import PartedReconciler
 from girginosvm.daemon.reconcile import Loop
-from girginosvm.daemon.secrets import Turns, hash_password, load_key
+from girginosvm.daemon.secrets import ClusterKey, Turns, hash_password, load_key
 from girginosvm.daemon.signin import SignIn
 from girginosvm.daemon.survivor import Survivor
 from girginosvm.daemon.trust import TrustReconciler
@@ -49,7 +49,7 @@ from girginosvm.daemon.voice import Voice
 from girginosvm.features.auth.api import Account, account, anybody
 from girginosvm.features.center.commands import DemoteCenter, PromoteCenter
 from girginosvm.features.cluster.api import key_mark
-from girginosvm.features.cluster.commands import FoundCluster, RecordKeyMark, RecoverCluster
+from girginosvm.features.cluster.commands import FoundCluster, RecordKeyMark
 from girginosvm.features.event import queries as events
 from girginosvm.features.image.commands import PullImage
 from girginosvm.features.image.reconciler import ImageReconciler
@@ -57,15 +57,13 @@ from girginosvm.features.membership.api import api_of, standing
 from girginosvm.features.membership.commands import DrainMember, RemoveMember, UndrainMember
 from girginosvm.features.network.reconciler import NetworkReconciler
 from girginosvm.features.node.api import addresses
-from girginosvm.features.node.queries import Health, ShowHealth
+from girginosvm.features.node.queries import Health
 from girginosvm.features.node.reconciler import NodeReconciler
 from girginosvm.features.registry import REGISTRY
 from girginosvm.features.site import Site
 from girginosvm.features.storage.reconciler import StorageReconciler
 from girginosvm.features.vm.commands import CreateVm
 from girginosvm.features.vm.reconciler import VmReconciler
-from girginosvm.http.desk import Answer as Shown
-from girginosvm.http.desk import Caller
 from girginosvm.http.door import Door
 from girginosvm.http.events import Change as Published
 from girginosvm.http.events import Hub
@@ -83,35 +81,14 @@ _TURN_S = 10.0
 _FILES = 16_384
 
 
-class Desk(LocalDesk):
-    """The whole desk: this node's executor and files, and sign-in."""
+class _Parts(NamedTuple):
+    """What one life is composed of, once its keys are there."""
 
-    signin: SignIn
-    membership: Membership
-    survivor: Survivor
-    health: Callable[[], Awaitable[Health]]
-    contact: Contact
-    diagnostics: Diagnostics
-
-    async def leader_age_ms(self) -> int | None:
-        """See ``http.Desk.leader_age_ms``."""
-        return await self.contact.age_ms()
-
-    async def caller(self, token: str, address: str) -> Caller:
-        """See ``http.Desk.caller``."""
-        return await self.signin.caller(token, address)
-
-    async def perform(self, stream: Any, caller: Caller) -> Shown:
-        """See ``http.Desk.perform``."""
-        if isinstance(stream, ShowHealth):
-            return Shown(value=await self.health())
-        if isinstance(stream, ABOUT_ITSELF):
-            return await self.diagnostics.perform(stream, caller)
-        if isinstance(stream, RecoverCluster):
-            return await self.survivor.perform(stream, caller)
-        if isinstance(stream, STREAMS):
-            return await self.membership.perform(stream, caller)
-        return await self.signin.perform(stream, caller)
+    desk: Desk
+    site: Site
+    say: Callable[..., Awaitable[Answer]]  # to the log, as this node or as somebody
+    voice: Voice
+    certificates: Identity
 
 
 class Agent:
@@ -173,13 +150,32 @@ class Agent:
         await self._arrived(self._me.member)
         founded, mark = await self._readers.read(lambda reader: (anybody(reader), key_mark(reader)))
         key = load_key(self._config.path("pki", "cluster.key"), self._chance, founded=founded, mark=mark)
+        parts = self._composed(self._client.member, key)
+        desk, site = parts.desk, parts.site
+        state = await self._readers.read(lambda reader: (reader.incarnation, reader.applied_index))
+        hub = Hub(*state)
+        await self._watch.moved(state[1])
+        self._tasks = (group.create_task(self._listen(hub)),)
+        # Among others this node may be cut off from them: its panel answers all the same, before it has said anything.
+        among = bool((await self._client.status()).members)
+        keeper = await self._open(desk, hub, site, parts.certificates) if among else None
+        await self._begin(parts, "" if mark else key.mark)
+        await bring_in(self._config.path("raft", "bring"), site.node, _node_name(self._config), parts.say, self._log)
+        if not self._config.witness:
+            await ImageReconciler(site).sweep()
+            self._reconcile(site, group)
+        keeper = keeper or await self._open(desk, hub, site, parts.certificates)
+        self._look_after(parts, keeper, key, group)
+        if not self._config.witness:
+            await self._follow_host()
+
+    def _composed(self, member: str, key: ClusterKey) -> _Parts:
         turns = Turns()
         executor = Executor(
             REGISTRY, self._readers, self._client.propose, key=key, hash_password=hash_password, clock=self._clock,
             chance=self._chance, turns=turns, fresh=self._client.read_barrier,
         )  # fmt: skip
         self._host = open_host(self._config)
-        member = self._client.member
         speaker = Actor(kind="node", id=f"node:{member}", name=_node_name(self._config), role=Role.ADMIN)
 
         async def say(command: Command, actor: Actor = speaker) -> Answer:
@@ -220,56 +216,44 @@ class Agent:
             client=self._client, read=self._readers.read, membership=desk.membership, peers=peers, clock=self._clock,
             log=self._log,
         )  # fmt: skip
-        state = await self._readers.read(lambda reader: (reader.incarnation, reader.applied_index))
-        hub = Hub(*state)
-        await self._watch.moved(state[1])
-        self._tasks = (group.create_task(self._listen(hub)),)
-        # Among others this node may be cut off from them: its panel answers all the same, before it has said anything.
-        among = bool((await self._client.status()).members)
-        keeper = await self._open(desk, hub, site, certificates) if among else None
-        await self._begin(desk, say, voice, "" if mark else key.mark)
-        await bring_in(self._config.path("raft", "bring"), member, _node_name(self._config), say, self._log)
-        if not self._config.witness:
-            await ImageReconciler(site).sweep()
-            self._reconcile(site, group)
-        keeper = keeper or await self._open(desk, hub, site, certificates)
-        members = MembersReconciler(
-            desk.membership, self._client, certificates, read=self._readers.read, say=voice.say, log=self._log
-        )
-        center = CenterReconciler(
-            self._doors[0], keeper.shown, node=member, read=self._readers.read, say=voice.say, log=self._log
-        )
+        return _Parts(desk, site, say, voice, certificates)
+
+    def _look_after(
+        self, parts: _Parts, keeper: CertificateReconciler, key: ClusterKey, group: asyncio.TaskGroup
+    ) -> None:
+        """What a node owes the others, and a leader everybody."""
+        membership, read, say = parts.desk.membership, self._readers.read, parts.voice.say
+        members = MembersReconciler(membership, self._client, parts.certificates, read=read, say=say, log=self._log)
+        center = CenterReconciler(self._doors[0], keeper.shown, node=parts.site.node, read=read, say=say, log=self._log)
         trust = TrustReconciler(
-            certificates, keeper, key, self._config.path("pki", "cluster.key"), node=member, read=self._readers.read,
-            say=voice.say, status=self._client.status, log=self._log,
+            parts.certificates, keeper, key, self._config.path("pki", "cluster.key"), node=parts.site.node, read=read,
+            say=say, status=self._client.status, log=self._log,
         )  # fmt: skip
-        parted = PartedReconciler(desk.membership, self._client, read=self._readers.read, log=self._log)
+        parted = PartedReconciler(membership, self._client, read=read, log=self._log)
         late = [Loop(one, self._log) for one in (keeper, members, center, trust, parted)]
         self._loops += late
         self._tasks += tuple(group.create_task(loop.run()) for loop in late)
-        if not self._config.witness:
-            await self._follow_host()
 
-    async def _begin(self, desk: Desk, say: Any, voice: Voice, mark: str) -> None:
+    async def _begin(self, parts: _Parts, mark: str) -> None:
         """This life's first words into the log, for as long as it takes until somebody takes them. ``mark``: that of
         the cluster key, when the log has none."""
         pause_s = 0.2
         while True:
             try:
-                await self._found(desk, say)
+                await self._found(parts.desk, parts.say)
                 if mark:
-                    await say(RecordKeyMark(mark=mark))
+                    await parts.say(RecordKeyMark(mark=mark))
             except (NoQuorum, Busy, Unknown) as away:
                 if away.code != self._waits:
                     self._log.warning("agent.waits", code=away.code, detail=away.detail)
                 if self._waits:  # not the first time: was this node let go while it was away?
-                    await desk.membership.look_whether_removed()
+                    await parts.desk.membership.look_whether_removed()
                 self._waits = away.code
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, 5.0)
             else:
                 self._waits = ""
-                voice.begin(await self._readers.read(lambda reader: reader.applied_index))
+                parts.voice.begin(await self._readers.read(lambda reader: reader.applied_index))
                 return
 
     async def _arrived(self, member: str) -> None:

@@ -49,7 +49,7 @@ REASONS = {
     "asyncio.open_connection": "whether another node takes a connection, and nothing is said",
     "writer.wait_closed": "whether another node takes a connection, and nothing is said",
     "self._membership.look_whether_removed": "asks other nodes, and changes nothing",
-    "desk.membership.look_whether_removed": "asks other nodes, and changes nothing",
+    "parts.desk.membership.look_whether_removed": "asks other nodes, and changes nothing",
     "self._client.change": "an entry of the log, under the journal's points", "self._client.transfer": INSIDE,
     "outward.ask": "asks another node, whose writes have points of their own",
     "bring_in": LOGGED, "say": LOGGED,

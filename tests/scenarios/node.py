@@ -214,8 +214,9 @@ class Node(Door):
         return dict(json.loads((self.root / "var/lib/girginosvm/fake-host.json").read_text()))
 
     def stop(self) -> None:
-        """End both, the agent first."""
+        """End both, the agent first; also one that was told to stand still."""
         self._stopping = True
+        self.go_on()
         for name, keeper in reversed(list(zip(("raft", "agent"), self._keepers, strict=True))):
             if name in self._processes:
                 self._processes[name].terminate()

@@ -50,6 +50,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
         return nodes[-1]
 
     yield begun
+    for node in nodes:  # two may have been one after the other at the same place
+        node.stop()
     for node in nodes:
         node.remove()
 

@@ -51,6 +51,10 @@ def membership_of(
             problems.append(LAST_RESORT)
     elif not leader:
         problems.append("nobody leads at the moment: changes wait")
+    problems += [
+        f"{row.name} is drained, and votes on until the others decide without it" for row in rows
+        if row.drained and row.id in voters
+    ]  # fmt: skip
     runs = {one.id: one for one in releases.nodes}
     unsaid = levels.Node("", "", "", 0, 0)
     members = [

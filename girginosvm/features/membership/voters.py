@@ -85,7 +85,7 @@ def choose(candidates: tuple[Candidate, ...], *, leader: str) -> Choice | None:
         return Demote(lost[0].id, f"{lost[0].name} has been away for {away_min} minutes; {len(voters)} others vote")
     spare = [one for one in voters if one.id != leader]
     if missing < 0 or (len(voters) > 2 and len(voters) % 2 == 0):
-        last = max(spare, key=lambda one: (rooms[one.room], one.id))
+        last = max(spare, key=lambda one: (not one.ready, rooms[one.room], one.id))
         return Demote(last.id, f"{len(voters)} vote, and {min(wanted, len(voters) - 1)} are enough")
     return _spread(spare, ready, rooms)
 

@@ -77,6 +77,12 @@ def test_a_fourth_does_not_vote_until_a_fifth_can() -> None:
     assert choose(four_vote, leader="m0") == Demote("m3", "4 vote, and 3 are enough")
 
 
+def test_of_too_many_voters_one_that_is_not_reached_goes_first() -> None:
+    four = members(4, voting=4)
+    away = (four[0], change(four[1], ready=False), *four[2:])
+    assert choose(away, leader="m0") == Demote("m1", "4 vote, and 3 are enough")
+
+
 def test_voters_are_spread_over_domains_and_follow_when_domains_are_told_later() -> None:
     racks = tuple(change(one, domain=f"rack{n // 3}") for n, one in enumerate(members(9)))
     spread, _ = settled(racks)

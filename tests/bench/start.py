@@ -26,7 +26,11 @@ def measure(node: Node) -> None:
         line(f"{name}, plain", f"{median_ms(command(sys.executable, '-m', 'girginosvm', *rest)):.0f} ms",
              f"python -c pass: {nothing:.0f} ms")  # fmt: skip
         if COMPILED.exists():
-            line(f"{name}, compiled", f"{median_ms(command(str(COMPILED), *rest)):.0f} ms", "aim: 150 ms")
+            line(
+                f"{name}, compiled",
+                f"{median_ms(command(str(COMPILED), *rest)):.0f} ms",
+                f"aim: {60 if name == '--version' else 150} ms",
+            )
         else:
             line(f"{name}, compiled", "not built", "make exe builds it")
     for process in ("raft", "agent"):

@@ -13,7 +13,8 @@ from girginosvm.daemon.membership import Membership
 from girginosvm.daemon.place import Place
 from girginosvm.features.lanes import Lanes
 from girginosvm.features.membership import api, plan, voters
-from girginosvm.features.membership.commands import DescribeMember, KeepAuthority
+from girginosvm.features.membership.authority import KeepAuthority
+from girginosvm.features.membership.commands import DescribeMember
 from girginosvm.features.node import api as nodes
 from girginosvm.features.node.commands import ReportAway
 from girginosvm.http.tls import Identity

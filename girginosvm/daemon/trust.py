@@ -20,7 +20,7 @@ from girginosvm.daemon.certificate import CertificateReconciler
 from girginosvm.daemon.secrets import ClusterKey
 from girginosvm.features.lanes import Lanes
 from girginosvm.features.membership import api, plan
-from girginosvm.features.membership.commands import AdvanceAuthority, OfferAuthority, ReportTrust
+from girginosvm.features.membership.authority import AdvanceAuthority, OfferAuthority, ReportTrust
 from girginosvm.http.tls import Identity, new_authority
 from girginosvm.raft.standing import Status
 from girginosvm.state.reader import Reader

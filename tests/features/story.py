@@ -19,16 +19,13 @@ from girginosvm.features.center.commands import DemoteCenter, PromoteCenter, Rep
 from girginosvm.features.cluster.commands import FoundCluster, RaiseLevel, RecordKeyMark, RecordRecovery
 from girginosvm.features.cluster.model import GivenUp
 from girginosvm.features.image.commands import PullImage, RecordImage, RemoveImage, ReportImage
+from girginosvm.features.membership.authority import AdvanceAuthority, KeepAuthority, OfferAuthority, ReportTrust
 from girginosvm.features.membership.commands import (
     AdmitMember,
-    AdvanceAuthority,
     DescribeMember,
     DrainMember,
-    KeepAuthority,
-    OfferAuthority,
     RecordJoinToken,
     RemoveMember,
-    ReportTrust,
     UndrainMember,
 )
 from girginosvm.features.network.commands import AddNetwork, RemoveNetwork

@@ -3,7 +3,7 @@
 from typing import Final
 
 from girginosvm.core.manifest import Manifest
-from girginosvm.features.membership import commands, queries, schema
+from girginosvm.features.membership import authority, commands, queries, schema
 
 MANIFEST: Final = Manifest(
     name="membership",
@@ -12,8 +12,8 @@ MANIFEST: Final = Manifest(
         commands.ShowMembership, commands.CreateJoinToken, commands.JoinCluster, commands.AskAdmission,
         commands.ShowAuthority, commands.DrainMember, commands.UndrainMember, commands.LeaveCluster,
         commands.AddWitness, commands.AskStanding, commands.RemoveMember,
-        commands.DescribeMember, commands.ReportTrust, commands.KeepAuthority, commands.OfferAuthority,
-        commands.AdvanceAuthority, commands.RecordJoinToken, commands.AdmitMember,
+        commands.DescribeMember, authority.ReportTrust, authority.KeepAuthority, authority.OfferAuthority,
+        authority.AdvanceAuthority, commands.RecordJoinToken, commands.AdmitMember,
     ),
     migrations=schema.MIGRATIONS,
 )  # fmt: skip

@@ -12,7 +12,8 @@ from girginosvm.core.errors import Overreach
 from girginosvm.features.center.commands import ReportCenter
 from girginosvm.features.cluster.commands import RecordRecovery
 from girginosvm.features.image.commands import RecordImage, ReportImage
-from girginosvm.features.membership.commands import DescribeMember, ReportTrust
+from girginosvm.features.membership.authority import ReportTrust
+from girginosvm.features.membership.commands import DescribeMember
 from girginosvm.features.node.commands import ReportNode, ReportRelease
 from girginosvm.features.registry import REGISTRY
 from girginosvm.features.storage.commands import ReportPool

@@ -54,7 +54,7 @@ from girginosvm.features.event import queries as events
 from girginosvm.features.image.commands import PullImage
 from girginosvm.features.image.reconciler import ImageReconciler
 from girginosvm.features.membership.api import api_of, standing
-from girginosvm.features.membership.commands import DrainMember, RemoveMember, UndrainMember
+from girginosvm.features.membership.commands import DrainMember, OrderLead, RemoveMember, UndrainMember
 from girginosvm.features.network.reconciler import NetworkReconciler
 from girginosvm.features.node.api import addresses
 from girginosvm.features.node.queries import Health
@@ -194,7 +194,7 @@ class Agent:
         )  # fmt: skip
         executor.prepares[PullImage] = lambda asked, actor: pull(asked, actor, site)
         executor.prepares[CreateVm] = create
-        for about_here in (PromoteCenter, DemoteCenter, DrainMember, UndrainMember):
+        for about_here in (PromoteCenter, DemoteCenter, DrainMember, UndrainMember, OrderLead):
             executor.prepares[about_here] = here(member)
         executor.prepares[RemoveMember] = gone_for_good(self._readers.read)
         desk = Desk(executor, site, self._watch, self._clock, self._chance, barrier=self._client.read_barrier)

@@ -4,26 +4,25 @@ little longer than others before it stands again."""
 from __future__ import annotations
 
 import asyncio
-import sys
 from typing import Final
 
 from girginosvm.core.clock import Clock
 from girginosvm.core.log import Log
+from girginosvm.features.membership import lead
 from girginosvm.raft.cluster import Cluster
-from girginosvm.raft.standing import Status
+from girginosvm.raft.standing import Status, heard
 
+LAST: Final = 2
 SILENT_MS: Final = 10_000  # the agent asks for the standing at least every 5 s
 _AGAIN_MS: Final = 60_000  # the next leader's agent may be silent too: the lead does not go round in circles
 _LOOK_S: Final = 1.0
 
 
 def heir(status: Status) -> str:
-    """Who should lead in this leader's place: of the voters reached, the one that lacks least. "" when there is
-    none, or another leads."""
+    """Who should lead in this leader's place. "" when there is nobody, or another leads."""
     if status.role != "leader":
         return ""
-    others = (set(status.voters) & set(status.reached)) - {status.member}
-    return min(others, key=lambda one: (status.lag.get(one, sys.maxsize), one), default="")
+    return lead.heir(lead.Voices(status.member, set(status.voters), heard(status), status.lag))
 
 
 class Leadership:
@@ -36,10 +35,17 @@ class Leadership:
         self._heard_ms = clock.monotonic_ms()
         self._handed_ms: int | None = None
         self._fit = True
+        self._rank = 0
 
     def heard(self) -> None:
         """The agent is there."""
         self._heard_ms = self._clock.monotonic_ms()
+
+    def prefer(self, rank: int) -> None:
+        """As an operator prefers it (``lead.rank``); a silent agent counts for more."""
+        self._rank = rank
+        if self._fit:
+            self._agreement.favour(rank)
 
     async def tend(self) -> None:
         """Look once a second, until cancelled."""
@@ -53,7 +59,7 @@ class Leadership:
         fit = now - self._heard_ms < SILENT_MS
         if fit != self._fit:
             self._fit = fit
-            self._agreement.favour(fit=fit)
+            self._agreement.favour(self._rank if fit else LAST)
             self._log.warning("raft.agent-back" if fit else "raft.agent-silent", silent_ms=now - self._heard_ms)
         if fit or (self._handed_ms is not None and now - self._handed_ms < _AGAIN_MS):
             return

@@ -13,10 +13,11 @@ from girginosvm.core.log import Log
 from girginosvm.core.settings import Settings
 from girginosvm.daemon import turn
 from girginosvm.daemon.identity import Member
-from girginosvm.features.membership import api, commands, model
+from girginosvm.features.membership import api, commands, lead, model
 from girginosvm.features.node import api as nodes
 from girginosvm.http.desk import Answer
 from girginosvm.raft.propose import Client
+from girginosvm.raft.standing import heard
 from girginosvm.state.reader import Reader
 
 Read = Callable[[Callable[[Reader], Any]], Awaitable[Any]]
@@ -76,11 +77,13 @@ class Leaving:
         """Whoever leads does not go before another does. Busy ``leads-still``: nobody has taken over in time."""
         for _ in range(_HAND_OVERS):
             status = await self._client.status()
-            heirs = [row.id for row in rows if row.id in status.voters and row.id in status.reached and not row.drained]
             if status.role != "leader":
                 return
-            if heirs:
-                await self._client.transfer(heirs[0])
+            voices = lead.Voices(status.member, set(status.voters), heard(status), status.lag)
+            stay = {row.id for row in rows if not row.drained}
+            heir = lead.heir(voices, without=voices.voters - stay, rows=rows)
+            if heir:
+                await self._client.transfer(heir)
             await asyncio.sleep(0.2)
         raise Busy("leads-still", "this node leads, and no other voter has taken over", retry_after_s=2)
 

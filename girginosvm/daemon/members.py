@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -12,18 +13,19 @@ from girginosvm.core.log import Log
 from girginosvm.daemon.membership import Membership
 from girginosvm.daemon.place import Place
 from girginosvm.features.lanes import Lanes
-from girginosvm.features.membership import api, plan, voters
+from girginosvm.features.membership import api, lead, plan, voters
 from girginosvm.features.membership.authority import KeepAuthority
 from girginosvm.features.membership.commands import DescribeMember
 from girginosvm.features.node import api as nodes
 from girginosvm.features.node.commands import ReportAway
 from girginosvm.http.tls import Identity
 from girginosvm.raft.propose import Client
-from girginosvm.raft.standing import heard
+from girginosvm.raft.standing import Status, heard
 from girginosvm.state.reader import Reader
 
 # Rounds of 5 s: elections take less than one.
 _SILENT_ROUNDS = 2
+_OFFER_S = 60.0  # between two hand-overs to the same member
 Read = Callable[[Callable[[Reader], Any]], Awaitable[Any]]
 
 
@@ -45,6 +47,7 @@ class MembersReconciler:
         self._say = say
         self._log = log
         self._silent = 0  # rounds without a leader
+        self._offered: dict[str, float] = {}  # to whom the lead went, and when (the loop's time)
 
     async def reconcile(self, lanes: Lanes) -> float | None:
         """One round: at most one change of members."""
@@ -52,27 +55,33 @@ class MembersReconciler:
         rows, gone, domains, kept = await self._read(
             lambda reader: (api.members(reader), api.gone(reader), nodes.domains(reader), bool(api.cas(reader)))
         )
-        if await self._alone_with_it():
+        status = await self._client.status()
+        if await self._alone_with_it(status):
             return 5.0
-        await self._say_who_is_away()
+        await self._prefer(status, rows)
+        await self._say_who_is_away(status)
         if place.member not in gone:  # it would be refused, and whoever leads while it is removed has to hand over
             await self._describe(place, rows)
         if not kept:
             await self._keep_authority()
         return await self._agree(place, rows, gone, domains)
 
-    async def _alone_with_it(self) -> bool:
+    async def _alone_with_it(self, status: Status) -> bool:
         """Nobody leads that this node hears. After a while it asks the others' panels whether they have removed it."""
-        status = await self._client.status()
         heard = not status.members or status.role == "leader" or status.leader in status.reached
         self._silent = 0 if heard else self._silent + 1
         if self._silent >= _SILENT_ROUNDS:
             await self._membership.look_whether_removed()
         return bool(self._silent)
 
-    async def _say_who_is_away(self) -> None:
+    async def _prefer(self, status: Status, rows: tuple[api.Row, ...]) -> None:
+        """As an operator wants it, this node stands for election sooner or later."""
+        wanted = lead.rank(rows, status.member)
+        if status.members and status.rank != wanted:
+            await self._client.prefer(wanted)
+
+    async def _say_who_is_away(self, status: Status) -> None:
         """As leader: which nodes take no machines because nobody hears them."""
-        status = await self._client.status()
         if status.role != "leader" or not status.members:
             return
         known, told = await self._read(lambda reader: (nodes.domains(reader), nodes.away(reader)))
@@ -83,7 +92,7 @@ class MembersReconciler:
         mine = next((row for row in rows if row.id == place.member), None)
         wanted = api.Row(
             place.member, place.name, place.raft, place.api, "member", self._membership.witness,
-            bool(mine and mine.drained),
+            bool(mine and mine.drained), mine.lead if mine else "",
         )  # fmt: skip
         if place.raft and mine != wanted:
             await self._say(
@@ -103,11 +112,12 @@ class MembersReconciler:
     async def _agree(
         self, place: Place, rows: tuple[api.Row, ...], gone: frozenset[str], domains: dict[str, str]
     ) -> float | None:
-        status = await self._client.status()
+        status = await self._client.status()  # anew: what was said meanwhile may have taken long
         standing = plan.Standing(
             me=place.member, leading=status.role == "leader", members=frozenset(status.members),
             voters=frozenset(status.voters), reached=heard(status), nominated=frozenset(status.nominated),
             away=frozenset(one for one, silent_ms in status.silent_ms.items() if silent_ms >= voters.AWAY_MS),
+            lag=status.lag, offered=self._lately_offered(heard(status)),
         )  # fmt: skip
         step = plan.plan(rows, gone, domains, standing)
         if step is None:
@@ -119,6 +129,12 @@ class MembersReconciler:
             return 1.0
         self._log.info("membership.step", step=type(step).__name__, reason=step.reason)
         return 0.2  # the next step, once this one is seen
+
+    def _lately_offered(self, reached: frozenset[str]) -> frozenset[str]:
+        """Whoever was away meanwhile did not give the lead back: it lost it."""
+        now = asyncio.get_running_loop().time()
+        self._offered = {one: at for one, at in self._offered.items() if one in reached and now - at < _OFFER_S}
+        return frozenset(self._offered)
 
     async def _take(self, step: plan.Step, place: Place) -> None:
         match step:
@@ -135,4 +151,5 @@ class MembersReconciler:
             case plan.Remove(member):
                 await self._client.change(Change("remove", member))
             case plan.HandOver(member):
+                self._offered[member] = asyncio.get_running_loop().time()
                 await self._client.transfer(member)

@@ -8,7 +8,7 @@ import msgspec
 
 from girginosvm.core import levels
 from girginosvm.daemon.place import Place
-from girginosvm.features.membership import api, model
+from girginosvm.features.membership import api, lead, model
 from girginosvm.features.node import api as nodes
 from girginosvm.raft.standing import Status, heard
 from girginosvm.state.reader import Reader
@@ -62,8 +62,8 @@ def membership_of(
             id=row.id, name=row.name, address=row.address, api=row.api, state=row.state,
             role="leader" if row.id == leader else "voter" if row.id in voters else "observer",
             reached=row.id in reached, lag=_lag(row.id, standing, leads=leader == place.member), witness=row.witness,
-            drained=row.drained, here=row.id == place.member, release=runs.get(row.id, unsaid).release,
-            level=runs.get(row.id, unsaid).level,
+            drained=row.drained, order=lead.order_of(row), here=row.id == place.member,
+            release=runs.get(row.id, unsaid).release, level=runs.get(row.id, unsaid).level,
         )
         for row in rows
     ]  # fmt: skip

@@ -149,13 +149,14 @@ class _Life:
             await self.upgrade.begin()
         tasks: list[asyncio.Task[Any]] = [asyncio.create_task(one) for one in (self.upgrade.run(), self.renew())]
         heard: Callable[[], None] = _nothing
+        prefer: Callable[[int], None] = _nothing
         if isinstance(self.agreement, Cluster):
             leadership = Leadership(self.agreement, SystemClock(), self._log)
             tasks.append(asyncio.create_task(leadership.tend()))
-            heard = leadership.heard
+            heard, prefer = leadership.heard, leadership.prefer
         server = await serve(
             config.run_path("raft.sock"), self.agreement, release=__version__, member=self.member, log=self._log,
-            turn=turn, heard=heard,
+            turn=turn, heard=heard, prefer=prefer,
         )  # fmt: skip
         self._log.info("raft.up", member=self.member, applied_index=self.machine.applied_index(), alone=alone)
         ends = [asyncio.create_task(event.wait()) for event in (stop, turned)]
@@ -171,7 +172,7 @@ class _Life:
         return wanted[0] if wanted and not stop.is_set() else None
 
 
-def _nothing() -> None:
+def _nothing(_rank: int = 0) -> None:
     """Alone there is nobody else to lead."""
 
 

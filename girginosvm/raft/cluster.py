@@ -94,9 +94,10 @@ class Cluster:
         """If this member leads: let ``peer`` lead. ``status`` tells whether it does."""
         self._ask(lambda: self.node.hand_over(peer))
 
-    def favour(self, *, fit: bool) -> None:
-        """Whether this member is a good one to lead: if not, it waits longer before it stands. It never forbids."""
-        self._ask(lambda: self.node.elections.favour(fit=fit))
+    def favour(self, rank: int) -> None:
+        """How good this member is to lead, from 0 to 2 for the last: it waits longer before it stands. It never
+        forbids."""
+        self._ask(lambda: self.node.elections.favour(rank))
 
     def renew(self, credentials: Credentials) -> None:
         """New certificates, for the lines from now on; ssl.SSLError or OSError when a file does not fit."""
@@ -194,7 +195,7 @@ def look(node: Node, journal: Journal, now: int, *, last_stamp_ms: int) -> Statu
         nominated=tuple(sorted(one.id for one in roster.members if one.nominated)),
         commit_index=node.core.committed, lag=dict(node.contacts.lag) if leads else {},
         silent_ms=node.contacts.silent_ms(members - {node.member}, now) if leads or forsaken else {},
-        leader_age_ms=age_ms,
+        leader_age_ms=age_ms, rank=node.elections.rank,
         journal=journal.health(node.owed.flushes, flushing_ms=flushing_ms),
         deciding=tuple(sorted(node.log.roster.voters)),
         electable=tuple(sorted(node.log.electable(node.core.committed))),

@@ -15,6 +15,7 @@ from girginosvm.raft.core import Timing
 from girginosvm.raft.journal import Base
 
 PRIORITY_MS: Final = 300  # the most that a hint may delay: it never forbids
+_LAST: Final = 2
 _LONG_AGO_MS: Final = -(10**12)
 
 
@@ -27,7 +28,7 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 class Elections:
-    """One node's patience. ``delay_ms`` is its hint: 0 for the best place to lead from."""
+    """One node's patience. ``rank`` is its hint: 0 for the best place to lead from, 2 for the last."""
 
     def __init__(self, timing: Timing, chance: Chance, now_ms: int) -> None:
         self._timing = timing
@@ -36,7 +37,7 @@ class Elections:
         self._nonce = 0
         self._granted: set[str] = set()
         self._asking = False
-        self.delay_ms = 0
+        self.rank = 0
         self.deadline_ms = now_ms + self._patience()
 
     def heard(self, now_ms: int) -> None:
@@ -49,9 +50,9 @@ class Elections:
         """The leader spoke within the smallest election time: nobody gets a vote."""
         return now_ms - self._heard_ms < self._timing.election_ms
 
-    def favour(self, *, fit: bool) -> None:
-        """A hint from outside: is this a good place to lead from?"""
-        self.delay_ms = 0 if fit else PRIORITY_MS
+    def favour(self, rank: int) -> None:
+        """A hint from outside, how good a place this is to lead from: 0 for the best, 2 for the last."""
+        self.rank = max(0, min(rank, _LAST))
 
     def gone(self, now_ms: int) -> None:
         """The leader's process is gone (its connection was reset): only a hint, so only pre-votes come of it."""
@@ -99,7 +100,7 @@ class Elections:
         return self._timing.election_ms + self._up_to(self._timing.election_spread_ms) + self._delay()
 
     def _delay(self) -> int:
-        return max(0, min(self.delay_ms, PRIORITY_MS))
+        return PRIORITY_MS * self.rank // _LAST
 
     def _up_to(self, most_ms: int) -> int:
         return int.from_bytes(self._chance.take(4)) * most_ms >> 32

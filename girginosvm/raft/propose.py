@@ -65,6 +65,13 @@ class HandOver(msgspec.Struct, frozen=True, tag="hand-over"):
     peer: str
 
 
+class Prefer(msgspec.Struct, frozen=True, tag="prefer"):
+    """How good this member is to lead: 0 for the best, 2 for the last."""
+
+    id: int
+    rank: int
+
+
 class Barrier(msgspec.Struct, frozen=True, tag="barrier"):
     """Answer once a local read sees every write acknowledged before."""
 
@@ -96,7 +103,8 @@ class Changed(msgspec.Struct, frozen=True, tag="changed"):
     change: Change
 
 
-_FROM_AGENT: Final = msgspec.msgpack.Decoder(Hello | Propose | Ask | Alter | HandOver | Barrier | Turn)
+_Request = Propose | Ask | Alter | HandOver | Prefer | Barrier | Turn
+_FROM_AGENT: Final = msgspec.msgpack.Decoder(Hello | _Request)
 _FROM_RAFT: Final = msgspec.msgpack.Decoder(Hello | Answer | Changed)
 
 
@@ -134,10 +142,11 @@ def _stays(turn: Turn) -> None:
 
 async def serve(
     path: Path, agreement: Agreement, *, release: str, member: str, log: Log, turn: Callable[[Turn], None] = _stays,
-    heard: Callable[[], None] = lambda: None,
+    heard: Callable[[], None] = lambda: None, prefer: Callable[[int], None] = lambda rank: None,
 ) -> asyncio.AbstractServer:  # fmt: skip
     """Listen on ``path`` (0600). Every connection hears of changes from its Hello on. ``turn`` is told what the process
-    is to become; it answers at once, or raises a problem. ``heard`` is called for each message."""
+    is to become; it answers at once, or raises a problem. ``heard`` is called for each message, ``prefer`` with how
+    good a member this is to lead (0 to 2 for the last)."""
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         tasks: set[asyncio.Task[None]] = set()
@@ -152,7 +161,7 @@ async def serve(
             while True:
                 message = _FROM_AGENT.decode(await _receive(reader))
                 heard()
-                task = asyncio.create_task(_serve_one(message, writer, agreement, turn))
+                task = asyncio.create_task(_serve_one(message, writer, agreement, turn, prefer))
                 tasks.add(task)
                 task.add_done_callback(tasks.discard)
         except (asyncio.IncompleteReadError, ConnectionError, TimeoutError):
@@ -183,7 +192,7 @@ async def _tell(writer: asyncio.StreamWriter, agreement: Agreement) -> None:
 
 
 async def _served(
-    message: Propose | Ask | Alter | HandOver | Barrier | Turn, agreement: Agreement, turn: Callable[[Turn], None]
+    message: _Request, agreement: Agreement, turn: Callable[[Turn], None], prefer: Callable[[int], None]
 ) -> Answer:
     try:
         match message:
@@ -193,6 +202,8 @@ async def _served(
                 await agreement.change(change)
             case HandOver(number, peer):
                 agreement.transfer(peer)
+            case Prefer(rank=rank):
+                prefer(rank)
             case Barrier(number):
                 await agreement.read_barrier()
             case Turn(number):
@@ -203,11 +214,12 @@ async def _served(
 
 
 async def _serve_one(
-    message: object, writer: asyncio.StreamWriter, agreement: Agreement, turn: Callable[[Turn], None]
-) -> None:
-    if not isinstance(message, Propose | Ask | Alter | HandOver | Barrier | Turn):
+    message: object, writer: asyncio.StreamWriter, agreement: Agreement, turn: Callable[[Turn], None],
+    prefer: Callable[[int], None],
+) -> None:  # fmt: skip
+    if not isinstance(message, _Request):
         return
-    answer = await _served(message, agreement, turn)
+    answer = await _served(message, agreement, turn, prefer)
     frame = _frame(answer)
     if len(frame) > MAX_FRAME:
         lost = Unknown("answer-too-long", f"the request was served, and its answer of {len(frame):,} bytes is too long")
@@ -274,6 +286,10 @@ class Client:
     async def transfer(self, peer: str) -> None:
         """If this node leads: let ``peer`` lead. ``status`` tells whether it does."""
         await self._asked(lambda number: HandOver(number, peer), 5.0)
+
+    async def prefer(self, rank: int) -> None:
+        """How good this member is to lead: 0 for the best, 2 for the last. ``Status.rank`` tells what counts."""
+        await self._asked(lambda number: Prefer(number, rank), 5.0)
 
     async def read_barrier(self) -> None:
         """Returns when a local read sees every write acknowledged before the call. Busy: nobody confirmed it."""

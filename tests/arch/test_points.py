@@ -51,6 +51,7 @@ REASONS = {
     "self._membership.look_whether_removed": "asks other nodes, and changes nothing",
     "parts.desk.membership.look_whether_removed": "asks other nodes, and changes nothing",
     "self._client.change": "an entry of the log, under the journal's points", "self._client.transfer": INSIDE,
+    "self._client.prefer": INSIDE,
     "outward.ask": "asks another node, whose writes have points of their own",
     "bring_in": LOGGED, "say": LOGGED,
     "path.unlink": "a list that is worked again, and then says that all of it is there",

@@ -24,6 +24,7 @@ from girginosvm.features.membership.commands import (
     AdmitMember,
     DescribeMember,
     DrainMember,
+    OrderLead,
     RecordJoinToken,
     RemoveMember,
     UndrainMember,
@@ -312,6 +313,9 @@ def members(t: Teller) -> None:
     t.refused("last-member", DrainMember(node=first))
     t.say(DrainMember(node=second))
     t.say(UndrainMember(node=second))
+    t.refused("member-missing", OrderLead(node="none", order="first"))
+    assert t.say(OrderLead(node=second, order="last"), actor=ADA) == {"node": "m2", "order": "last"}
+    t.say(OrderLead(node=second, order="last"))
     t.say(ReportTrust(member=second, trusts=1, shows=1), node=second)
     t.refused("node-has-machines", RemoveMember(member=second))
     t.say(RemoveMember(member=second, lost=True), actor=ADA)

@@ -75,6 +75,23 @@ def test_a_drained_node_hands_over_lead_and_vote_and_gets_its_vote_back(start: S
     settled(others[0], 3)
 
 
+def test_the_lead_goes_where_an_operator_wants_it_and_back_there_after_a_loss(start: Start) -> None:
+    """No write fails on the way: the lead is handed over, not lost."""
+    nodes = cluster(start, 3)
+    leader = membership(nodes["n1"])["leader"]
+    wanted, asked = (name for name in nodes if name != leader)
+    assert nodes[asked].ask("POST", "/v1/membership/lead", {"node": wanted, "order": "first"})["node"] == wanted
+    for number in range(20):
+        wrote(nodes[asked], f"meanwhile-{number}")
+    nodes[asked].until("/v1/membership", lambda found: found["leader"] == wanted)
+    nodes[wanted].stop()
+    nodes[asked].until("/v1/membership", lambda found: found["leader"] not in ("", wanted))
+    nodes[wanted] = start(wanted, again=True)
+    nodes[asked].until("/v1/membership", lambda found: found["leader"] == wanted)
+    nodes[asked].ask("POST", "/v1/membership/lead", {"node": wanted, "order": "last"})
+    nodes[asked].until("/v1/membership", lambda found: found["leader"] not in ("", wanted))
+
+
 def test_a_node_that_dies_takes_no_machine_seconds_later_and_is_ready_when_it_is_back(start: Start) -> None:
     nodes = cluster(start, 3)
     leader = membership(nodes["n1"])["leader"]

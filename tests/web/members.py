@@ -48,6 +48,7 @@ class Members:
         self.centers: dict[str, dict[str, Any]] = {}
         self.joins: list[dict[str, Any]] = []
         self.drained: set[str] = set()
+        self.orders: dict[str, str] = {}
         self.ill: list[dict[str, str]] = []  # of the doctor's checks
         self.deeds: list[tuple[str, str, str]] = []  # method, path, X-Why
         self.asked: list[dict[str, str]] = []  # of placement
@@ -66,6 +67,7 @@ class Members:
             {"id": node["id"], "name": node["name"], "address": f"192.0.2.{10 + n}:1995", "state": "member",
              "api": f"192.0.2.{10 + n}:1996", "reached": node["name"] not in self.away, "lag": None,
              "witness": self.witness, "here": node["name"] == "n1", "drained": node["id"] in self.drained,
+             "order": self.orders.get(node["id"], "any"),
              "role": "leader" if quorum and n == 1 else "voter" if node["name"] in voters else "observer"}
             for n, node in enumerate(nodes, 1)
         ]  # fmt: skip
@@ -157,6 +159,15 @@ class Members:
         self.world["nodes"][node["id"]] = self.closed(node, "drain", "", holds=holds)
         self.publish("member", [])
         return web.json_response({"node": wanted, "machines": []})
+
+    async def order_lead(self, request: web.Request) -> web.Response:
+        """Whether a node leads first, last, or as any other."""
+        self.deeds.append((request.method, request.path, request.headers.get("X-Why", "")))
+        asked = await request.json()
+        node = next(one for one in self.world["nodes"].values() if one["name"] == asked["node"])
+        self.orders[node["id"]] = asked["order"]
+        self.publish("member", [])
+        return web.json_response(asked)
 
     async def leave(self, request: web.Request) -> web.Response:
         """This node has machines: it stays."""

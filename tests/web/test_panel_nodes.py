@@ -83,6 +83,19 @@ def test_maintenance_and_a_drain_each_keep_the_node_closed_until_they_end(visit:
     ]  # fmt: skip
 
 
+def test_in_which_order_a_node_leads_is_asked_and_remembered(visit: Any, daemon: Any) -> None:
+    page = visit("#/nodes/n2")
+    question = ask(page, "Turn to lead…", "n2")
+    expect(question.get_by_label("Turn")).to_have_value("any")
+    question.get_by_label("Turn").select_option("first")
+    question.locator("summary").click()
+    assert question.locator("pre").first.inner_text() == "girginosvm membership lead --node n2 --order first"
+    question.get_by_role("button", name="Set the turn of n2").click()
+    expect(page.get_by_text("The turn of n2 is set.")).to_be_visible()
+    assert daemon.stand.deeds == [("POST", "/v1/membership/lead", "")]
+    expect(ask(page, "Turn to lead…", "n2").get_by_label("Turn")).to_have_value("first")
+
+
 def test_a_refusal_stays_in_the_question(visit: Any, daemon: Any, faults: list[str]) -> None:
     daemon.stand.drained = {"node-2", "node-3"}
     page = visit("#/nodes/n1")

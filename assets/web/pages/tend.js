@@ -64,6 +64,13 @@ export const drain = (node) => deed(node, "drain", { path: "/v1/membership/drain
 /** It may vote again. */
 export const undrain = (node) => deed(node, "undrain", { path: "/v1/membership/undrain", line: `membership undrain --node ${node.name}`, body: () => ({ node: node.name }), says: [stillClosed(node, "drain")] });
 
+/** In which order it should lead. */
+export function orderLead(node) {
+  const now = memberOf(node.id)?.order ?? "any";
+  const field = h("label", { class: "field" }, h("span", {}, t("lead.order")), h("select", { class: "in", name: "order" }, ["first", "any", "last"].map((one) => h("option", { value: one, selected: one === now }, t(`lead.${one}`)))));
+  deed(node, "lead", { path: "/v1/membership/lead", line: (form) => `membership lead --node ${node.name} --order ${form.get("order")}`, body: (form) => ({ node: node.name, order: form.get("order") }), fields: [field] });
+}
+
 /** What fails together with it. */
 export function locate(node) {
   const known = [...new Set([...rowsOf("nodes").values()].map((one) => one.domain).filter(Boolean))].sort();
@@ -95,6 +102,7 @@ export function deedsOf(node) {
     may("node.cordon") && (cordoned ? { text: t("uncordon"), icon: "check", deed: () => uncordon(node) } : { text: t("cordon"), icon: "x", deed: () => cordon(node) }),
     may("node.maintain") && (holds(node, "maintenance") ? { text: t("maintained"), icon: "check", deed: () => endMaintenance(node) } : { text: t("maintain"), icon: "settings", deed: () => maintain(node) }),
     may("membership.drain") && member && !alone() && (member.drained ? { text: t("undrain"), icon: "check", deed: () => undrain(node) } : { text: t("drain"), icon: "down", deed: () => drain(node) }),
+    may("membership.lead") && member && !alone() && { text: t("lead"), icon: "overview", deed: () => orderLead(node) },
     may("node.locate") && { text: t("locate"), icon: "nodes", deed: () => locate(node) },
     ...(member ? centerDeeds(member, center) : []),
   ].filter(Boolean);

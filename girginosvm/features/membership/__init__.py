@@ -10,7 +10,7 @@ MANIFEST: Final = Manifest(
     nouns={"member": queries.resolve},
     actions=(
         commands.ShowMembership, commands.CreateJoinToken, commands.JoinCluster, commands.AskAdmission,
-        commands.ShowAuthority, commands.DrainMember, commands.UndrainMember, commands.LeaveCluster,
+        commands.ShowAuthority, commands.DrainMember, commands.UndrainMember, commands.OrderLead, commands.LeaveCluster,
         commands.AddWitness, commands.AskStanding, commands.RemoveMember,
         commands.DescribeMember, authority.ReportTrust, authority.KeepAuthority, authority.OfferAuthority,
         authority.AdvanceAuthority, commands.RecordJoinToken, commands.AdmitMember,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -18,7 +18,7 @@ RECOVERED: Final = "the cluster was recovered without it"
 
 
 class Row(msgspec.Struct, frozen=True):
-    """A member as the database has it."""
+    """A member as the database has it. ``lead``: in which order it should lead; "" when nobody has said."""
 
     id: str
     name: str
@@ -27,15 +27,16 @@ class Row(msgspec.Struct, frozen=True):
     state: str
     witness: bool
     drained: bool = False
+    lead: Literal["", "first", "any", "last"] = ""
 
 
 def members(reader: Reader) -> tuple[Row, ...]:
     """Everybody who is in, or on the way in, in order of name."""
-    rows = reader.all("SELECT id, name, address, api, state, witness, drained FROM member ORDER BY name")
+    rows = reader.all("SELECT id, name, address, api, state, witness, drained, lead FROM member ORDER BY name")
     return tuple(
         Row(
             row["id"], row["name"], row["address"], row["api"], row["state"], bool(row["witness"]),
-            bool(row["drained"]),
+            bool(row["drained"]), row["lead"],
         )
         for row in rows
     )  # fmt: skip

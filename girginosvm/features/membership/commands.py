@@ -10,7 +10,7 @@ from girginosvm.core.action import Command, Stream, action
 from girginosvm.core.errors import Conflict, Forbidden, InUse, Missing, Unsafe
 from girginosvm.core.fields import Name, Ref, Sequence, field
 from girginosvm.features.center import api as centers
-from girginosvm.features.membership import api, model
+from girginosvm.features.membership import api, lead, model
 from girginosvm.features.node import api as nodes
 from girginosvm.state.db import Row
 from girginosvm.state.tx import Tx
@@ -47,6 +47,13 @@ class Drained(msgspec.Struct, frozen=True):
     machines: tuple[str, ...]
 
 
+class Ordered(msgspec.Struct, frozen=True):
+    """The node, and in which order it should lead."""
+
+    node: str
+    order: str
+
+
 @action(
     "POST /v1/membership/describe", permission="membership.report", summary="A member says where it is",
     audit="member {name} described itself", answers=Answer,
@@ -78,6 +85,7 @@ class DescribeMember(Command, frozen=True, kw_only=True):
             "member", id=self.member, created_index=row["created_index"] if row else tx.index, name=self.name,
             address=self.address, api=self.api, state="member", witness=int(self.witness),
             at_ms=row["at_ms"] if row else tx.at_ms, drained=row["drained"] if row else 0,
+            lead=row["lead"] if row else "",
         )  # fmt: skip
         if row is None or row["state"] == "joining":
             tx.event("membership.joined", "membership", self.member, f"{self.name} is a member of the cluster")
@@ -140,7 +148,7 @@ class AdmitMember(Command, frozen=True, kw_only=True):
         tx.run("UPDATE join_token SET used_by = ? WHERE token_hash = ?", (self.member, self.token_hash))
         tx.insert(
             "member", id=self.member, created_index=tx.index, name=self.name, address=self.address, api=self.api,
-            state="joining", witness=int(self.witness), at_ms=tx.at_ms, drained=0,
+            state="joining", witness=int(self.witness), at_ms=tx.at_ms, drained=0, lead="",
         )  # fmt: skip
         nodes.record_release(tx, self.member, self.release, self.level)
         brings = f", and brings {self.brought.text}" if self.brought.text else ""
@@ -223,6 +231,28 @@ class UndrainMember(Command, frozen=True, kw_only=True):
             nodes.open_again(tx, self.node, "drain")
             tx.event("membership.undrained", "membership", self.node, f"{row['name']} may vote again")
         return Drained(row["name"], _machines(tx, self.node))
+
+
+@action(
+    "POST /v1/membership/lead", cli="membership lead", permission="membership.lead",
+    summary="Say whether a node should lead the cluster first, last, or like any other", audit="{node} leads {order}",
+    answers=Ordered,
+    examples=("girginosvm membership lead --node n1 --order first",),
+)  # fmt: skip
+class OrderLead(Command, frozen=True, kw_only=True):
+    """A preference, no more: whoever leads last still leads when nobody else can, and a node leads only while it votes.
+    The lead goes to a preferred node that is reached at once, without a request failing."""
+
+    node: NodeRef = ""
+    order: Annotated[lead.Lead, field("Its turn; a witness of which nothing was said leads last.")]
+
+    def apply(self, tx: Tx) -> Ordered:
+        row = _member(tx, self.node)
+        if row["lead"] != self.order:
+            tx.run("UPDATE member SET lead = ? WHERE id = ?", (self.order, self.node))
+            how = "like any other" if self.order == "any" else self.order
+            tx.event("membership.lead", "membership", self.node, f"{row['name']} is to lead {how}")
+        return Ordered(row["name"], self.order)
 
 
 def _member(tx: Tx, member: str) -> Row:

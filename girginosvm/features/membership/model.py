@@ -114,8 +114,9 @@ class Left(msgspec.Struct, frozen=True, kw_only=True):
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):
     """One member, as the node that is asked knows it. ``state``: joining, member. ``role``: leader, follower, observer.
-    ``lag`` (entries that it lacks) is known to the leader only; null: unknown here. ``level`` is the highest feature
-    level that its ``release`` supports; 0 before it has said so."""
+    ``lag`` (entries that it lacks) is known to the leader only; null: unknown here. ``order``: whether it should lead
+    first, last, or as any other. ``level`` is the highest feature level that its ``release`` supports; 0 before it has
+    said so."""
 
     id: str
     name: str
@@ -127,6 +128,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     lag: int | None
     witness: bool
     drained: bool
+    order: str
     here: bool
     release: str
     level: int

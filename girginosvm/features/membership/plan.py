@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from girginosvm.features.membership import lead
 from girginosvm.features.membership.api import Ca, Row, Trust
 from girginosvm.features.membership.voters import Candidate, Choice, Demote, choose
 from girginosvm.features.node.plan import AWAY_MS
@@ -34,7 +35,7 @@ class Remove(msgspec.Struct, frozen=True):
 
 
 class HandOver(msgspec.Struct, frozen=True):
-    """Let another voter lead: this one is to go."""
+    """Let another voter lead: this one is to go, or the other one is preferred."""
 
     member: str
     reason: str
@@ -45,7 +46,8 @@ Step = Open | Add | Remove | HandOver | Choice
 
 class Standing(msgspec.Struct, frozen=True):
     """How agreement stands, as this node sees it. ``members`` and ``voters`` are empty for a cluster of one. ``away``:
-    who has been silent for so long that another should vote in its place."""
+    who has been silent for so long that another should vote in its place. ``lag``: entries that a member is known to
+    lack. ``offered``: to whom the lead went a moment ago, which came back: it is not to go round in circles."""
 
     me: str
     leading: bool
@@ -54,6 +56,13 @@ class Standing(msgspec.Struct, frozen=True):
     reached: frozenset[str]
     nominated: frozenset[str] = frozenset()
     away: frozenset[str] = frozenset()
+    lag: Mapping[str, int] = {}
+    offered: frozenset[str] = frozenset()
+
+    @property
+    def voices(self) -> lead.Voices:
+        """Who could lead."""
+        return lead.Voices(self.me, self.voters, self.reached, self.lag)
 
 
 def plan(rows: tuple[Row, ...], gone: Set[str], domains: Mapping[str, str], standing: Standing) -> Step | None:
@@ -67,28 +76,39 @@ def plan(rows: tuple[Row, ...], gone: Set[str], domains: Mapping[str, str], stan
     for row in others:
         if row.id not in standing.members:
             return Add(row.id, row.address, f"{row.name} was let in")
-    return _parting(rows, gone, standing) or choose(_candidates(rows, gone, domains, standing), leader=standing.me)
+    return (
+        _parting(rows, gone, standing)
+        or choose(_candidates(rows, gone, domains, standing), leader=standing.me)
+        or _preferred(rows, gone, standing)
+    )
 
 
 def _parting(rows: tuple[Row, ...], gone: Set[str], standing: Standing) -> Step | None:
     """Whoever is drained hands over its vote; whoever is gone, its place too."""
     drained = {row.id: row.name for row in rows if row.drained}
-    heirs = sorted((standing.voters & standing.reached) - gone - drained.keys() - {standing.me})
+    heir = lead.heir(standing.voices, without=gone | drained.keys(), rows=rows)
     for member in sorted(drained.keys() & standing.voters):
         if not standing.voters - drained.keys() - gone:
             break  # it keeps its vote until somebody else has one
         if member != standing.me and _decides_without(member, standing):
             return Demote(member, f"{drained[member]} is drained")
-        if member == standing.me and heirs:
-            return HandOver(heirs[0], "this node is drained")
+        if member == standing.me and heir:
+            return HandOver(heir, "this node is drained")
     for member in sorted(standing.members & gone):
         if member == standing.me:
-            return HandOver(heirs[0], "this node was removed") if heirs else None
+            return HandOver(heir, "this node was removed") if heir else None
         if member not in standing.voters:
             return Remove(member, "it was removed")
         if _decides_without(member, standing):
             return Demote(member, "it was removed")
     return None
+
+
+def _preferred(rows: tuple[Row, ...], gone: Set[str], standing: Standing) -> Step | None:
+    """Another should lead, as an operator prefers it: after all that the members need."""
+    drained = {row.id for row in rows if row.drained}
+    found = lead.better(standing.voices, rows, without=gone | drained | standing.offered)
+    return HandOver(*found) if found else None
 
 
 def _decides_without(member: str, standing: Standing) -> bool:

@@ -44,4 +44,9 @@ CREATE TABLE member_trust (
 ) STRICT, WITHOUT ROWID;
 """,
     ),
+    # In which order members should lead, where an operator has said it.
+    Migration(
+        4,
+        "ALTER TABLE member ADD COLUMN lead TEXT NOT NULL DEFAULT '' CHECK (lead IN ('', 'first', 'any', 'last'));\n",
+    ),
 )

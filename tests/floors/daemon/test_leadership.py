@@ -27,8 +27,8 @@ class Agreement:
     def status(self) -> Status:
         return self.standing
 
-    def favour(self, *, fit: bool) -> None:
-        self.told.append(fit)
+    def favour(self, rank: int) -> None:
+        self.told.append(rank)
 
     def transfer(self, peer: str) -> None:
         self.told.append(peer)
@@ -56,16 +56,16 @@ def test_the_lead_goes_once_a_minute_at_most_and_the_agent_that_is_back_counts_a
     assert agreement.told == []
     clock.mono += 1
     leadership.look()
-    assert agreement.told == [False, "m3"]
+    assert agreement.told == [2, "m3"]
     clock.mono += 59_999
     leadership.look()
-    assert agreement.told == [False, "m3"]
+    assert agreement.told == [2, "m3"]
     clock.mono += 1
     leadership.look()
-    assert agreement.told == [False, "m3", "m3"]
+    assert agreement.told == [2, "m3", "m3"]
     leadership.heard()
     leadership.look()
-    assert agreement.told == [False, "m3", "m3", True]
+    assert agreement.told == [2, "m3", "m3", 0]
 
 
 def test_a_silent_agent_of_a_follower_moves_nothing() -> None:
@@ -74,4 +74,4 @@ def test_a_silent_agent_of_a_follower_moves_nothing() -> None:
     leadership = Leadership(agreement, clock, Log(io.StringIO()))  # type: ignore[arg-type]
     clock.mono += 10 * SILENT_MS
     leadership.look()
-    assert agreement.told == [False]
+    assert agreement.told == [2]

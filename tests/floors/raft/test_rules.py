@@ -206,7 +206,7 @@ def patience() -> Callable[[], Elections]:
 
 def test_a_hint_delays_by_at_most_three_tenths_of_a_second_and_never_forbids(patience: Callable[[], Elections]) -> None:
     one = patience()
-    one.delay_ms = 10**9
+    one.favour(10**9)
     one.heard(0)
     assert one.deadline_ms <= 800 + PRIORITY_MS
     assert one.tick(800 + PRIORITY_MS, alone=False).kind == "ask"

@@ -76,7 +76,8 @@ class Joining:
         if tls.fingerprint_of(authority.encode()) != wanted:
             raise Unauthenticated(
                 "cluster-other", f"{asked.center} is not a node of the cluster that made this token: its CA is another",
-                hint="check the address; if it is right, somebody answers in its place",
+                hint="check the address, and make another token: after a member has left, a cluster changes its CA. If "
+                "both are right, somebody answers in its place",
             )  # fmt: skip
         brought: model.Brought = await self._read(lambda reader: brought_by(reader, place.member))
         member = new_request_id(self._clock, self._chance)

@@ -173,6 +173,11 @@ def test_a_removed_node_is_out_and_its_id_stays_out(start: Start) -> None:
     assert status == 201, said
 
 
+def authority(node: Node) -> str:
+    """The certificate of the CA that signs for the cluster, which tokens name."""
+    return str(node.ask("GET", "/v1/membership/authority")["certificate"]).partition("-----END")[0]
+
+
 def test_a_node_leaves_and_begins_anew_and_may_come_back_under_another_id(start: Start) -> None:
     first, second = start("n1").ready(), start("n2").ready()
     cluster = membership(first)["cluster"]
@@ -180,11 +185,13 @@ def test_a_node_leaves_and_begins_anew_and_may_come_back_under_another_id(start:
     joined(second, first, "n2")
     (before,) = [one["id"] for one in membership(first)["members"] if one["name"] == "n2"]
     assert second.ask("POST", "/v1/membership/leave", {})["code"] == "confirm-missing"
+    left = authority(first)
     status, said = second.once("POST", "/v1/membership/leave", {"confirm": True})
     assert (status, said["cluster"]) == (202, cluster)
     second.until("/v1/membership", lambda found: found["cluster"] != cluster and len(found["members"]) == 1)
     first.until("/v1/membership", lambda found: [one["name"] for one in found["members"]] == ["n1"])
     second.ready()
+    first.wait(lambda: authority(first) != left, "the CA that the one that left has never seen")
     joined(second, first, "n2")
     (after,) = [one["id"] for one in membership(first)["members"] if one["name"] == "n2"]
     assert after != before

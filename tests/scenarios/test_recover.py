@@ -264,7 +264,7 @@ def test_a_survivor_that_is_there_is_told_to_come_back(start: Start) -> None:
     joined(fourth, first, "n4")
     settled(fourth, 3)
     without_the_others(third, first, second)
-    assert shown(third)["rejoin"] == ["n4"]
+    third.wait(lambda: shown(third)["rejoin"] == ["n4"], "n4 to be reached")
     said = recovered(third, "n1", "n2")
     assert said["command"] == "girginosvm membership token create"
     told(fourth)

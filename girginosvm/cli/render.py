@@ -69,9 +69,20 @@ def write(value: Any, form: str, out: IO[str], *, columns: Sequence[str] = (), t
     elif form == "csv":
         _csv(rows if rows is not None else [value], columns, out, terminal)
     elif rows is not None:
+        rows = [_heard(row) for row in rows]
         _table(rows, columns or _scalars(rows), out, terminal)
     else:
-        _sheet(value, out, terminal)
+        _sheet(_heard(value), out, terminal)
+
+
+def _heard(value: Any) -> Any:
+    """For people: what nobody hears of at the moment is said to be how it was, and what is heard was seen now."""
+    if not isinstance(value, dict) or "heard" not in value:
+        return value
+    if value["heard"]:
+        return {**value, "seen_at": "now"} if "seen_at" in value else value
+    # A silent node says so by its state.
+    return value if "seen_at" in value or "state" not in value else {**value, "state": f"was {value['state']}"}
 
 
 def _json(value: Any, terminal: bool) -> str:

@@ -73,7 +73,7 @@ from girginosvm.http.tls import Identity
 from girginosvm.hypervisor import owners
 from girginosvm.raft.changes import Change
 from girginosvm.raft.propose import Client
-from girginosvm.state.reader import Reader, Readers
+from girginosvm.state.reader import Reader, Readers, Sight
 
 FIRST_ADMIN = "admin@local"
 AGAIN = -1
@@ -170,10 +170,14 @@ class Agent:
             await self._follow_host()
 
     def _composed(self, member: str, key: ClusterKey) -> _Parts:
-        turns = Turns()
+        turns, contact = Turns(), Contact(self._client.status, self._clock)
+
+        async def sight() -> Sight:
+            return Sight(member, await contact.cut_off())
+
         executor = Executor(
             REGISTRY, self._readers, self._client.propose, key=key, hash_password=hash_password, clock=self._clock,
-            chance=self._chance, turns=turns, fresh=self._client.read_barrier,
+            chance=self._chance, turns=turns, fresh=self._client.read_barrier, sight=sight,
         )  # fmt: skip
         self._host = open_host(self._config)
         speaker = Actor(kind="node", id=f"node:{member}", name=_node_name(self._config), role=Role.ADMIN)
@@ -201,7 +205,7 @@ class Agent:
         desk.signin = SignIn(read=self._readers.glance, say=say, clock=self._clock, chance=self._chance, turns=turns)
         desk.signin.chosen = self._chosen
         desk.health = self._health
-        desk.contact = Contact(self._client.status, self._clock)
+        desk.contact = contact
         self._desk = desk
         desk.cluster = self._me.cluster
         desk.membership = Membership(

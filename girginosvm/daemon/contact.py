@@ -8,6 +8,7 @@ from typing import Final
 
 from girginosvm.core.clock import Clock
 from girginosvm.core.errors import Problem
+from girginosvm.features.node.plan import AWAY_MS
 from girginosvm.raft.standing import Status
 
 FRESH_MS: Final = 200  # an answer of the raft process is good for so long
@@ -37,6 +38,11 @@ class Contact:
         if self._led_ms is None:
             return None
         return max(0, self._clock.monotonic_ms() - self._led_ms)
+
+    async def cut_off(self) -> bool:
+        """No leader was heard for so long that what happens elsewhere does not reach this node."""
+        age_ms = await self.age_ms()
+        return age_ms is None or age_ms >= AWAY_MS
 
     async def _ask(self, asked_ms: int) -> None:
         try:

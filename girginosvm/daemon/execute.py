@@ -19,7 +19,7 @@ from girginosvm.core.levels import said_at
 from girginosvm.core.manifest import Registry
 from girginosvm.daemon.secrets import ClusterKey, Turns
 from girginosvm.state import db as dbs
-from girginosvm.state.reader import Reader, Readers
+from girginosvm.state.reader import Reader, Readers, Sight
 
 _KEPT_ROWS: Final = 200
 Prepare = Callable[[Any, Actor], Awaitable[Command]]
@@ -28,6 +28,11 @@ Look = tuple[Any, int, int, tuple[Seen, ...]]
 
 async def _at_once() -> None:
     """A cluster of one is never behind."""
+
+
+async def _anywhere() -> Sight:
+    """Nobody is asked in particular."""
+    return Sight()
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -54,11 +59,13 @@ class Executor:
         chance: Chance,
         turns: Turns | None = None,
         fresh: Callable[[], Awaitable[None]] = _at_once,
+        sight: Callable[[], Awaitable[Sight]] = _anywhere,
     ) -> None:
         self._registry = registry
         self._readers = readers
         self._propose = propose
         self._fresh = fresh
+        self._sight = sight
         self._key = key
         self._hash = hash_password
         self._turns = turns or Turns()
@@ -93,13 +100,17 @@ class Executor:
         """Read the local database in one transaction."""
         access.check(actor, type(asked).action.permission)
 
+        sight = await self._sight()
+
         def fetch(reader: Reader) -> Answer:
+            reader.sight = sight
             resolved = self._resolved(asked, reader)
             return Answer(resolved.fetch(reader), reader.applied_index)
 
-        # An answer is the question and the state, nothing else; long pages are not worth their memory.
+        # An answer is the question, the state and from where it is seen, nothing else; long pages are not worth their
+        # memory.
         small = getattr(asked, "limit", 0) <= _KEPT_ROWS
-        return await self._readers.glance(fetch, same=(type(asked), asked) if small else None)
+        return await self._readers.glance(fetch, same=(type(asked), asked, sight) if small else None)
 
     async def resolve(self, asked: Request, actor: Actor) -> Any:
         """A stream's request with names made ids, once it is allowed."""
@@ -122,7 +133,10 @@ class Executor:
     async def _run(
         self, asked: Command, actor: Actor, key: str, digest: bytes, why: str, condition: Condition | None
     ) -> Answer:
+        sight = await self._sight()
+
         def look(reader: Reader) -> Look:
+            reader.sight = sight
             return self._resolved(asked, reader), reader.at_ms, reader.level, self._seen(condition, reader)
 
         try:

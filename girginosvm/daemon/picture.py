@@ -10,6 +10,7 @@ from girginosvm.core import levels
 from girginosvm.daemon.place import Place
 from girginosvm.features.membership import api, lead, model
 from girginosvm.features.node import api as nodes
+from girginosvm.features.node.plan import AWAY_MS, is_heard
 from girginosvm.raft.standing import Status, heard
 from girginosvm.state.reader import Reader
 
@@ -20,16 +21,17 @@ LAST_RESORT: Final = (
 
 
 class Releases(msgspec.Struct, frozen=True):
-    """Which release each node runs, and the active feature level, as of a moment of log time."""
+    """Which release each node runs, the active feature level, and who is silent, as of a moment of log time."""
 
     level: int
     nodes: tuple[levels.Node, ...]
     at_ms: int
+    silent: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, reader: Reader) -> Releases:
         """As this node's database has it."""
-        return cls(reader.level, nodes.releases(reader), reader.at_ms)
+        return cls(reader.level, nodes.releases(reader), reader.at_ms, nodes.unheard(reader))
 
 
 def membership_of(
@@ -57,11 +59,14 @@ def membership_of(
     ]  # fmt: skip
     runs = {one.id: one for one in releases.nodes}
     unsaid = levels.Node("", "", "", 0, 0)
+    cut_off = standing.role == "unknown" or standing.leader_age_ms is None or standing.leader_age_ms >= AWAY_MS
     members = [
         model.Member(
             id=row.id, name=row.name, address=row.address, api=row.api, state=row.state,
             role="leader" if row.id == leader else "voter" if row.id in voters else "observer",
-            reached=row.id in reached, lag=_lag(row.id, standing, leads=leader == place.member), witness=row.witness,
+            reached=row.id in reached,
+            heard=is_heard(here=row.id == place.member, away=row.id in releases.silent, cut_off=cut_off),
+            lag=_lag(row.id, standing, leads=leader == place.member), witness=row.witness,
             drained=row.drained, order=lead.order_of(row), here=row.id == place.member,
             release=runs.get(row.id, unsaid).release, level=runs.get(row.id, unsaid).level,
         )

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Hashable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import apsw
 
@@ -22,6 +22,16 @@ from girginosvm.state.fingerprint import rows_digest
 from girginosvm.state.history import Checked, Mark, check, check_end
 
 T = TypeVar("T")
+
+
+class Sight(NamedTuple):
+    """From where the database is read: the node's member id ("" when nobody asks from one), and whether nothing that
+    happens elsewhere reaches it at the moment."""
+
+    node: str = ""
+    cut_off: bool = False
+
+
 # Virtual machine steps between two looks at the clock: about a millisecond.
 _STEPS: Final = 20_000
 # What a glance may hold the event loop for, inside SQLite.
@@ -35,6 +45,7 @@ class Reader:
 
     def __init__(self, db: apsw.Connection) -> None:
         self._db = db
+        self.sight = Sight()
         state = dbs.rows(db, "SELECT * FROM machine_state")[0]
         self.applied_index = int(state["applied_index"])
         self.at_ms = int(state["at_ms"])

@@ -65,7 +65,8 @@ class Members:
         quorum = 2 * len(reached) > len(voters)
         members = [
             {"id": node["id"], "name": node["name"], "address": f"192.0.2.{10 + n}:1995", "state": "member",
-             "api": f"192.0.2.{10 + n}:1996", "reached": node["name"] not in self.away, "lag": None,
+             "api": f"192.0.2.{10 + n}:1996", "reached": node["name"] not in self.away,
+             "heard": node["name"] == "n1" or (quorum and node["name"] not in self.away), "lag": None,
              "witness": self.witness, "here": node["name"] == "n1", "drained": node["id"] in self.drained,
              "order": self.orders.get(node["id"], "any"),
              "role": "leader" if quorum and n == 1 else "voter" if node["name"] in voters else "observer"}

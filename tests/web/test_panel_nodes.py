@@ -139,7 +139,7 @@ def test_nothing_is_called_running_on_a_node_that_is_not_reached(visit: Any, dae
     expect(place.locator(".shape.unknown")).to_have_count(1)
     if "machines" in address:
         place.locator("a").click()
-        page.wait_for_selector("#detail .verdict:has-text('n3 is not reached from here')")
+        page.wait_for_selector("#detail .verdict:has-text('Nobody hears n3')")
     daemon.stand.away = set()
     expect(place).not_to_contain_text("Was")
 

@@ -768,7 +768,7 @@ export default {
   "tree.running": "{n} of {all} running",
   "create.booked": "{n} % of its memory is booked with it.",
   "state.was": "Was {state}",
-  "verdict.unheard": "{node} is not reached from here, so nobody knows how it is.",
+  "verdict.unheard": "Nobody hears {node}, so nobody knows how it is.",
   "verdict.unheard.say": "Last heard: {state}.",
   "tree.ran": "{n} of {all} ran",
   "node.said": "{running} of its {all} machines ran when it was last heard.",

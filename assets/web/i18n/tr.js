@@ -768,7 +768,7 @@ export default {
   "tree.running": "{n} / {all} çalışıyor",
   "create.booked": "Onunla belleğinin %{n} kadarı ayrılmış olur.",
   "state.was": "Son: {state}",
-  "verdict.unheard": "{node} düğümüne buradan erişilemiyor; durumu bilinmiyor.",
+  "verdict.unheard": "{node} düğümünden ses gelmiyor; durumu bilinmiyor.",
   "verdict.unheard.say": "Son duyulan: {state}.",
   "tree.ran": "{n} / {all} çalışıyordu",
   "node.said": "Son duyulduğunda {all} makinesinden {running} tanesi çalışıyordu.",

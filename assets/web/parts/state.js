@@ -32,8 +32,9 @@ export function badge(state, word = wordOf(state)) {
   return h("span", { class: `badge ${kindOf(state)}` }, shape(kindOf(state)), word);
 }
 
-/** Nobody here hears of a machine while its node is not reached: its state is the last one that was heard. */
-export const unheard = (vm) => link.live && memberOf(vm.node)?.reached === false;
+/** Nobody hears of a machine while its node is silent, or this one cut off: its state is the last one that was heard.
+ *  The members are asked for all the time; a machine's row is as of its last change. */
+export const unheard = (vm) => link.live && (memberOf(vm.node) ?? vm).heard === false;
 
 /** A machine's shape and word. */
 export const vmState = (vm) => (unheard(vm) ? ["unknown", t("state.was", { state: wordOf(vm.state).toLocaleLowerCase(language()) })] : [kindOf(vm.state), wordOf(vm.state)]);

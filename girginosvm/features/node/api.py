@@ -1,13 +1,14 @@
 """The door of nodes: which of them takes a machine, what they are like, and whose word counts."""
 
 from collections.abc import Mapping
+from typing import Final
 
 import msgspec
 
 from girginosvm.core import levels
 from girginosvm.core.errors import Busy, Conflict, HostFault, Missing, OverQuota, Overreach, Problem, Stale
 from girginosvm.features.node.model import Asked, Beside, Decision, Pool
-from girginosvm.features.node.plan import SILENT_MS, Candidate, decide, decisive, sentence
+from girginosvm.features.node.plan import SILENT_MS, Candidate, decide, decisive, is_heard, sentence
 from girginosvm.state.db import Row
 from girginosvm.state.reader import Reader
 from girginosvm.state.tx import Tx
@@ -18,6 +19,11 @@ _OF_A_NODE = (
     "image_copy", "image_gone",
 )  # fmt: skip
 _TEXTS = msgspec.json.Decoder(tuple[str, ...])
+# Of a row of ``node``: the leader does not reach it, or it has not said for three minutes that it is there. A lone node
+# says that only when it has something to say: whoever asks it hears it.
+IS_SILENT: Final = f"""((SELECT count(*) FROM node) > 1 AND (
+  EXISTS (SELECT 1 FROM node_away WHERE node_away.node = node.id) OR
+  node.reported_at_ms < (SELECT at_ms FROM machine_state) - {SILENT_MS}))"""
 
 
 def addresses(reader: Reader, node: str) -> tuple[str, ...]:
@@ -33,11 +39,17 @@ def domains(reader: Reader) -> dict[str, str]:
 
 
 def silent(reader: Reader) -> tuple[str, ...]:
-    """Names of the nodes that the leader does not reach, or that have not said for three minutes that they are there; a
-    lone one need not say it."""
-    rows = reader.all("SELECT name, reported_at_ms, since_ms FROM node LEFT JOIN node_away ON node = id ORDER BY name")
-    late = (row for row in rows if row["since_ms"] is not None or row["reported_at_ms"] < reader.at_ms - SILENT_MS)
-    return tuple(row["name"] for row in late) if len(rows) > 1 else ()
+    """Names of the nodes that are silent (``IS_SILENT``)."""
+    return tuple(row["name"] for row in reader.all(f"SELECT name FROM node WHERE {IS_SILENT} ORDER BY name"))
+
+
+def unheard(reader: Reader) -> frozenset[str]:
+    """Nodes of which the database says how they were, and not how they are, seen from the node that is asked."""
+    here, cut_off = reader.sight
+    return frozenset(
+        row["id"] for row in reader.all(f"SELECT id, {IS_SILENT} AS silent FROM node ORDER BY id")
+        if not is_heard(here=row["id"] == here, away=bool(row["silent"]), cut_off=cut_off)
+    )  # fmt: skip
 
 
 def away(reader: Reader) -> frozenset[str]:

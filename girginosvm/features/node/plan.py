@@ -34,6 +34,13 @@ OBSTACLES: Final = {
 }
 
 
+def is_heard(*, here: bool, away: bool, cut_off: bool) -> bool:
+    """Whether what the database of one node says of another's machines is how they are, and not how they were when
+    somebody last heard of them. ``here``: it is the node that is asked itself; ``away``: the leader does not reach it,
+    or it has not said for three minutes that it is there; ``cut_off``: nothing new reaches the node that is asked."""
+    return here or not (away or cut_off)
+
+
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """A node as placement sees it. ``closed``: why it takes no machine, "" when it does; ``silent_ms``: since it was
     last heard of; ``away_ms``: since the leader lost it, -1 while it has it; ``pool``: None when it has not shown the

@@ -8,7 +8,7 @@ from girginosvm.core.action import Page, Query, Stream, action
 from girginosvm.core.errors import Missing
 from girginosvm.core.fields import Ref, field
 from girginosvm.core.units import MIB
-from girginosvm.features.node.plan import SILENT_MS
+from girginosvm.features.node.api import IS_SILENT, unheard
 from girginosvm.features.times import rfc3339
 from girginosvm.state.page import page
 from girginosvm.state.reader import Reader
@@ -26,7 +26,10 @@ class Cordon(msgspec.Struct, frozen=True, kw_only=True):
 class Node(msgspec.Struct, frozen=True, kw_only=True):
     """A host that runs the product. ``state``: ready; cordoned, maintenance or draining; silent when the leader does
     not reach it, or when it has not said for three minutes that it is there. Only a ready one takes new machines.
-    ``level`` is the highest feature level that its ``release`` supports; 0 before it has said so."""
+    ``heard``: what is said of it and its machines is how they are; false: how they were at ``seen_at``, its last
+    report. A node reports when something changes, and once a minute where there are others, so that ``seen_at`` of one
+    that is heard may be older. ``level`` is the highest feature level that its ``release`` supports; 0 before it has
+    said so."""
 
     id: str
     name: str
@@ -51,6 +54,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     addresses: list[str]
     release: str
     level: int
+    heard: bool
     seen_at: str
 
 
@@ -62,12 +66,10 @@ class Nodes(msgspec.Struct, frozen=True):
     applied_index: int
 
 
-# A lone node says that it is there only when it has something to say: whoever asks it hears it.
 _SQL: Final = f"""
 SELECT node.*, ifnull(load.vms, 0) AS vms, ifnull(load.memory_bytes, 0) AS used_bytes, ifnull(load.vcpus, 0) AS vcpus,
   ifnull(node_domain.domain, '') AS domain, ifnull(said.release, '') AS release, ifnull(said.level, 0) AS level, CASE
-    WHEN (SELECT count(*) FROM node) > 1 AND (EXISTS (SELECT 1 FROM node_away WHERE node_away.node = node.id) OR
-      reported_at_ms < (SELECT at_ms FROM machine_state) - {SILENT_MS}) THEN 'silent'
+    WHEN {IS_SILENT} THEN 'silent'
     ELSE ifnull((SELECT CASE holder WHEN 'person' THEN 'cordoned' WHEN 'drain' THEN 'draining' ELSE holder END
       FROM node_cordon WHERE node_cordon.node = node.id ORDER BY holder LIMIT 1), 'ready') END AS state
 FROM node LEFT JOIN node_load load ON load.node = node.id LEFT JOIN node_domain ON node_domain.node = node.id
@@ -91,7 +93,7 @@ def cordons(reader: Reader, *nodes: str) -> dict[str, list[Cordon]]:
     return found
 
 
-def shown(row: dict[str, Any], cordoned: list[Cordon]) -> Node:
+def shown(row: dict[str, Any], cordoned: list[Cordon], *, heard: bool) -> Node:
     """A row as its public form."""
     return Node(
         id=row["id"], name=row["name"], state=row["state"], cordons=cordoned, domain=row["domain"],
@@ -101,7 +103,7 @@ def shown(row: dict[str, Any], cordoned: list[Cordon]) -> Node:
         os=row["os"], libvirt=row["libvirt"], qemu=row["qemu"], acceleration=row["acceleration"],
         acceleration_reason=row["acceleration_reason"], firmwares=msgspec.json.decode(row["firmwares"]),
         addresses=msgspec.json.decode(row["addresses"]), release=row["release"], level=row["level"],
-        seen_at=rfc3339(row["reported_at_ms"]),
+        heard=heard, seen_at=rfc3339(row["reported_at_ms"]),
     )  # fmt: skip
 
 
@@ -117,8 +119,9 @@ class ListNodes(Page, frozen=True, kw_only=True):
 
     def fetch(self, reader: Reader) -> Nodes:
         found, following = page(reader, _SQL, COLUMNS, self)
-        closed = cordons(reader, *(row["id"] for row in found))
-        return Nodes([shown(row, closed[row["id"]]) for row in found], following, reader.applied_index)
+        closed, lost = cordons(reader, *(row["id"] for row in found)), unheard(reader)
+        items = [shown(row, closed[row["id"]], heard=row["id"] not in lost) for row in found]
+        return Nodes(items, following, reader.applied_index)
 
 
 @action("GET /v1/nodes/{node}", cli="node show", permission="node.read", summary="Show one node", answers=Node)
@@ -132,7 +135,7 @@ class ShowNode(Query, frozen=True, kw_only=True):
         row = reader.one(f"SELECT * FROM ({_SQL}) WHERE id = ?", (self.node,))
         if row is None:
             raise Missing("node-missing", f"there is no node {self.node}")
-        return shown(row, cordons(reader, self.node)[self.node])
+        return shown(row, cordons(reader, self.node)[self.node], heard=self.node not in unheard(reader))
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):

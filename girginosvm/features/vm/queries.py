@@ -8,6 +8,7 @@ from girginosvm.core.action import Page, Query, Stream, action
 from girginosvm.core.errors import Missing
 from girginosvm.core.fields import Ref, field
 from girginosvm.core.units import GIB, MIB
+from girginosvm.features.node import api as nodes
 from girginosvm.features.operation.queries import Operation, ProblemShown
 from girginosvm.features.operation.queries import shown as operation_shown
 from girginosvm.features.times import rfc3339
@@ -37,7 +38,8 @@ class Nic(msgspec.Struct, frozen=True):
 
 
 class Vm(msgspec.Struct, frozen=True, kw_only=True):
-    """A machine. ``desired`` is what was asked, ``state`` what its node sees."""
+    """A machine. ``desired`` is what was asked, ``state`` what its node last said. ``heard``: that is how it is; false:
+    how it was before its node fell silent, or the node that is asked was cut off."""
 
     id: str
     name: str
@@ -45,6 +47,7 @@ class Vm(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     state_reason: str
     desired: str
+    heard: bool
     node: str
     vcpu: int
     memory_mb: int
@@ -137,10 +140,11 @@ COLUMNS: Final = {
 INDEXED: Final = frozenset({"name"})
 
 
-def _fields(row: dict[str, Any]) -> dict[str, Any]:
+def _fields(row: dict[str, Any], lost: frozenset[str]) -> dict[str, Any]:
     return {
         "id": row["id"], "name": row["name"], "project": row["project"], "state": row["state"],
-        "state_reason": row["reason"], "desired": row["desired"], "node": row["node_name"] or row["node"],
+        "state_reason": row["reason"], "desired": row["desired"], "heard": row["node"] not in lost,
+        "node": row["node_name"] or row["node"],
         "vcpu": row["vcpu"], "memory_mb": row["memory_bytes"] // MIB, "disk_gb": row["disk_bytes"] // GIB,
         "addresses": row["addresses"].split(), "macs": row["macs"].split(), "network": row["network"],
         "image": row["image"], "firmware": row["firmware"], "acceleration": row["acceleration"],
@@ -176,7 +180,8 @@ class ListVms(Page, frozen=True, kw_only=True):
     def fetch(self, reader: Reader) -> Vms:
         sql = f"{_OURS} UNION ALL {_FOREIGN}" if self.foreign else _OURS
         found, following = page(reader, sql, COLUMNS, self, indexed=INDEXED)
-        return Vms([Vm(**_fields(row)) for row in found], following, reader.applied_index)
+        lost = nodes.unheard(reader)
+        return Vms([Vm(**_fields(row, lost)) for row in found], following, reader.applied_index)
 
 
 @action("GET /v1/vms/{vm}", cli="vm show", permission="vm.read", summary="Show one machine", answers=VmDetail)
@@ -211,7 +216,7 @@ class ShowVm(Query, frozen=True, kw_only=True):
             (self.vm,),
         )
         return VmDetail(
-            **_fields(row),
+            **_fields(row, nodes.unheard(reader)),
             disks=[
                 Disk(disk["path"], disk["pool_name"] or "", disk["size_bytes"] // GIB, disk["format"],
                      disk["image_name"] or "", bool(disk["full_copy"]))

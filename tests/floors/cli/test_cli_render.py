@@ -93,3 +93,27 @@ def test_a_sheet_leaves_out_what_is_empty_and_shortens_its_lists() -> None:
         "done", "op1",
     ]  # fmt: skip
     assert json.loads(written(vm, "json")) == vm
+
+
+def test_what_nobody_hears_is_said_to_people_as_it_was_and_to_programs_as_it_is_known() -> None:
+    vms = {
+        "items": [{"name": "a", "state": "running", "heard": False}, {"name": "b", "state": "running", "heard": True}]
+    }
+    assert written(vms, "table", columns=("name", "state")) == (
+        "NAME  STATE\na     was running\nb     running\n"
+    )  # fmt: skip
+    assert "was running" in written(vms["items"][0], "table")
+    assert (
+        written(vms, "csv", columns=("name", "state", "heard")) == "name,state,heard\na,running,false\nb,running,true\n"
+    )
+    assert json.loads(written(vms, "json")) == vms["items"]
+
+
+def test_a_node_that_is_heard_was_seen_now() -> None:
+    rows = {"items": [
+        {"name": "h1", "state": "ready", "heard": True, "seen_at": "2026-01-01T00:00:00.000Z"},
+        {"name": "h2", "state": "silent", "heard": False, "seen_at": "2026-01-01T00:00:00.000Z"},
+    ]}  # fmt: skip
+    assert written(rows, "table", columns=("state", "seen_at")) == (
+        "STATE   SEEN AT\nready   now\nsilent  2026-01-01T00:00:00.000Z\n"
+    )  # fmt: skip

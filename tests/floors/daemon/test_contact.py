@@ -9,6 +9,7 @@ from floors.raft.book import FakeClock
 
 from girginosvm.core.errors import Busy
 from girginosvm.daemon.contact import FRESH_MS, Contact
+from girginosvm.features.node.plan import AWAY_MS
 from girginosvm.raft.standing import Status
 
 
@@ -101,3 +102,18 @@ async def test_a_raft_process_that_began_anew_does_not_make_older_contact_undone
     raft.age_ms = None
     clock.mono += 4_000
     assert await contact.age_ms() == 4_000
+
+
+async def test_a_node_is_cut_off_once_no_leader_was_heard_for_some_seconds(raft: RaftProcess, clock: FakeClock):
+    contact = Contact(raft.status, clock)
+    assert not await contact.cut_off()
+    raft.away = True
+    clock.mono += AWAY_MS - 1
+    assert not await contact.cut_off()
+    clock.mono += 1
+    assert await contact.cut_off()
+
+
+async def test_a_node_that_has_heard_no_leader_yet_is_cut_off(raft: RaftProcess, clock: FakeClock):
+    raft.age_ms = None
+    assert await Contact(raft.status, clock).cut_off()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from girginosvm.daemon.picture import Releases, membership_of
+from girginosvm.raft.standing import Status
 from tests.floors.daemon.test_quorum import LEADS, PLACE, ROWS
 
 NOTHING = Releases(1, (), 0)
@@ -22,3 +23,14 @@ def test_a_lag_that_only_the_leader_knows_is_none_elsewhere() -> None:
     follows = replace(LEADS, role="follower", leader="id-n2", lag={})
     assert [one.lag for one in membership_of(ROWS, follows, PLACE, [], NOTHING, out=False).members] == [None] * 3
     assert [one.lag for one in membership_of(ROWS, LEADS, PLACE, [], NOTHING, out=False).members] == [0, 0, 7]
+
+
+def test_machines_of_a_silent_node_and_of_all_others_on_one_that_is_cut_off_are_as_they_were() -> None:
+    def heard(standing: Status, silent: frozenset[str] = frozenset()) -> list[bool]:
+        releases = Releases(1, (), 0, silent)
+        return [one.heard for one in membership_of(ROWS, standing, PLACE, [], releases, out=False).members]
+
+    assert heard(LEADS) == [True, True, True]
+    assert heard(LEADS, frozenset({"id-n1", "id-n2"})) == [True, False, True]  # n1 is the one that is asked
+    assert heard(replace(LEADS, leader_age_ms=5_000)) == [True, False, False]
+    assert heard(replace(LEADS, leader_age_ms=None)) == [True, False, False]

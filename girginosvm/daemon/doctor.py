@@ -32,6 +32,8 @@ from girginosvm.features.operation import api as operations
 from girginosvm.features.site import Site
 from girginosvm.features.storage import api as storage
 from girginosvm.features.times import rfc3339
+from girginosvm.features.vm import api as vms
+from girginosvm.features.vm.strays import strays
 from girginosvm.http import ages, outward
 from girginosvm.http.desk import Answer, Caller
 from girginosvm.hypervisor import own
@@ -105,18 +107,20 @@ class Diagnostics:
         place, rows, standing = await self._membership.seen()
         status = standing if isinstance(standing, Status) else None
         others = {row.name: row.api for row in rows if row.id != self._site.node and row.api}
-        shown, database, tables, hypervisor, offsets = await asyncio.gather(
+        shown, database, tables, hypervisor, offsets, strayed = await asyncio.gather(
             self._quorum(place, rows, standing),
             self._database(),
             self._tables(now_ms),
             self._hypervisor(),
             self._offsets(others),
+            self._strays(),
         )  # fmt: skip
         changed, refused = await asyncio.to_thread(settings_since, self._config)
         return Facts(
             agreement=agreement_of(shown, status, REMOVED if self._membership.removed else ""),
             journal=journal_of(status, own.size_of(self._config.path("raft", "journal"))),
-            database=database, offsets=offsets, hypervisor=hypervisor, rooms=rooms(self._config),
+            database=database, offsets=offsets, hypervisor=hypervisor, strays=strayed,
+            rooms=rooms(self._config),
             certificates=certificates(self._config.path("pki"), now_ms),
             cluster_key_days=days_since(self._config.path("pki", "cluster.key"), now_ms),
             ports=self._ports(status, tables.center), pools=tables.pools, images=tables.images,
@@ -189,6 +193,21 @@ class Diagnostics:
         except TimeoutError:
             return facts.Hypervisor("", "", "", "", f"libvirt does not answer within {_HOST_S:g} s")
         return facts.Hypervisor(seen.libvirt, seen.qemu, seen.acceleration.value, seen.acceleration_reason)
+
+    async def _strays(self) -> tuple[facts.Stray, ...] | None:
+        """None when this host has no machines, or cannot be looked at: libvirt's own check says why."""
+        if self._config.witness:
+            return None
+        try:
+            # Before and after: a machine that comes or goes meanwhile is no stray.
+            before = await self._site.read(vms.held)
+            async with asyncio.timeout(_HOST_S):
+                domains = await self._site.host.domains.observe()
+            held = before | await self._site.read(vms.held)
+        except (Problem, TimeoutError):
+            return None
+        found = strays(domains, held, self._site.node)
+        return tuple(facts.Stray(one.id, one.domain, one.runs, one.elsewhere) for one in found)
 
     async def _offsets(self, others: Mapping[str, str]) -> tuple[facts.Offset, ...]:
         """The clocks of the nodes that answer; who does not is the quorum's to say."""

@@ -47,6 +47,7 @@ REASONS = {
     "contact.cut_off": "asks how long no leader was heard, and changes nothing",
     "self.contact.age_ms": "asks the raft process how it stands, and changes nothing",
     "quorum.look": READ, "self._membership.seen": READ,
+    "self._site.host.domains.observe": "a pointed port",
     "outward.date_of": "asks another node for its time", "self._site.host.facts.observe": "a pointed port",
     "asyncio.open_connection": "whether another node takes a connection, and nothing is said",
     "writer.wait_closed": "whether another node takes a connection, and nothing is said",

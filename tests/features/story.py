@@ -248,6 +248,13 @@ def foreign(t: Teller) -> None:
     t.say(AdoptVm(vm=found.id, name="post", node=NODE), actor=ADA)
     t.refused("vm-exists", AdoptVm(vm=found.id, name="copy"))
     t.say(ReportForeign(node=NODE, domains=()))
+    back = msgspec.structs.replace(
+        found, id="22222222-2222-4333-8444-555555555555", name="back-22222222", ours=True, generation=7,
+        disks=(DiskSpec("/srv/back.qcow2", "qcow2", "vda"),), nics=(),
+    )  # fmt: skip
+    t.say(ReportForeign(node="n2", domains=(found, back)), node="n2")
+    t.say(AdoptVm(vm=back.id, name="back"), actor=ADA)
+    t.say(ReportForeign(node="n2", domains=(found,)), node="n2")
 
 
 def people(t: Teller) -> None:

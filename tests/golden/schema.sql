@@ -209,7 +209,7 @@ CREATE INDEX vm_disk_pool ON vm_disk (pool);
 CREATE TABLE vm_foreign (
   node TEXT NOT NULL, id TEXT NOT NULL, created_index INTEGER NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL,
   vcpu INTEGER NOT NULL, memory_bytes INTEGER NOT NULL, firmware TEXT NOT NULL, disks TEXT NOT NULL,
-  nics TEXT NOT NULL, PRIMARY KEY (node, id)
+  nics TEXT NOT NULL, generation INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (node, id)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE vm_found (
   vm TEXT PRIMARY KEY, state TEXT NOT NULL, reason TEXT NOT NULL, generation INTEGER NOT NULL,

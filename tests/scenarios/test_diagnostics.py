@@ -10,6 +10,10 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import msgspec
+
+from girginosvm.core.host import FoundDomain, Power
+from girginosvm.hypervisor.fake.host import FakeHost
 from tests.scenarios.node import REPO, Node, UnixLink, qcow2
 from tests.scenarios.test_join import Start, start
 from tests.scenarios.test_voters import cluster
@@ -137,3 +141,25 @@ def test_the_doctor_finds_what_somebody_broke_on_a_running_node(start: Start) ->
     assert bad["certificate"][0] == "fail"
     assert bad["settings"] == ("warn", "changed since the agent began: reserve_memory_mb")
     (node.root / "ca.away").rename(node.root / "var/lib/girginosvm/pki/ca.crt")
+
+
+def test_a_domain_that_came_back_is_found_by_the_doctor_and_adopted_as_it_says(start: Start) -> None:
+    node = start("n1").ready()
+    assert check(said(node, "doctor")[1], "machines")["state"] == "ok"
+    vm = "11111111-2222-4333-8444-555555555555"
+    back = FoundDomain(id=vm, name="web-11111111", ours=True, generation=7, power=Power.STOPPED)
+    with FakeHost(node.root / "var/lib/girginosvm/fake-host.json").state.edit("domains") as domains:
+        domains[vm] = msgspec.to_builtins({"defined": back, "live": back, "power": "running", "reason": "booted"})
+    _, found, _ = said(node, "doctor")
+    assert (found["verdict"], check(found, "machines")["state"]) == ("fail", "fail")
+    assert (
+        f"domain web-11111111 ({vm}) runs on this host, and the cluster does not have it"
+        in (check(found, "machines")["says"])
+    )
+    advised = f"girginosvm vm adopt {vm}"
+    assert check(found, "machines")["next"].startswith(advised)
+    node.wait(lambda: said(node, "vm", "list", "--foreign")[1], "the list to show it")
+    code, adopted, talk = said(node, *advised.split()[1:], "--name", "web")
+    assert (code, adopted["state"]) == (0, "done"), talk
+    assert check(said(node, "doctor")[1], "machines")["state"] == "ok"
+    assert node.host()["domains"][vm]["power"] == "running"

@@ -206,6 +206,36 @@ def hypervisor(facts: Facts) -> list[Check]:
     return [Check("libvirt", "ok", f"{versions}, KVM")]
 
 
+def machines(facts: Facts) -> list[Check]:
+    """Every domain of ours on this host is a machine that the cluster has here: what is not, nobody looks after, and it
+    may run a second time elsewhere. It is said, and neither started nor ended."""
+    if facts.strays is None:
+        return []
+    if not facts.strays:
+        return [Check("machines", "ok", "no domain of ours is on this host that the cluster does not have here")]
+    first, more = facts.strays[0], len(facts.strays) - 1
+    detail = _stray(first) + (f"; {more} more like it" if more else "")
+    state: State = "fail" if first.runs else "warn"
+    return [Check("machines", state, detail, _stray_next(first))]
+
+
+def _stray(one: f.Stray) -> str:
+    what = f"domain {one.domain} ({one.id}) {'runs' if one.runs else 'is defined'} on this host, and the cluster"
+    if one.elsewhere:
+        so = "it may run twice" if one.runs else "it must not be started here"
+        return f"{what} has this machine on {one.elsewhere}: {so}"
+    return f"{what} does not have it: nobody looks after it, and its addresses may be given to others"
+
+
+def _stray_next(one: f.Stray) -> str:
+    end = f"virsh destroy {one.domain}; virsh undefine --nvram {one.domain}" if one.runs else (
+        f"virsh undefine --nvram {one.domain}"
+    )  # fmt: skip
+    if one.elsewhere:
+        return f"girginosvm vm show {one.id}; where it does not belong, once that is sure: {end}"
+    return f"girginosvm vm adopt {one.id}; or, when nobody needs it any more: {end}"
+
+
 def pools(facts: Facts) -> list[Check]:
     """Pools are there and have more free than their reserve."""
     return [_pool(pool) for pool in facts.pools]
@@ -312,6 +342,6 @@ def settings(facts: Facts) -> list[Check]:
 
 
 CHECKS: Final[tuple[Callable[[Facts], list[Check]], ...]] = (
-    agent, leader, lag, journal, database, disk, certificates, cluster_key, clock, hypervisor, pools, images, ports,
-    operations, nodes, releases, tokens, work, settings,
+    agent, leader, lag, journal, database, disk, certificates, cluster_key, clock, hypervisor, machines, pools, images,
+    ports, operations, nodes, releases, tokens, work, settings,
 )  # fmt: skip

@@ -123,6 +123,15 @@ class Pending(msgspec.Struct, frozen=True):
     minutes: int
 
 
+class Stray(msgspec.Struct, frozen=True):
+    """A domain on this host that the cluster does not have here. ``elsewhere``: the node that it has it on."""
+
+    id: str
+    domain: str
+    runs: bool
+    elsewhere: str
+
+
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that was gathered on one node. ``agent`` is why its agent does not answer."""
 
@@ -135,6 +144,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     cluster_key_days: int | None = None
     offsets: tuple[Offset, ...] | None = None
     hypervisor: Hypervisor | None = None
+    strays: tuple[Stray, ...] | None = None  # the running ones first
     pools: tuple[Pool, ...] = ()
     images: int | None = None  # that should be here
     images_lost: tuple[str, ...] = ()

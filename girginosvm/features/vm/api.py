@@ -7,6 +7,7 @@ from girginosvm.core.units import GIB
 from girginosvm.features.node.model import Beside, Verdict
 from girginosvm.features.node.plan import told
 from girginosvm.features.operation import api as operations
+from girginosvm.features.vm.strays import Held
 from girginosvm.state.db import Row
 from girginosvm.state.reader import Reader
 from girginosvm.state.tx import Tx
@@ -59,6 +60,12 @@ def beside(db: Reader | Tx, project: str, group: str) -> dict[str, Beside]:
         there = found.get(row["node"], Beside())
         found[row["node"]] = Beside((*there.names, row["name"]), there.hard or not row["anti_affinity_soft"])
     return found
+
+
+def held(reader: Reader) -> dict[str, Held]:
+    """Every machine of the cluster by id: which node has it."""
+    rows = reader.all("SELECT vm.id, vm.node, node.name FROM vm LEFT JOIN node ON node.id = vm.node ORDER BY vm.id")
+    return {row["id"]: Held(row["node"], row["name"] or row["node"]) for row in rows}
 
 
 def placed(tx: Tx, vm: str, node: str, generation: int, verdicts: tuple[Verdict, ...]) -> None:

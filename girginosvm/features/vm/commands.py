@@ -255,7 +255,8 @@ class DestroyVm(Command, frozen=True, kw_only=True):
 )
 class AdoptVm(Command, frozen=True, kw_only=True):
     """Make rows of what was found. Nothing of the domain changes but our mark in its metadata: its disks stay where
-    they are, outside our pools, and its interfaces on their bridges, without guards."""
+    they are, outside our pools, and its interfaces on their bridges, without guards. A machine that the cluster gave up
+    with its host, and that came back with it, is taken in the same way."""
 
     vm: Annotated[str, field("UUID of the domain.", min_length=36, max_length=36)]
     name: Annotated[str, field("Name here; empty: the domain's.", max_length=63)] = ""
@@ -279,7 +280,7 @@ class AdoptVm(Command, frozen=True, kw_only=True):
             name=name,
             project=self.project,
             node=row["node"],
-            generation=1,
+            generation=max(1, row["generation"]),
             power="on" if row["state"] in ("running", "paused") else "off",
             stop_mode="",
             stop_by_ms=0,
@@ -301,10 +302,12 @@ class AdoptVm(Command, frozen=True, kw_only=True):
         )
         self._devices(tx, row)
         node = nodes.known(tx, row["node"])
-        placed(tx, self.vm, row["node"], 1, (Verdict(row["node"], node["name"], "", "had it when it was adopted"),))
+        generation = max(1, row["generation"])  # a domain with our mark has lived through some already
+        had = Verdict(row["node"], node["name"], "", "had it when it was adopted")
+        placed(tx, self.vm, row["node"], generation, (had,))
         tx.run("DELETE FROM vm_foreign WHERE node = ? AND id = ?", (row["node"], self.vm))
         operation = operations.start(
-            tx, kind="vm.adopt", noun="vm", subject_id=self.vm, name=name, node=row["node"], generation=1
+            tx, kind="vm.adopt", noun="vm", subject_id=self.vm, name=name, node=row["node"], generation=generation
         )
         tx.event("vm.adopted", "vm", self.vm, f"adopted domain {row['name']} as machine {name}")
         return Accepted(self.vm, operation, row["node"])

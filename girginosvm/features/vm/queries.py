@@ -129,7 +129,7 @@ _OURS: Final = f"""SELECT {_COLUMNS} FROM vm
   LEFT JOIN vm_found found ON found.vm = vm.id LEFT JOIN node ON node.id = vm.node"""
 _FOREIGN: Final = """SELECT f.id, f.created_index, f.name, '' , 'foreign', f.state, '', node.name, f.node, f.vcpu,
   f.memory_bytes, 0, '', '', '', '', f.firmware, '', 0, 0, 0, '', '', NULL
-  FROM vm_foreign f LEFT JOIN node ON node.id = f.node"""
+  FROM vm_foreign f LEFT JOIN node ON node.id = f.node WHERE NOT EXISTS (SELECT 1 FROM vm WHERE vm.id = f.id)"""
 COLUMNS: Final = {
     name: name
     for name in ("id", "name", "project", "state", "desired", "vcpu", "addresses", "macs", "network", "image",
@@ -140,16 +140,40 @@ COLUMNS: Final = {
 INDEXED: Final = frozenset({"name"})
 
 
-def _fields(row: dict[str, Any], lost: frozenset[str]) -> dict[str, Any]:
+class _Aside(msgspec.Struct, frozen=True):
+    """What is said of machines beside their rows: nodes that nobody hears, and machines with a second domain that runs
+    on another node, by id."""
+
+    lost: frozenset[str]
+    twice: dict[str, ProblemShown]
+
+
+def _aside(reader: Reader) -> _Aside:
+    rows = reader.all(
+        "SELECT f.id, node.name, f.node FROM vm_foreign f CROSS JOIN vm ON vm.id = f.id AND vm.node <> f.node "
+        "LEFT JOIN node ON node.id = f.node WHERE f.state IN ('running', 'paused') ORDER BY f.node, f.id"
+    )
+    twice = {
+        row["id"]: ProblemShown(
+            code="runs-twice", detail=f"{row['name'] or row['node']} runs a domain of this machine too: look at both "
+            "hosts, and end the one that does not belong there before its data is damaged",
+        )
+        for row in rows
+    }  # fmt: skip
+    return _Aside(nodes.unheard(reader), twice)
+
+
+def _fields(row: dict[str, Any], aside: _Aside) -> dict[str, Any]:
     return {
         "id": row["id"], "name": row["name"], "project": row["project"], "state": row["state"],
-        "state_reason": row["reason"], "desired": row["desired"], "heard": row["node"] not in lost,
+        "state_reason": row["reason"], "desired": row["desired"], "heard": row["node"] not in aside.lost,
         "node": row["node_name"] or row["node"],
         "vcpu": row["vcpu"], "memory_mb": row["memory_bytes"] // MIB, "disk_gb": row["disk_bytes"] // GIB,
         "addresses": row["addresses"].split(), "macs": row["macs"].split(), "network": row["network"],
         "image": row["image"], "firmware": row["firmware"], "acceleration": row["acceleration"],
         "agent": bool(row["agent"]), "ours": bool(row["ours"]), "generation": row["generation"],
-        "problem": ProblemShown(row["problem_code"], row["problem"]) if row["problem_code"] else None,
+        "problem": aside.twice.get(row["id"])
+        or (ProblemShown(row["problem_code"], row["problem"]) if row["problem_code"] else None),
         "created_at": rfc3339(row["created_at_ms"]) if row["created_at_ms"] is not None else None,
     }  # fmt: skip
 
@@ -180,8 +204,8 @@ class ListVms(Page, frozen=True, kw_only=True):
     def fetch(self, reader: Reader) -> Vms:
         sql = f"{_OURS} UNION ALL {_FOREIGN}" if self.foreign else _OURS
         found, following = page(reader, sql, COLUMNS, self, indexed=INDEXED)
-        lost = nodes.unheard(reader)
-        return Vms([Vm(**_fields(row, lost)) for row in found], following, reader.applied_index)
+        aside = _aside(reader)
+        return Vms([Vm(**_fields(row, aside)) for row in found], following, reader.applied_index)
 
 
 @action("GET /v1/vms/{vm}", cli="vm show", permission="vm.read", summary="Show one machine", answers=VmDetail)
@@ -216,7 +240,7 @@ class ShowVm(Query, frozen=True, kw_only=True):
             (self.vm,),
         )
         return VmDetail(
-            **_fields(row, nodes.unheard(reader)),
+            **_fields(row, _aside(reader)),
             disks=[
                 Disk(disk["path"], disk["pool_name"] or "", disk["size_bytes"] // GIB, disk["format"],
                      disk["image_name"] or "", bool(disk["full_copy"]))

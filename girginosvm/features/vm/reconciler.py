@@ -94,8 +94,9 @@ class VmReconciler:
         return _Host(domains, frozenset(volumes), bridges, guarded)
 
     async def _say_foreign(self, wanted: tuple[Wanted, ...], found: _Host) -> None:
+        """With our mark or without: what the cluster does not have here is shown, and nobody starts or ends it."""
         known = {machine.id for machine in wanted}
-        foreign = tuple(one for one in found.domains.values() if not one.ours and one.id not in known)
+        foreign = tuple(one for one in found.domains.values() if one.id not in known)
         now = msgspec.msgpack.encode(foreign)
         if now != self._foreign and (foreign or self._foreign):
             await self._site.say(ReportForeign(node=self._site.node, domains=foreign))

@@ -91,7 +91,8 @@ class ReportVm(Command, frozen=True, kw_only=True):
     answers=dict[str, int],
 )
 class ReportForeign(Command, frozen=True, kw_only=True):
-    """Replace the list of a node's foreign domains."""
+    """Replace the list of a node's foreign domains: those without our mark, and those that the cluster does not have on
+    this node. One that may run twice is an event."""
 
     node: Node
     domains: Annotated[tuple[FoundDomain, ...], field("What was found.", max_length=1000)]
@@ -100,12 +101,27 @@ class ReportForeign(Command, frozen=True, kw_only=True):
     def apply(self, tx: Tx) -> dict[str, int]:
         nodes.own(tx, self.node)
         nodes.newest(tx, self.node, "foreign", self.sequence)
+        known = {row["id"] for row in tx.all("SELECT id FROM vm_foreign WHERE node = ? ORDER BY id", (self.node,))}
         tx.run("DELETE FROM vm_foreign WHERE node = ?", (self.node,))
         for domain in self.domains:
             tx.insert(
                 "vm_foreign", node=self.node, id=domain.id, created_index=tx.index, name=domain.name,
                 state=domain.power.value, vcpu=domain.vcpu, memory_bytes=domain.memory_bytes,
                 firmware=domain.firmware.value, disks=msgspec.json.encode(domain.disks).decode(),
-                nics=msgspec.json.encode(domain.nics).decode(),
+                nics=msgspec.json.encode(domain.nics).decode(), generation=domain.generation,
             )  # fmt: skip
+            if domain.id not in known:
+                self._warn(tx, domain)
         return {"foreign": len(self.domains)}
+
+    def _warn(self, tx: Tx, domain: FoundDomain) -> None:
+        """A machine of the cluster's that has a second domain, or one that the cluster gave up and that came back."""
+        row = tx.one("SELECT name, node FROM vm WHERE id = ?", (domain.id,))
+        if row is None and not domain.ours:
+            return
+        where = f"{domain.name} on {nodes.called(tx, self.node)} ({domain.power.value})"
+        if row is None:
+            text = f"domain {where} carries our mark, and the cluster does not have it"
+        else:
+            text = f"domain {where} is machine {row['name']}, which the cluster has on {nodes.called(tx, row['node'])}"
+        tx.event("vm.stray", "vm", domain.id, text)

@@ -104,4 +104,7 @@ DROP INDEX vm_node;
 CREATE INDEX vm_node ON vm (node, name, id);
 """,
     ),
+    # A domain that carries our mark, and that the cluster does not have on its node, is listed beside foreign ones; who
+    # adopts it goes on from the generation that its host holds.
+    Migration(6, "ALTER TABLE vm_foreign ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;\n"),
 )

@@ -30,7 +30,7 @@ POOL = f.Pool("default", 100 * GIB, 60 * GIB, 5, "")
 WELL = Facts(
     agreement=AGREEMENT, journal=JOURNAL, database=DATABASE, rooms=(ROOM,), certificates=(CA, SERVER),
     cluster_key_days=10, offsets=(f.Offset("n2", 300, 520), f.Offset("n3", -900, 520)), hypervisor=HYPERVISOR,
-    pools=(POOL,), images=2, ports=(f.Port(1996, "panel and API", True), f.Port(1995, "Raft", True)),
+    strays=(), pools=(POOL,), images=2, ports=(f.Port(1996, "panel and API", True), f.Port(1995, "Raft", True)),
     pending=(f.Pending("op1", "vm.create", "web01", "building", 2),), silent_nodes=(), tokens_endless=(), work=(),
     settings_changed=(), releases=f.Releases({"n1": "0.1.0", "n2": "0.1.0"}, 1, "no node supports more"),
 )  # fmt: skip
@@ -66,6 +66,10 @@ def hypervisor(**changed: Any) -> dict[str, Any]:
 
 def pool(**changed: Any) -> dict[str, Any]:
     return {"pools": (msgspec.structs.replace(POOL, **changed),)}
+
+
+def stray(elsewhere: str, *, runs: bool = True) -> dict[str, Any]:
+    return {"strays": (f.Stray("11111111-2222-4333-8444-555555555555", "web-11111111", runs, elsewhere),)}
 
 
 def offset(ms: int) -> dict[str, Any]:
@@ -104,6 +108,10 @@ BROKEN: list[tuple[dict[str, Any], str, str, str]] = [
     (hypervisor(libvirt=""), "libvirt", "fail", "libvirt does not answer"),
     (hypervisor(qemu=""), "libvirt", "fail", "QEMU is not there"),
     (hypervisor(acceleration="tcg", reason="no /dev/kvm"), "libvirt", "warn", "without acceleration: no /dev/kvm"),
+    (stray("n3"), "machines", "fail", "on this host, and the cluster has this machine on n3: it may run twice"),
+    (stray(""), "machines", "fail", "runs on this host, and the cluster does not have it: nobody looks after it"),
+    (stray("n3", runs=False), "machines", "warn", "is defined on this host, and the cluster has this machine on n3"),
+    (stray("", runs=False), "machines", "warn", "the cluster does not have it"),
     (pool(problem="/srv/vm is not mounted"), "pool", "fail", "pool default: /srv/vm is not mounted"),
     (pool(free_bytes=GIB - 1), "pool", "fail", "pool default is full"),
     (pool(free_bytes=5 * GIB - 1), "pool", "warn", "less than its reserve of 5 %"),

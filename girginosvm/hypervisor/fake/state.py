@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from girginosvm.core.errors import HostFault
 
 Sections = dict[str, Any]
+
+
+def _sections(data: bytes) -> Sections:
+    return msgspec.json.decode(data, type=Sections)
 
 
 class State:
@@ -29,11 +34,13 @@ class State:
 
     def read(self) -> Sections:
         """Everything, as it is now; a missing file is an empty host."""
+        return _sections(self._data())
+
+    def _data(self) -> bytes:
         try:
-            sections: Sections = json.loads(self.path.read_text(encoding="utf-8"))
+            return self.path.read_bytes()
         except FileNotFoundError:
-            return {}
-        return sections
+            return b"{}"
 
     def section(self, name: str) -> Sections:
         """One section; empty when it was never written."""
@@ -42,15 +49,19 @@ class State:
 
     @contextmanager
     def edit(self, name: str) -> Iterator[Sections]:
-        """One section to change; saved whole when the block ends well, not at all when it raises."""
+        """One section to change; saved whole when the block ends well and something is another, not at all when it
+        raises."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with open(f"{self.path}.lock", "w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            sections = self.read()
+            before = self._data()
+            sections = _sections(before)
             yield sections.setdefault(name, {})
-            fresh = Path(f"{self.path}.new")
-            fresh.write_text(json.dumps(sections, indent=1, sort_keys=True), encoding="utf-8")
-            os.replace(fresh, self.path)
+            after = msgspec.json.format(msgspec.json.encode(sections, order="sorted"), indent=1)
+            if after != before:
+                fresh = Path(f"{self.path}.new")
+                fresh.write_bytes(after)
+                os.replace(fresh, self.path)
 
     def fail(self, method: str, code: str, detail: str, *, times: int = 1) -> None:
         """The next ``times`` calls of ``method`` (``domains.start``) end in this HostFault, without effect."""

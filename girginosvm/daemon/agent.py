@@ -323,10 +323,9 @@ class Agent:
                 loop.changed(tables)
 
     async def _publish(self, hub: Hub, change: Change) -> None:
-        def fetch(reader: Reader) -> tuple[Any, ...]:
-            return tuple(event for event in events.since(reader, change.index - 1) if event.index == change.index)
-
-        lines = await self._readers.read(fetch) if "event" in change.tables else ()
+        lines: tuple[events.Event, ...] = ()
+        if "event" in change.tables:
+            lines = await self._readers.glance(lambda reader: events.of_entry(reader, change.index))
         hub.publish(Published(change.index, change.tables, lines))
 
     async def _found(self, desk: Desk, say: Any) -> None:

@@ -51,10 +51,10 @@ def shown(row: dict[str, object]) -> Event:
     )  # fmt: skip
 
 
-def since(reader: Reader, index: int, limit: int = 500) -> list[Event]:
-    """Events of entries after ``index``, oldest first: what the live stream carries."""
-    sql = "SELECT * FROM event WHERE log_index > ? ORDER BY log_index, n LIMIT ?"
-    return [shown(row) for row in reader.all(sql, (index, limit))]
+def of_entry(reader: Reader, index: int, limit: int = 500) -> tuple[Event, ...]:
+    """The events of one entry in their order: what the live stream carries."""
+    sql = "SELECT * FROM event WHERE log_index = ? ORDER BY n LIMIT ?"
+    return tuple(shown(row) for row in reader.all(sql, (index, limit)))
 
 
 @action(

@@ -6,6 +6,7 @@ import ipaddress
 import msgspec
 
 from girginosvm.core.errors import Conflict, Fault, Invalid, Missing, OverQuota
+from girginosvm.features.network.addresses import Leased, lowest_free
 from girginosvm.state.tx import Tx
 
 
@@ -42,16 +43,20 @@ def release(tx: Tx, vm: str) -> None:
 
 
 def _lowest(tx: Tx, row: dict[str, object]) -> int:
-    found = tx.one(
-        "SELECT min(candidate) AS address FROM ("
-        " SELECT ? AS candidate UNION ALL SELECT address + 1 FROM lease WHERE network = ? AND address >= ?"
-        ") WHERE candidate <= ? AND candidate NOT IN (SELECT address FROM lease WHERE network = ?)",
-        (row["range_start"], row["id"], row["range_start"], row["range_end"], row["id"]),
-    )
-    if found is None or found["address"] is None:
-        first, last = (ipaddress.IPv4Address(int(str(row[key]))) for key in ("range_start", "range_end"))
-        raise OverQuota("addresses-exhausted", f"network {row['name']} has no free address in {first} to {last}")
-    return int(found["address"])
+    first, last = int(str(row["range_start"])), int(str(row["range_end"]))
+
+    def leased(low: int, high: int) -> Leased:
+        found = tx.one(
+            "SELECT count(*) AS n, max(address) AS top FROM lease WHERE network = ? AND address BETWEEN ? AND ?",
+            (row["id"], low, high),
+        )
+        return Leased(found["n"], found["top"]) if found else Leased(0, None)
+
+    free = lowest_free(first, last, leased)
+    if free is None:
+        ends = f"{ipaddress.IPv4Address(first)} to {ipaddress.IPv4Address(last)}"
+        raise OverQuota("addresses-exhausted", f"network {row['name']} has no free address in {ends}")
+    return free
 
 
 def _asked(tx: Tx, row: dict[str, object], address: str) -> int:

@@ -13,6 +13,7 @@ from girginosvm.features.lanes import Lanes
 
 _FIRST_S: Final = 1.0
 _LAST_S: Final = 60.0
+_REST_S: Final = 0.25
 
 
 class Reconciler(Protocol):
@@ -60,15 +61,20 @@ class Loop:
         self._wake.set()
 
     async def run(self) -> None:
-        """Until cancelled; its pieces of work end with it."""
+        """Until cancelled; its pieces of work end with it. A round looks at everything: after one it rests for as long
+        as that took, so that in a burst of changes one look serves many, and half of the time is the others'."""
+        clock = asyncio.get_running_loop().time
         async with asyncio.TaskGroup() as group:
             lanes = Lanes(group, self.wake, self._log)
             while True:
                 self._wake.clear()
+                began = clock()
                 wait_s = await self._round(lanes)
+                ended = clock()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(wait_s):
                         await self._wake.wait()
+                await asyncio.sleep(ended + min(ended - began, _REST_S) - clock())
 
     async def _round(self, lanes: Lanes) -> float:
         try:

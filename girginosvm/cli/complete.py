@@ -100,7 +100,7 @@ def _flags(verb: Verb) -> list[tuple[str, str]]:
             ("--why", "the reason"),
         ]
     if verb.get("destroys"):
-        found += [("--yes", "do not ask"), ("--dry-run", "show what would be destroyed")]
+        found += [("--yes", "that is meant: do not ask"), ("--dry-run", "show what would be destroyed")]
     return found + [(flag, "") for flag in global_flags()] + [("--help", "")]
 
 

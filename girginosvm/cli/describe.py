@@ -70,6 +70,8 @@ def _verb(kind: type[Request]) -> dict[str, Any]:
         verb["walks"] = True
     if action.destroys:
         verb["destroys"] = True
+        if action.foresees:
+            verb["foresees"] = action.foresees
     return verb
 
 

@@ -177,7 +177,7 @@ class Counter:
         if request.verb.get("destroys"):
             if options._dry_run:
                 return self._dry_run(request, client)
-            self._ask(request)
+            self._confirm(request)
         key = options._key or new_key()
         try:
             reply = client.send(request.verb["method"], request.path, request.rest, key, options._why)
@@ -211,10 +211,18 @@ class Counter:
             self._say(f"it goes on: {self._prog} operation show {operation}")
             raise
 
+    def _confirm(self, request: verbs.Request) -> None:
+        """Whatever ends something is meant: a person says so on a terminal, a script by ``--yes`` or ``--confirm``."""
+        own = any(field["name"] == "confirm" for field in request.verb["fields"])
+        if not (request.options._yes or request.values.get("confirm")):
+            if not (sys.stdin.isatty() and self._live):
+                detail = f"{str(request.verb['summary']).lower()}: nobody can be asked here whether that is meant"
+                raise Trouble("Unsafe", "confirm-missing", detail, hint="--yes; --dry-run shows what would go")
+            self._ask(request)
+        if own:
+            request.values["confirm"] = True
+
     def _ask(self, request: verbs.Request) -> None:
-        """On a terminal a person confirms; a script has said what it wants by running."""
-        if request.options._yes or not (sys.stdin.isatty() and self._live):
-            return
         what = " ".join(str(request.values[name]) for name in request.verb["positionals"] if name in request.values)
         self._talk.write(render.visible(f"{request.verb['summary']}: {what}. Go on? [y/N] "))
         self._talk.flush()
@@ -223,15 +231,25 @@ class Counter:
 
     def _dry_run(self, request: verbs.Request, client: Client) -> int:
         """Show the thing that would go; the server is only read."""
-        base, _, last = str(request.verb["path"]).rpartition("/")
-        shown = any(verb["path"] == request.verb["path"] and verb["method"] == "GET" for verb in VERBS)
-        if shown and last.startswith("{") and base in PLACES.values():
-            self._write(client.get(request.path).value, request)
+        self._foresee(request, client)
         more = [f"--{field['flag']}" for field in request.verb["fields"] if request.rest.get(field["name"]) is True]
         named = [str(request.values[name]) for name in request.verb["positionals"] if name in request.values]
         asked = " ".join([self._prog, str(request.verb["cli"]), *named, *more])
         self._say(f"dry run: {asked}: {str(request.verb['summary']).lower()}; nothing was changed")
         return 0
+
+    def _foresee(self, request: verbs.Request, client: Client) -> None:
+        verb = request.verb
+        base, _, last = str(verb["path"]).rpartition("/")
+        shown = any(one["path"] == verb["path"] and one["method"] == "GET" for one in VERBS)
+        if verb.get("foresees"):
+            own = {name: value for name, value in request.rest.items() if value is True and name != "confirm"}
+            self._write(client.get(request.filled(verb["foresees"]), own).value, request)
+        elif last.startswith("{") and shown:
+            self._write(client.get(request.path).value, request)
+        elif last.startswith("{") and base in PLACES.values():
+            query = {"filter": f"id={next(iter(request.values.values()))}"}
+            self._write(client.get(base, query).value, request)
 
     def _stream(self, request: verbs.Request, client: Client) -> int:
         if request.verb["method"] != "GET":

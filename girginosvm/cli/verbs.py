@@ -65,7 +65,10 @@ class Request:
     @property
     def path(self) -> str:
         """The path with its fields filled in."""
-        text = str(self.verb["path"])
+        return self.filled(str(self.verb["path"]))
+
+    def filled(self, text: str) -> str:
+        """A path like the verb's with its fields filled in."""
         for name in self._path_fields:
             text = text.replace(f"{{{name}}}", quote(str(self.values[name]), safe=""))
         return text
@@ -164,7 +167,11 @@ def _add_manners(group: argparse._ArgumentGroup, verb: Verb) -> None:
     group.add_argument("--key", dest="_key", metavar="KEY", help="Idempotency-Key; the same again is done once")
     group.add_argument("--why", dest="_why", default="", metavar="TEXT", help="the reason; events keep it")
     if verb.get("destroys"):
-        group.add_argument("--yes", dest="_yes", action="store_true", help="do not ask")
+        own = any(field["name"] == "confirm" for field in verb["fields"])
+        yes = ("--yes",) if own else ("--yes", "--confirm")
+        group.add_argument(
+            *yes, dest="_yes", action="store_true", help="that is meant: do not ask; scripts have to say it"
+        )
         group.add_argument("--dry-run", dest="_dry_run", action="store_true", help="show what would be destroyed")
 
 

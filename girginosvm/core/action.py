@@ -43,6 +43,7 @@ class Action(msgspec.Struct, frozen=True):
     public: bool  # needs no session (sign-in, health)
     positionals: tuple[str, ...]  # CLI positionals beyond the path's fields
     examples: tuple[str, ...]  # command lines for the help
+    foresees: str  # for what destroys: the path whose GET says what would go; empty: its own path's
 
     @property
     def path_fields(self) -> tuple[str, ...]:
@@ -135,6 +136,7 @@ def action(
     public: bool = False,
     positionals: tuple[str, ...] = (),
     examples: tuple[str, ...] = (),
+    foresees: str = "",
 ) -> Callable[[R], R]:
     """Say what a request struct is to the outside. Paths are literals, so that grep finds every route."""
     method, _, path = route.partition(" ")
@@ -142,7 +144,7 @@ def action(
     def attach(kind: R) -> R:
         kind.action = Action(
             method, path, cli, permission, summary, audit, answers, status, levels, destroys, public,
-            positionals, examples,
+            positionals, examples, foresees,
         )  # fmt: skip
         unknown = set(kind.action.path_fields) - set(kind.__struct_fields__)
         if unknown:

@@ -73,20 +73,21 @@ def gone_for_good(
 
     async def looked(asked: Any, _: Actor) -> Command:
         if asked.lost:
-            standing, away, machines = await read(
-                lambda reader: (
-                    members.standing(reader, asked.member), nodes.away(reader), nodes.machines_on(reader, asked.member),
-                )
-            )  # fmt: skip
-            if machines and standing == "member" and asked.member not in away:
-                raise Unsafe(
-                    "node-answers", f"the node is reached, and {len(machines)} machines are on it: they would run on, "
-                    "and nobody would know of them",
-                    hint="switch the host off for good, and ask again when girginosvm node list calls it silent",
-                )  # fmt: skip
+            await read(lambda reader: check_gone_for_good(reader, asked.member))
         return asked  # type: ignore[no-any-return]
 
     return looked
+
+
+def check_gone_for_good(reader: Reader, member: str) -> None:
+    """Unsafe ``node-answers`` while the leader reaches a member with machines."""
+    machines = nodes.machines_on(reader, member)
+    if machines and members.standing(reader, member) == "member" and member not in nodes.away(reader):
+        raise Unsafe(
+            "node-answers", f"the node is reached, and {len(machines)} machines are on it: they would run on, "
+            "and nobody would know of them",
+            hint="switch the host off for good, and ask again when girginosvm node list calls it silent",
+        )  # fmt: skip
 
 
 def full_places(config: Settings) -> list[str]:

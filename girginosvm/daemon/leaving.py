@@ -13,7 +13,7 @@ from girginosvm.core.log import Log
 from girginosvm.core.settings import Settings
 from girginosvm.daemon import turn
 from girginosvm.daemon.identity import Member
-from girginosvm.features.membership import api, commands, lead, model
+from girginosvm.features.membership import api, commands, lead, model, parting
 from girginosvm.features.node import api as nodes
 from girginosvm.http.desk import Answer
 from girginosvm.raft.propose import Client
@@ -43,19 +43,9 @@ class Leaving:
 
     async def leave(self, asked: commands.LeaveCluster, actor: Actor, *, removed: bool) -> Answer:
         """``removed``: the others have said that they let this node go, and nobody of them listens to it."""
-        rows, standing, vms = await self._read(
-            lambda reader: (
-                api.members(reader), api.standing(reader, self._me.member), nodes.machines_on(reader, self._me.member),
-            )
-        )  # fmt: skip
-        out = removed or standing == "gone"
-        if len(rows) < 2 and not out:
-            raise Conflict("alone", "this node is a cluster of one: there is nothing to leave")
-        if vms and not out:
-            names = ", ".join(vms[:10]) + (", ..." if len(vms) > 10 else "")
-            raise InUse(
-                "node-has-machines", f"{len(vms)} machines are on this node: {names}", hint="destroy them first"
-            )
+        rows, out = await self._read(
+            lambda reader: (api.members(reader), check_leaving(reader, self._me.member, removed=removed))
+        )
         if not asked.confirm:
             raise Unsafe(
                 "confirm-missing", "this node begins anew as a cluster of one; the cluster goes on without it",
@@ -94,3 +84,19 @@ class Leaving:
                 return
             await asyncio.sleep(0.2)
         raise Busy("votes-still", "it is no member any more, and the others have not taken its vote yet: ask again")
+
+
+def check_leaving(reader: Reader, member: str, *, removed: bool) -> bool:
+    """Whether this node is out of the cluster already, so that nobody has to be asked; a problem when it may not leave:
+    it is alone, or has machines."""
+    out = removed or api.standing(reader, member) == "gone"
+    if len(api.members(reader)) < 2 and not out:
+        raise Conflict("alone", "this node is a cluster of one: there is nothing to leave")
+    vms = nodes.machines_on(reader, member)
+    if vms and not out:
+        raise InUse(
+            "node-has-machines",
+            f"{len(vms)} machines are on this node: {parting.named(vms)}",
+            hint="destroy them first",
+        )
+    return out

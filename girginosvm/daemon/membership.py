@@ -18,9 +18,11 @@ from girginosvm.daemon.identity import Member
 from girginosvm.daemon.join_token import SECRET_BYTES, digest, token_of
 from girginosvm.daemon.joining import Joining
 from girginosvm.daemon.leaving import Leaving
+from girginosvm.daemon.partings import Partings
 from girginosvm.daemon.picture import Releases, membership_of, votes
 from girginosvm.daemon.place import Place, place_of, reachable_at
-from girginosvm.features.membership import api, commands, model
+from girginosvm.features.membership import api, commands, model, parting
+from girginosvm.features.membership.queries import resolve
 from girginosvm.features.node import api as nodes
 from girginosvm.features.times import rfc3339
 from girginosvm.http import outward, tls
@@ -34,6 +36,7 @@ Say = Callable[..., Awaitable[Any]]
 STREAMS: Final = (
     commands.ShowMembership, commands.CreateJoinToken, commands.JoinCluster, commands.AskAdmission,
     commands.ShowAuthority, commands.LeaveCluster, commands.AskStanding, commands.AddWitness,
+    parting.ForeseeRemoval, parting.ForeseeLeaving,
 )  # fmt: skip
 REMOVED: Final = (
     "the other members say that this node was removed from its cluster: what it shows is from before. "
@@ -76,6 +79,7 @@ class Membership:
         self._leaving = Leaving(
             config=config, me=me, client=client, read=read, say=say, clock=clock, log=log, leave=leave
         )
+        self._partings = Partings(read=read, seen=self.seen)
         self.witness = config.witness
         self.removed = False  # another member has said so
         self.given_up = False  # and that it was by a recovery
@@ -105,6 +109,12 @@ class Membership:
                         hint="start it with the setting witness = true, or join it as a node: membership join",
                     )  # fmt: skip
                 return await self._joins(commands.JoinCluster(center=stream.center, token=stream.token))
+            case parting.ForeseeRemoval():
+                member = await self._read(lambda reader: resolve(reader, stream.member))
+                asked = parting.ForeseeRemoval(member=member or stream.member, lost=stream.lost)
+                return Answer(value=await self._partings.of_removal(asked))
+            case parting.ForeseeLeaving():
+                return Answer(value=await self._partings.of_leaving(self._me.member, removed=self.removed))
             case commands.LeaveCluster():
                 return await self._leaving.leave(stream, caller.actor, removed=self.removed)
             case _:

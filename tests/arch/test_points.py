@@ -40,6 +40,7 @@ REASONS = {
     "self._client.recover": "the raft process writes it down, under points of its own",
     "self._joining.join": "its steps stand here by themselves",
     "self._leaving.leave": "its steps stand here by themselves",
+    "self._partings.of_removal": READ, "self._partings.of_leaving": READ, "self._seen": READ,
     "self._peers.meet": "looks who is there, and changes nothing",
     "recovery.record": "an entry of the log and a file, under points of their own",
     "self._client.left": INSIDE, "self._membership.place": READ, "self._barrier": READ,

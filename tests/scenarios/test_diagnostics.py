@@ -163,3 +163,22 @@ def test_a_domain_that_came_back_is_found_by_the_doctor_and_adopted_as_it_says(s
     assert (code, adopted["state"]) == (0, "done"), talk
     assert check(said(node, "doctor")[1], "machines")["state"] == "ok"
     assert node.host()["domains"][vm]["power"] == "running"
+
+
+def test_what_goes_with_a_node_is_shown_before_anything_goes(start: Start) -> None:
+    nodes = cluster(start, 3)
+    n1, n2 = nodes["n1"], nodes["n2"]
+    code, seen, talk = said(n1, "membership", "remove", "n2", "--dry-run")
+    assert (code, seen["name"], seen["refused"]) == (0, "n2", "")
+    assert seen["vote"] == "it votes: 2 of 3 voters are left, 2 of them reached; changes stay possible"
+    assert seen["keys"].startswith("the cluster goes over to a new CA")
+    assert "nothing was changed" in talk
+    code, seen, _ = said(n2, "membership", "leave", "--dry-run")
+    assert (code, seen["name"], seen["refused"]) == (0, "n2", "")
+    for words in (("membership", "remove", "n2"), ("membership", "leave")):
+        code, _, talk = said(n2, *words)
+        assert code == 10
+        assert "confirm-missing" in talk
+    assert len(n1.ask("GET", "/v1/membership")["members"]) == 3
+    code, seen, _ = said(start("n9").ready(), "membership", "leave", "--dry-run")
+    assert (code, seen["refused"]) == (0, "this node is a cluster of one: there is nothing to leave (alone)")

@@ -68,7 +68,7 @@ class PromoteCenter(Command, frozen=True, kw_only=True):
 @action(
     "POST /v1/center/demote", cli="center demote", permission="center.demote",
     summary="Make a center an ordinary node again", audit="demote {node}", answers=dict[str, str],
-    examples=("girginosvm center demote --confirm",),
+    destroys=True, foresees="/v1/centers", examples=("girginosvm center demote --confirm",),
 )  # fmt: skip
 class DemoteCenter(Command, frozen=True, kw_only=True):
     """The port closes. Nothing is lost: whatever a center shows, every node has."""

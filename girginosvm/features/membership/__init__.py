@@ -3,7 +3,7 @@
 from typing import Final
 
 from girginosvm.core.manifest import Manifest
-from girginosvm.features.membership import authority, commands, queries, schema
+from girginosvm.features.membership import authority, commands, parting, queries, schema
 
 MANIFEST: Final = Manifest(
     name="membership",
@@ -11,8 +11,9 @@ MANIFEST: Final = Manifest(
     actions=(
         commands.ShowMembership, commands.CreateJoinToken, commands.JoinCluster, commands.AskAdmission,
         commands.ShowAuthority, commands.DrainMember, commands.UndrainMember, commands.OrderLead, commands.LeaveCluster,
-        commands.AddWitness, commands.AskStanding, commands.RemoveMember,
-        commands.DescribeMember, authority.ReportTrust, authority.KeepAuthority, authority.OfferAuthority,
+        commands.AddWitness, commands.AskStanding, commands.RemoveMember, parting.ForeseeRemoval,
+        parting.ForeseeLeaving, commands.DescribeMember, authority.ReportTrust, authority.KeepAuthority,
+        authority.OfferAuthority,
         authority.AdvanceAuthority, commands.RecordJoinToken, commands.AdmitMember,
     ),
     migrations=schema.MIGRATIONS,

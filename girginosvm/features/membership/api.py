@@ -47,11 +47,11 @@ def gone(reader: Reader) -> frozenset[str]:
     return frozenset(row["id"] for row in reader.all("SELECT id FROM member_gone ORDER BY id"))
 
 
-def standing(reader: Reader, member: str) -> str:
+def standing(db: Reader | Tx, member: str) -> str:
     """``member`` (also one on the way in), ``gone``, or ``unknown``."""
-    if reader.one("SELECT 1 FROM member WHERE id = ?", (member,)):
+    if db.one("SELECT 1 FROM member WHERE id = ?", (member,)):
         return "member"
-    return "gone" if reader.one("SELECT 1 FROM member_gone WHERE id = ?", (member,)) else "unknown"
+    return "gone" if db.one("SELECT 1 FROM member_gone WHERE id = ?", (member,)) else "unknown"
 
 
 def why_gone(reader: Reader, member: str) -> str:

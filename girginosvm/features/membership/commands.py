@@ -7,10 +7,10 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 
 from girginosvm.core.action import Command, Stream, action
-from girginosvm.core.errors import Conflict, Forbidden, InUse, Missing, Unsafe
+from girginosvm.core.errors import Conflict, Forbidden, Missing, Unsafe
 from girginosvm.core.fields import Name, Ref, Sequence, field
 from girginosvm.features.center import api as centers
-from girginosvm.features.membership import api, lead, model
+from girginosvm.features.membership import api, lead, model, parting
 from girginosvm.features.node import api as nodes
 from girginosvm.state.db import Row
 from girginosvm.state.tx import Tx
@@ -159,7 +159,8 @@ class AdmitMember(Command, frozen=True, kw_only=True):
 @action(
     "DELETE /v1/membership/members/{member}", cli="membership remove", permission="membership.remove",
     summary="Remove a node that is gone for good, or was drained", audit="remove member {member}", answers=Removed,
-    destroys=True, examples=("girginosvm membership remove n3",),
+    destroys=True, foresees="/v1/membership/members/{member}/parting",
+    examples=("girginosvm membership remove n3", "girginosvm membership remove n3 --lost --dry-run"),
 )  # fmt: skip
 class RemoveMember(Command, frozen=True, kw_only=True):
     """It is no member from here on, and its id never becomes one again; the leader takes its vote, and then the cluster
@@ -170,27 +171,15 @@ class RemoveMember(Command, frozen=True, kw_only=True):
     lost: Annotated[bool, field("It is switched off for good: give up the machines on it.")] = False
 
     def apply(self, tx: Tx) -> Removed:
-        row = tx.one("SELECT name FROM member WHERE id = ?", (self.member,))
-        left = None if row else tx.one("SELECT name FROM member_gone WHERE id = ?", (self.member,))
-        row = row or (left if left and tx.one("SELECT 1 FROM node WHERE id = ?", (self.member,)) else None)
-        if row is None:
-            raise Missing("member-missing", f"there is no member {self.member}")
-        if left is None and not tx.one("SELECT 1 FROM member WHERE id <> ? LIMIT 1", (self.member,)):
-            raise Unsafe("last-member", f"{row['name']} is the whole cluster")
-        vms = _machines(tx, self.member)
-        if vms and not self.lost:
-            raise InUse(
-                "node-has-machines",
-                f"{len(vms)} machines are on {row['name']}: {', '.join(vms[:10])}{', ...' if len(vms) > 10 else ''}",
-                hint="destroy them first; or, when the host is switched off for good, say --lost: they are given up",
-            )
+        name = parting.removable(tx, self.member, lost=self.lost)
+        vms = parting.machines(tx, self.member)
         nodes.forget_node(tx, self.member)
         centers.forget_node(tx, self.member)
-        if left is None:
-            api.leave(tx, self.member, row["name"], tx.why)
+        if api.standing(tx, self.member) == "member":
+            api.leave(tx, self.member, name, tx.why)
         lost = f"; given up with it: {', '.join(vms)}" if vms else ""
-        tx.event("membership.removed", "membership", self.member, f"{row['name']} is no member any more{lost}"[:2000])
-        return Removed(self.member, row["name"], vms)
+        tx.event("membership.removed", "membership", self.member, f"{name} is no member any more{lost}"[:2000])
+        return Removed(self.member, name, vms)
 
 
 @action(
@@ -212,7 +201,7 @@ class DrainMember(Command, frozen=True, kw_only=True):
             tx.run("UPDATE member SET drained = 1 WHERE id = ?", (self.node,))
             nodes.close(tx, self.node, "drain")
             tx.event("membership.drained", "membership", self.node, f"{row['name']} gives its vote away")
-        return Drained(row["name"], _machines(tx, self.node))
+        return Drained(row["name"], parting.machines(tx, self.node))
 
 
 @action(
@@ -230,7 +219,7 @@ class UndrainMember(Command, frozen=True, kw_only=True):
             tx.run("UPDATE member SET drained = 0 WHERE id = ?", (self.node,))
             nodes.open_again(tx, self.node, "drain")
             tx.event("membership.undrained", "membership", self.node, f"{row['name']} may vote again")
-        return Drained(row["name"], _machines(tx, self.node))
+        return Drained(row["name"], parting.machines(tx, self.node))
 
 
 @action(
@@ -260,10 +249,6 @@ def _member(tx: Tx, member: str) -> Row:
     if row is None:
         raise Missing("member-missing", f"there is no member {member}")
     return row
-
-
-def _machines(tx: Tx, node: str) -> tuple[str, ...]:
-    return tuple(vm["name"] for vm in tx.all("SELECT name FROM vm WHERE node = ? ORDER BY name, id", (node,)))
 
 
 @action(
@@ -307,7 +292,7 @@ class AddWitness(Stream, frozen=True, kw_only=True):
 @action(
     "POST /v1/membership/leave", cli="membership leave", permission="membership.leave",
     summary="Take this node out of its cluster: it begins anew as a cluster of one", answers=model.Left, status=202,
-    examples=("girginosvm membership leave --confirm",),
+    destroys=True, foresees="/v1/membership/leave", examples=("girginosvm membership leave --confirm",),
 )  # fmt: skip
 class LeaveCluster(Stream, frozen=True, kw_only=True):
     """Only a node without machines leaves by itself. What it knew of the cluster goes into an archive. A node that was

@@ -17,6 +17,7 @@ from girginosvm.cli.client import Client
 from girginosvm.cli.trouble import StillRunning, Trouble
 from girginosvm.cli.wait import Teller, until_done
 
+DESTROYING = [verb for verb in VERBS if verb.get("destroys")]
 VM = {"id": "0190", "name": "web01", "state": "running", "node": "n1", "vcpu": 4, "memory_mb": 8192, "disk_gb": 80}
 LIST = "/v1/vms?limit=500"
 
@@ -155,10 +156,54 @@ def test_a_dry_run_only_reads(agent: Any, say: Callable[..., Any]) -> None:
     assert [asked.method for asked in agent.asked] == ["GET"]
 
 
-def test_a_script_destroys_without_being_asked(agent: Any, say: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("yes", ["--yes", "--confirm"])
+def test_a_script_has_to_say_that_an_end_is_meant(agent: Any, say: Callable[..., Any], yes: str) -> None:
     agent.on("DELETE", "/v1/vms/web01", (200, {"vm": "0190"}))
-    assert say("vm destroy web01 --purge").code == 0
+    said = say("vm destroy web01 --purge")
+    assert (said.code, agent.asked) == (10, [])
+    assert "confirm-missing" in said.talk
+    assert "--yes" in said.talk
+    assert say(f"vm destroy web01 --purge {yes}").code == 0
     assert agent.asked[0].json == {"purge": True}
+
+
+@pytest.mark.parametrize("verb", DESTROYING, ids=lambda verb: verb["cli"])
+def test_every_verb_that_ends_something_is_asked_for_alike(
+    agent: Any, say: Callable[..., Any], verb: dict[str, Any]
+) -> None:
+    words = [*verb["cli"].split(), *(["x"] * len(verb["positionals"]))]
+    path = verb["path"].replace("{" + "".join(verb["positionals"]) + "}", "x")
+    agent.on(verb["method"], path, (200, {}))
+    said = say(words)
+    assert (said.code, agent.asked) == (10, [])
+    for yes in ("--yes", "--confirm"):
+        agent.asked.clear()
+        assert say([*words, yes]).code == 0
+        (asked,) = agent.asked
+        assert (asked.method, asked.path) == (verb["method"], path)
+        own = any(field["name"] == "confirm" for field in verb["fields"])
+        assert (asked.json or {}).get("confirm", False) == own
+
+
+@pytest.mark.parametrize("verb", DESTROYING, ids=lambda verb: verb["cli"])
+def test_every_verb_that_ends_something_shows_what_would_go(
+    agent: Any, say: Callable[..., Any], verb: dict[str, Any]
+) -> None:
+    shown = {"name": "what would go"}
+    for path in ("/v1/vms/x", "/v1/images/x", "/v1/disks?filter=id%3Dx", "/v1/membership/members/x/parting",
+                 "/v1/membership/leave", "/v1/centers"):  # fmt: skip
+        agent.on("GET", path, (200, {"items": [shown]} if "disks" in path or "centers" in path else shown))
+    said = say([*verb["cli"].split(), *(["x"] * len(verb["positionals"])), "--dry-run"])
+    assert said.code == 0
+    assert "what would go" in said.out
+    assert [asked.method for asked in agent.asked] == ["GET"]
+
+
+def test_what_is_given_up_is_foreseen_with_the_words_that_would_give_it_up(agent: Any, say: Callable[..., Any]) -> None:
+    agent.on("GET", "/v1/membership/members/n3/parting?lost=true", (200, {"name": "n3", "refused": ""}))
+    said = say("membership remove n3 --lost --dry-run")
+    assert (said.code, "n3" in said.out) == (0, True)
+    assert said.talk.startswith("dry run: girginosvm membership remove n3 --lost: ")
 
 
 def test_what_a_server_says_cannot_drive_the_terminal(agent: Any, say: Callable[..., Any]) -> None:

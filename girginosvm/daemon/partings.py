@@ -1,0 +1,65 @@
+"""What goes with a node, said beforehand: rows and agreement as this node sees both. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from girginosvm.core.errors import Problem
+from girginosvm.daemon.host import check_gone_for_good
+from girginosvm.daemon.leaving import check_leaving
+from girginosvm.features.membership import api, parting
+from girginosvm.raft.standing import Status, heard
+from girginosvm.state.reader import Reader
+
+Read = Callable[[Callable[[Reader], Any]], Awaitable[Any]]
+Seen = Callable[[], Awaitable[tuple[Any, tuple[api.Row, ...], Status | Problem]]]
+
+
+class Partings:
+    """``seen`` answers this node's place, the members' rows, and how agreement stands."""
+
+    def __init__(self, *, read: Read, seen: Seen) -> None:
+        self._read = read
+        self._seen = seen
+
+    async def of_removal(self, asked: parting.ForeseeRemoval) -> parting.Parting:
+        """What ``RemoveMember`` of it would take along, and why it would be refused."""
+
+        def check(reader: Reader) -> None:
+            parting.removable(reader, asked.member, lost=asked.lost)
+            if asked.lost:
+                check_gone_for_good(reader, asked.member)
+
+        return await self._of(asked.member, check)
+
+    async def of_leaving(self, member: str, *, removed: bool) -> parting.Parting:
+        """The same of this node, which leaves. ``removed``: the others have let it go already."""
+        return await self._of(member, lambda reader: check_leaving(reader, member, removed=removed))
+
+    async def _of(self, member: str, check: Callable[[Reader], Any]) -> parting.Parting:
+        place, rows, standing = await self._seen()
+        names = {row.id: row.name for row in rows}
+        voice = voice_of(place.member, names, standing)
+
+        def fetch(reader: Reader) -> parting.Parting:
+            name, lost = names.get(member, member), parting.lost_with(reader, member)
+            return parting.Parting(
+                member=member, name=name, refused=parting.refusal(lambda: check(reader)),
+                vote=parting.vote_of(name, voice), keys=parting.keys_after(names, member, voice), center=lost.center,
+                disks=lost.disks, images=lost.images, machines=lost.machines,
+            )  # fmt: skip
+
+        found: parting.Parting = await self._read(fetch)
+        return found
+
+
+def voice_of(here: str, names: dict[str, str], standing: Status | Problem) -> parting.Voice:
+    """Who votes and is reached, by name. Where the raft process does not say it, nobody is known to vote. Pure."""
+    if isinstance(standing, Problem):
+        return parting.Voice(frozenset(), frozenset({names.get(here, here)}))
+    voters = standing.voters or (here,)
+    return parting.Voice(
+        frozenset(names.get(one, one) for one in voters),
+        frozenset(names.get(one, one) for one in heard(standing) | {here}),
+    )

@@ -44,6 +44,7 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "ipam leases": ("address", "mac", "network", "vm", "since", "vm_id"),
     "storage disk list": ("path", "vm", "node", "pool", "size_gb", "image", "since", "id"),
     "token list": ("name", "role", "state", "created_by", "created_at", "expires_at", "id"),
+    "membership token list": ("id", "state", "created_by", "created_at", "expires_at", "used_by"),
     "user list": ("email", "role", "disabled", "must_change_password", "sessions", "created_at", "id"),
 }
 # Lists inside a sheet whose cells are sentences: what stands in front, the sentence, what stands below it.

@@ -23,6 +23,7 @@ from girginosvm.daemon.picture import Releases, membership_of, votes
 from girginosvm.daemon.place import Place, place_of, reachable_at
 from girginosvm.features.membership import api, commands, model, parting
 from girginosvm.features.membership.queries import resolve
+from girginosvm.features.membership.tokens import id_of
 from girginosvm.features.node import api as nodes
 from girginosvm.features.times import rfc3339
 from girginosvm.http import outward, tls
@@ -152,7 +153,7 @@ class Membership:
         token = token_of(self._chance.take(SECRET_BYTES), tls.fingerprint_of(authority))
         said = await self._say(commands.RecordJoinToken(token_hash=digest(token)), _speaker(actor))
         value = model.JoinToken(
-            token=token, expires_at=rfc3339(said.value["expires_at_ms"]),
+            id=id_of(digest(token)), token=token, expires_at=rfc3339(said.value["expires_at_ms"]),
             command=f"girginosvm membership join --center https://{place.api} --token {token}",
         )  # fmt: skip
         return Answer(value=value, index=said.index)

@@ -29,6 +29,7 @@ from girginosvm.features.membership.commands import (
     RemoveMember,
     UndrainMember,
 )
+from girginosvm.features.membership.tokens import RevokeJoinToken
 from girginosvm.features.network.commands import AddNetwork, RemoveNetwork
 from girginosvm.features.node.commands import (
     BeginMaintenance,
@@ -297,6 +298,11 @@ def members(t: Teller) -> None:
     t.say(AdmitMember(name="m2", **asks))
     t.say(AdmitMember(name="m2", **asks))
     t.refused("join-token", AdmitMember(name="m3", **(asks | {"member": first.replace("1", "3")})))
+    t.say(RecordJoinToken(token_hash="8" * 64), actor=ADA)
+    t.say(RevokeJoinToken(token="8" * 12), actor=ADA)
+    t.say(RevokeJoinToken(token="8" * 12), actor=ADA)
+    t.refused("join-token-missing", RevokeJoinToken(token="7" * 12))
+    t.refused("join-token", AdmitMember(name="m4", **(asks | {"token_hash": "8" * 64, "member": first[:-1] + "9"})))
     t.say(RecordJoinToken(token_hash="9" * 64), actor=ADA)
     third = first.replace("1", "3")
     again = {"token_hash": "9" * 64, "member": third, "address": "192.0.2.11:1995", "api": "192.0.2.11:1996"}

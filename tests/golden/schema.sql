@@ -50,7 +50,7 @@ CREATE TABLE image_gone (
 CREATE TABLE join_token (
   token_hash TEXT PRIMARY KEY, created_index INTEGER NOT NULL, created_by TEXT NOT NULL, expires_at_ms INTEGER NOT NULL,
   used_by TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
+, revoked_at_ms INTEGER) STRICT, WITHOUT ROWID;
 CREATE TABLE lease (
   network TEXT NOT NULL, address INTEGER NOT NULL, text TEXT NOT NULL, mac TEXT NOT NULL UNIQUE, vm TEXT NOT NULL,
   nic INTEGER NOT NULL, at_ms INTEGER NOT NULL, PRIMARY KEY (network, address)

@@ -47,6 +47,7 @@ class Members:
         self.lone = self.leaderless = self.witness = False
         self.centers: dict[str, dict[str, Any]] = {}
         self.joins: list[dict[str, Any]] = []
+        self.invited: list[dict[str, str]] = []
         self.drained: set[str] = set()
         self.orders: dict[str, str] = {}
         self.ill: list[dict[str, str]] = []  # of the doctor's checks
@@ -96,7 +97,21 @@ class Members:
             return problem(503, "no-leader", "no leader was found in time; nothing was done", family="NoQuorum")
         until = (datetime.now(UTC) + timedelta(minutes=10)).isoformat()
         command = "girginosvm membership join --center https://192.0.2.11:1996 --token ops-shown-once"
-        return web.json_response({"token": "ops-shown-once", "expires_at": until, "command": command}, status=201)
+        token = f"3f9a1c20d4e{len(self.invited)}"
+        self.invited.append({"id": token, "state": "active", "created_by": "ada", "created_at": NOW,
+                             "expires_at": until, "used_by": ""})  # fmt: skip
+        self.publish("join_token", [])
+        made = {"id": token, "token": "ops-shown-once", "expires_at": until, "command": command}
+        return web.json_response(made, status=201)
+
+    async def show_tokens(self, _: web.Request) -> web.Response:
+        return web.json_response({"items": self.invited, "next": "", "applied_index": self.index})
+
+    async def revoke_token(self, request: web.Request) -> web.Response:
+        self.deeds.append((request.method, request.path, ""))
+        self.invited = [one for one in self.invited if one["id"] != request.match_info["id"]]
+        self.publish("join_token", [])
+        return web.json_response({"token": request.match_info["id"]})
 
     async def remove_member(self, request: web.Request) -> web.Response:
         node = self.world["nodes"][request.match_info["id"]]

@@ -250,6 +250,8 @@ def app(stand: Stand) -> web.Application:
     made.router.add_get("/v1/doctor", stand.show_doctor)
     made.router.add_get("/v1/centers", stand.show_centers)
     made.router.add_post("/v1/membership/tokens", stand.make_token)
+    made.router.add_get("/v1/membership/tokens", stand.show_tokens)
+    made.router.add_delete("/v1/membership/tokens/{id}", stand.revoke_token)
     made.router.add_post("/v1/membership/join", stand.join)
     made.router.add_delete("/v1/membership/members/{id}", stand.remove_member)
     made.router.add_post("/v1/center/{verb}", stand.center)

@@ -84,6 +84,26 @@ def test_a_token_is_shown_once_with_its_command_and_the_minutes_left(visit: Any)
     assert "ops-shown-once" not in page.content()
 
 
+def test_a_token_that_was_made_is_listed_without_itself_and_taken_back(visit: Any, daemon: Any) -> None:
+    page = visit("#/cluster")
+    daemon.stand.invited.clear()
+    page.reload()
+    page.get_by_role("button", name="Let a node in…").wait_for()
+    expect(page.locator(".invited")).to_be_hidden()
+    page.get_by_role("button", name="Let a node in…").click()
+    page.get_by_role("button", name="Make the token").click()
+    page.get_by_role("dialog", name="A token for one node").wait_for()
+    page.keyboard.press("Escape")
+    expect(page.locator(".invited li")).to_contain_text("3f9a1c20d4e0")
+    page.get_by_role("button", name="Revoke 3f9a1c20d4e0…").click()
+    question = page.get_by_role("alertdialog")
+    question.locator("summary").click()
+    assert question.locator("pre").first.inner_text() == "girginosvm membership token revoke 3f9a1c20d4e0"
+    question.get_by_role("button", name="Revoke the token").click()
+    expect(page.locator(".invited")).to_be_hidden()
+    assert daemon.stand.deeds[-1][:2] == ("DELETE", "/v1/membership/tokens/3f9a1c20d4e0")
+
+
 def test_removing_a_node_names_what_is_on_it_and_wants_its_name(visit: Any, daemon: Any, faults: list[str]) -> None:
     page = visit("#/cluster")
     question = choose(page, "n3", "Remove from the cluster…")

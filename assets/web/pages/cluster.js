@@ -6,6 +6,7 @@ import { capacity } from "../parts/capacity.js";
 import { doctor } from "../parts/doctor.js";
 import { bar, h, icon } from "../parts/dom.js";
 import { gate } from "../parts/gate.js";
+import { invited } from "../parts/invited.js";
 import { menu } from "../parts/menu.js";
 import { fact, time } from "../parts/side.js";
 import { badge, stateMark } from "../parts/state.js";
@@ -129,7 +130,7 @@ function head(now) {
 
 /** The page. */
 export function clusterPage() {
-  const table = membersTable();
+  const table = membersTable(), guests = invited();
   const top = h("div"), side = h("div", { class: "stack" }), count = h("span");
   const list = h("section", { class: "sec members" }, h("div", { class: "sec-head" }, h("h2", {}, t("cluster.members")), count), h("div", { class: "wide-scroll" }, table.element));
   const element = h("div", { class: "page" }, h("p", { class: "second" }, t("loading")));
@@ -137,7 +138,7 @@ export function clusterPage() {
   function draw() {
     const { now } = cluster;
     if (!now) return;
-    if (!top.parentNode) element.replaceChildren(top, list, side, doctor());
+    if (!top.parentNode) element.replaceChildren(top, list, guests.element, side, doctor());
     table.show(members());
     count.textContent = number(members().length);
     const { applied_index: _, ...rest } = now;
@@ -148,7 +149,7 @@ export function clusterPage() {
     side.className = "duo";
     side.replaceChildren(centers(), agreement(now));
   }
-  const ends = [watchCluster(draw), watch("nodes", draw)];
+  const ends = [watchCluster(draw), watch("nodes", draw), guests.end];
   const clock = setInterval(draw, 5000);
   draw();
   return { element, crumbs: () => [[t("place.cluster"), ""]], stay: (name, rest) => name === "cluster" && !rest.length, end() { ends.forEach((one) => one()); clearInterval(clock); } };

@@ -129,8 +129,9 @@ def trusts(reader: Reader) -> tuple[Trust, ...]:
 
 def check_token(db: Any, token_hash: str, member: str, now_ms: int) -> None:
     """Unauthenticated ``join-token`` unless a token with this hash may still be used, or was used by ``member`` itself
-    (its first try was cut off). One answer for unknown, expired and used. ``db``: a reader or a transaction."""
-    row = db.one("SELECT * FROM join_token WHERE token_hash = ?", (token_hash,))
+    (its first try was cut off). One answer for unknown, expired, revoked and used. ``db``: a reader or a
+    transaction."""
+    row = db.one("SELECT * FROM join_token WHERE token_hash = ? AND revoked_at_ms IS NULL", (token_hash,))
     if row is None or row["used_by"] not in ("", member) or (not row["used_by"] and row["expires_at_ms"] <= now_ms):
         raise _useless()
 
@@ -140,7 +141,8 @@ def check_unspent(reader: Reader, token_hash: str, now_ms: int) -> None:
     again until then, since its first try may have been cut off; later the answer, which has the cluster's keys, would
     be for anybody who finds the token and knows an id."""
     row = reader.one(
-        "SELECT expires_at_ms, state FROM join_token LEFT JOIN member ON id = used_by WHERE token_hash = ?",
+        "SELECT expires_at_ms, state FROM join_token LEFT JOIN member ON id = used_by WHERE token_hash = ? "
+        "AND revoked_at_ms IS NULL",
         (token_hash,),
     )
     if row is None or row["state"] == "member" or row["expires_at_ms"] <= now_ms:
@@ -149,7 +151,7 @@ def check_unspent(reader: Reader, token_hash: str, now_ms: int) -> None:
 
 def _useless() -> Unauthenticated:
     return Unauthenticated(
-        "join-token", "this token lets nobody in: it is unknown, older than 10 minutes, or was used",
+        "join-token", "this token lets nobody in: it is unknown, older than 10 minutes, was used, or was revoked",
         hint="girginosvm membership token create, on a node of the cluster, makes one",
     )  # fmt: skip
 

@@ -10,7 +10,7 @@ from girginosvm.core.action import Command, Stream, action
 from girginosvm.core.errors import Conflict, Forbidden, Missing, Unsafe
 from girginosvm.core.fields import Name, Ref, Sequence, field
 from girginosvm.features.center import api as centers
-from girginosvm.features.membership import api, lead, model, parting
+from girginosvm.features.membership import api, lead, model, parting, tokens
 from girginosvm.features.node import api as nodes
 from girginosvm.state.db import Row
 from girginosvm.state.tx import Tx
@@ -106,9 +106,10 @@ class RecordJoinToken(Command, frozen=True, kw_only=True):
         expires = tx.at_ms + model.TOKEN_MS
         tx.insert(
             "join_token", token_hash=self.token_hash, created_index=tx.index, created_by=tx.actor.name,
-            expires_at_ms=expires, used_by="",
+            expires_at_ms=expires, used_by="", revoked_at_ms=None,
         )  # fmt: skip
-        tx.event("membership.token-created", "membership", "", "made a token to join the cluster with")
+        text = f"made the token {tokens.id_of(self.token_hash)} to join the cluster with"
+        tx.event("membership.token-created", "membership", "", text)
         return {"expires_at_ms": expires}
 
 

@@ -66,8 +66,9 @@ class Brought(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class JoinToken(msgspec.Struct, frozen=True, kw_only=True):
-    """A fresh token to join with. It is in this answer and nowhere else."""
+    """A fresh token to join with. It is in this answer and nowhere else; it is taken back by its ``id``."""
 
+    id: str
     token: str
     expires_at: str
     command: str

@@ -49,4 +49,6 @@ CREATE TABLE member_trust (
         4,
         "ALTER TABLE member ADD COLUMN lead TEXT NOT NULL DEFAULT '' CHECK (lead IN ('', 'first', 'any', 'last'));\n",
     ),
+    # A token that was taken back lets nobody in; its row stays until it is old.
+    Migration(5, "ALTER TABLE join_token ADD COLUMN revoked_at_ms INTEGER;\n"),
 )

@@ -22,12 +22,13 @@ from girginosvm.core import points, settings
 from girginosvm.core.access import Actor, Role
 from girginosvm.core.action import Command
 from girginosvm.core.clock import SystemChance, SystemClock
-from girginosvm.core.errors import Busy, Conflict, HostFault, NoQuorum, Problem, Unknown, first_problem
+from girginosvm.core.errors import HostFault, Problem, first_problem
 from girginosvm.core.ids import member_uri
 from girginosvm.core.log import Log
 from girginosvm.core.pages import ASSETS
 from girginosvm.core.settings import Settings
 from girginosvm.daemon import dev, identity
+from girginosvm.daemon.beginning import Beginning
 from girginosvm.daemon.bring import bring_in
 from girginosvm.daemon.center import CenterReconciler
 from girginosvm.daemon.certificate import CertificateReconciler, names_of
@@ -37,6 +38,7 @@ from girginosvm.daemon.doctor import Diagnostics
 from girginosvm.daemon.execute import Answer, Executor
 from girginosvm.daemon.front import Desk
 from girginosvm.daemon.host import create, full_places, gone_for_good, here, open_host, pull
+from girginosvm.daemon.listening import Listener
 from girginosvm.daemon.members import MembersReconciler
 from girginosvm.daemon.membership import Membership
 from girginosvm.daemon.parted import PartedReconciler
@@ -46,11 +48,9 @@ from girginosvm.daemon.signin import SignIn
 from girginosvm.daemon.survivor import Survivor
 from girginosvm.daemon.trust import TrustReconciler
 from girginosvm.daemon.voice import Voice
-from girginosvm.features.auth.api import Account, account, anybody
+from girginosvm.features.auth.api import anybody
 from girginosvm.features.center.commands import DemoteCenter, PromoteCenter
 from girginosvm.features.cluster.api import key_mark
-from girginosvm.features.cluster.commands import FoundCluster, RecordKeyMark
-from girginosvm.features.event import queries as events
 from girginosvm.features.image.commands import PullImage
 from girginosvm.features.image.reconciler import ImageReconciler
 from girginosvm.features.membership.api import api_of, standing
@@ -65,17 +65,14 @@ from girginosvm.features.storage.reconciler import StorageReconciler
 from girginosvm.features.vm.commands import CreateVm
 from girginosvm.features.vm.reconciler import VmReconciler
 from girginosvm.http.door import Door
-from girginosvm.http.events import Change as Published
 from girginosvm.http.events import Hub
 from girginosvm.http.peers import Members
 from girginosvm.http.server import application
 from girginosvm.http.tls import Identity
-from girginosvm.hypervisor import owners
 from girginosvm.raft.changes import Change
 from girginosvm.raft.propose import Client
 from girginosvm.state.reader import Reader, Readers, Sight
 
-FIRST_ADMIN = "admin@local"
 AGAIN = -1
 _TURN_S = 10.0
 _FILES = 16_384
@@ -89,6 +86,7 @@ class _Parts(NamedTuple):
     say: Callable[..., Awaitable[Answer]]  # to the log, as this node or as somebody
     voice: Voice
     certificates: Identity
+    beginning: Beginning
 
 
 class Agent:
@@ -104,7 +102,7 @@ class Agent:
         self._stop = asyncio.Event()
         self._again = False
         self._desk: Desk | None = None
-        self._waits = ""  # the problem that this life's first words wait for
+        self._beginning: Beginning | None = None
         self._readers = Readers(config.path("db", "state.db"))
         self._client = Client(config.run_path("raft.sock"), release=__version__, changed=self._heard.put, log=log)
 
@@ -155,11 +153,13 @@ class Agent:
         state = await self._readers.read(lambda reader: (reader.incarnation, reader.applied_index))
         hub = Hub(*state)
         await self._watch.moved(state[1])
-        self._tasks = (group.create_task(self._listen(hub)),)
+        listener = Listener(self._heard, hub, self._watch, self._readers, same=self._same, loops=lambda: self._loops)
+        self._tasks = (group.create_task(listener.run()),)
         # Among others this node may be cut off from them: its panel answers all the same, before it has said anything.
         among = bool((await self._client.status()).members)
         keeper = await self._open(desk, hub, site, parts.certificates) if among else None
-        await self._begin(parts, "" if mark else key.mark)
+        await parts.beginning.said("" if mark else key.mark)
+        parts.voice.begin(await self._readers.read(lambda reader: reader.applied_index))
         await bring_in(self._config.path("raft", "bring"), site.node, _node_name(self._config), parts.say, self._log)
         if not self._config.witness:
             await ImageReconciler(site).sweep()
@@ -203,7 +203,6 @@ class Agent:
         executor.prepares[RemoveMember] = gone_for_good(self._readers.read)
         desk = Desk(executor, site, self._watch, self._clock, self._chance, barrier=self._client.read_barrier)
         desk.signin = SignIn(read=self._readers.glance, say=say, clock=self._clock, chance=self._chance, turns=turns)
-        desk.signin.chosen = self._chosen
         desk.health = self._health
         desk.contact = contact
         self._desk = desk
@@ -220,7 +219,10 @@ class Agent:
             client=self._client, read=self._readers.read, membership=desk.membership, peers=peers, clock=self._clock,
             log=self._log,
         )  # fmt: skip
-        return _Parts(desk, site, say, voice, certificates)
+        self._beginning = Beginning(
+            self._config, desk.signin, desk.membership, read=self._readers.read, say=say, log=self._log
+        )
+        return _Parts(desk, site, say, voice, certificates, self._beginning)
 
     def _look_after(
         self, parts: _Parts, keeper: CertificateReconciler, key: ClusterKey, group: asyncio.TaskGroup
@@ -237,28 +239,6 @@ class Agent:
         late = [Loop(one, self._log) for one in (keeper, members, center, trust, parted)]
         self._loops += late
         self._tasks += tuple(group.create_task(loop.run()) for loop in late)
-
-    async def _begin(self, parts: _Parts, mark: str) -> None:
-        """This life's first words into the log, for as long as it takes until somebody takes them. ``mark``: that of
-        the cluster key, when the log has none."""
-        pause_s = 0.2
-        while True:
-            try:
-                await self._found(parts.desk, parts.say)
-                if mark:
-                    await parts.say(RecordKeyMark(mark=mark))
-            except (NoQuorum, Busy, Unknown) as away:
-                if away.code != self._waits:
-                    self._log.warning("agent.waits", code=away.code, detail=away.detail)
-                if self._waits:  # not the first time: was this node let go while it was away?
-                    await parts.desk.membership.look_whether_removed()
-                self._waits = away.code
-                await asyncio.sleep(pause_s)
-                pause_s = min(2 * pause_s, 5.0)
-            else:
-                self._waits = ""
-                parts.voice.begin(await self._readers.read(lambda reader: reader.applied_index))
-                return
 
     async def _arrived(self, member: str) -> None:
         """A node that has just joined, or has lost its database, waits for the cluster's state: until its own row is in
@@ -290,7 +270,7 @@ class Agent:
         problems = self._unfinished() + full_places(self._config)
         if self._desk is not None and self._desk.membership.notice:
             problems.insert(0, self._desk.membership.notice)
-        elif self._waits and self._waits != "halted":
+        elif self._beginning is not None and self._beginning.waits not in ("", "halted"):
             problems.append("this node has nobody to agree with: it shows what it knows, and changes nothing")
         index, halted = self._watch.index, ""
         try:
@@ -303,58 +283,6 @@ class Agent:
         return Health(
             node=_node_name(self._config), version=__version__, applied_index=index, halted=halted, problems=problems
         )
-
-    async def _listen(self, hub: Hub) -> None:
-        """Changes from the raft process: to whoever waits for an index, to the reconcilers, to the live streams."""
-        while True:
-            change = await self._heard.get()
-            if change is None:
-                self._same()
-                state = await self._readers.read(lambda reader: (reader.incarnation, reader.applied_index))
-                if state[1] > hub.index or state[0] != hub.incarnation:
-                    hub.restart(*state)
-                await self._watch.moved(state[1])
-                tables: tuple[str, ...] = ()
-            else:
-                await self._watch.moved(change.index)
-                await self._publish(hub, change)
-                tables = change.tables or ("none",)
-            for loop in self._loops:
-                loop.changed(tables)
-
-    async def _publish(self, hub: Hub, change: Change) -> None:
-        lines: tuple[events.Event, ...] = ()
-        if "event" in change.tables:
-            lines = await self._readers.glance(lambda reader: events.of_entry(reader, change.index))
-        hub.publish(Published(change.index, change.tables, lines))
-
-    async def _found(self, desk: Desk, say: Any) -> None:
-        pool = self._config.path("storage").relative_to(self._config.root)
-        try:
-            await say(FoundCluster(pool_path=f"/{pool}", reserve_percent=self._config.reserve_pool_percent))
-            self._log.info("cluster.founded")
-        except Conflict as known:
-            if known.code != "founded":
-                raise
-        once = self._first_password
-        if await desk.signin.first_administrator(FIRST_ADMIN, lambda password: _kept(once, password)):
-            self._log.info("auth.first-administrator", email=FIRST_ADMIN, password_file=str(once))
-        elif once.exists():  # the node died between the change and the unlink
-            first: Account | None = await self._readers.read(lambda reader: account(reader, FIRST_ADMIN))
-            if first is not None and not first.must_change:
-                self._chosen(FIRST_ADMIN)
-        token = self._config.token or self._config.advertise_panel_token
-        if token:
-            await desk.signin.cluster_token(token)
-
-    @property
-    def _first_password(self) -> Path:
-        return self._config.path("pki", "first-password")
-
-    def _chosen(self, email: str) -> None:
-        """The first administrator has a password of their own: the one-time password is good for nothing now."""
-        if email == FIRST_ADMIN:
-            self._first_password.unlink(missing_ok=True)
 
     def _reconcile(self, site: Site, group: asyncio.TaskGroup) -> None:
         rooms = (
@@ -408,23 +336,6 @@ class Agent:
         if hasattr(self, "_host"):
             await self._host.close()
         self._readers.close()
-
-
-def _kept(path: Path, password: str) -> str:
-    """The password in the file at ``path`` (0600), which an earlier life of this process may have written already."""
-    if path.exists():
-        return path.read_text(encoding="utf-8").strip()
-    aside = path.with_suffix(".new")
-    handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with open(handle, "w", encoding="utf-8") as out:
-        out.write(f"{password}\n")
-        out.flush()
-        os.fsync(handle)
-    points.reach("first-password.rename:before")
-    os.rename(aside, path)
-    owners.flush(path.parent)
-    points.reach("first-password.rename:after")
-    return password
 
 
 def _node_name(config: Settings) -> str:

@@ -51,6 +51,11 @@ class Running:
         self.url = f"http://127.0.0.1:{self.runner.addresses[0][1]}/"
         self._ready.set()
         self.loop.run_forever()
+        left = asyncio.all_tasks(self.loop)  # connections that the browser holds: nobody is to hear of them at the end
+        for task in left:
+            task.cancel()
+        self.loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        self.loop.close()
 
     def change(self, vm: str, **fields: Any) -> None:
         """A machine changes at the daemon."""

@@ -19,8 +19,8 @@ class Listener:
     this member. ``loops`` is asked each time: reconcilers come while this listens."""
 
     def __init__(
-        self, heard: asyncio.Queue[Change | None], hub: Hub, watch: Watch, readers: Readers, *, same: Callable[[], None],
-        loops: Callable[[], Sequence[Loop]],
+        self, heard: asyncio.Queue[Change | None], hub: Hub, watch: Watch, readers: Readers, *,
+        same: Callable[[], None], loops: Callable[[], Sequence[Loop]],
     ) -> None:  # fmt: skip
         self._heard = heard
         self._hub = hub

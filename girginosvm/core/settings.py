@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -41,6 +41,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     # The log on disk: how large its files are, and after how many entries those that the database has made up may go.
     journal_segment_bytes: int = 16 * 1024 * 1024
     journal_compact_entries: int = 20_000
+    # How long events and ended operations are kept, days; 0: for ever. The node that leads decides by its own.
+    event_days: Annotated[int, msgspec.Meta(ge=0, le=36_500)] = 400
+    operation_days: Annotated[int, msgspec.Meta(ge=0, le=36_500)] = 90
     log_level: str = "info"
 
     def mirrors(self) -> tuple[str, ...]:

@@ -43,6 +43,7 @@ from girginosvm.daemon.members import MembersReconciler
 from girginosvm.daemon.membership import Membership
 from girginosvm.daemon.parted import PartedReconciler
 from girginosvm.daemon.reconcile import Loop
+from girginosvm.daemon.retention import RetentionReconciler
 from girginosvm.daemon.secrets import ClusterKey, Turns, hash_password, load_key
 from girginosvm.daemon.signin import SignIn
 from girginosvm.daemon.survivor import Survivor
@@ -235,8 +236,9 @@ class Agent:
             parts.certificates, keeper, key, self._config.path("pki", "cluster.key"), node=parts.site.node, read=read,
             say=say, status=self._client.status, log=self._log,
         )  # fmt: skip
+        retention = RetentionReconciler(self._config, status=self._client.status, read=read, say=say)
         parted = PartedReconciler(membership, self._client, read=read, log=self._log)
-        late = [Loop(one, self._log) for one in (keeper, members, center, trust, parted)]
+        late = [Loop(one, self._log) for one in (keeper, members, center, trust, parted, retention)]
         self._loops += late
         self._tasks += tuple(group.create_task(loop.run()) for loop in late)
 

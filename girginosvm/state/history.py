@@ -1,13 +1,21 @@
-"""Checking the history: each event's chain is SHA-256 of the one before and itself (``tx.record``)."""
+"""Checking the history: each event's chain is SHA-256 of the one before and itself (``tx.record``).
+
+What is too old is taken out at the beginning (``tx.prune_events``). Where that happened is kept as an anchor, and said
+in an event of the chain: a beginning that somebody else took away shows, also when the anchor was made to fit.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import apsw
+import msgspec
 
 from girginosvm.state import db as dbs
 from girginosvm.state.tx import link
+
+# The event that says up to where the history was taken out; its fields are the anchor.
+PRUNED: Final = "event.pruned"
 
 
 class Mark(NamedTuple):
@@ -29,8 +37,32 @@ class Checked(NamedTuple):
     broken: int | None
 
 
+def anchor(db: apsw.Connection) -> Mark:
+    """The last event that was taken out, with how many there were up to it; an empty mark when none ever was."""
+    if not dbs.rows(db, "SELECT 1 FROM sqlite_schema WHERE name = 'event_anchor'"):  # before its migration
+        return Mark()
+    found = dbs.rows(db, "SELECT log_index, n, chain, events FROM event_anchor")
+    return Mark(*found[0].values()) if found else Mark()
+
+
+def _attested(db: apsw.Connection, base: Mark) -> bool:
+    """The chain itself says that the history begins after ``base``."""
+    if not base.entry:
+        return True
+    said = dbs.rows(
+        db, "SELECT fields FROM event WHERE noun = 'event' AND subject_id = '' AND kind = ? "
+        "ORDER BY log_index DESC, n DESC LIMIT 1", (PRUNED,),
+    )  # fmt: skip
+    wanted = {"entry": base.entry, "number": base.number, "chain": base.chain.hex(), "events": base.events}
+    return bool(said) and msgspec.json.decode(said[0]["fields"]) == wanted
+
+
 def check(db: apsw.Connection, since: Mark, limit: int) -> Checked:
-    """Go on from ``since`` over at most ``limit`` events (200,000 take about a second)."""
+    """Go on from ``since`` over at most ``limit`` events (200,000 take about a second); from the anchor when what came
+    after ``since`` was taken out meanwhile."""
+    base = anchor(db)
+    if (since.entry, since.number) < (base.entry, base.number):
+        since = base._replace(events=since.events)
     entry, number, head, events = since
     rows = db.execute(
         "SELECT * FROM event WHERE (log_index, n) > (?, ?) ORDER BY log_index, n LIMIT ?", (entry, number, limit)
@@ -45,6 +77,8 @@ def check(db: apsw.Connection, since: Mark, limit: int) -> Checked:
     if seen == limit:
         return Checked(mark, whole=False, broken=None)
     kept = dbs.rows(db, "SELECT event_chain FROM machine_state")
+    if not _attested(db, base):
+        return Checked(mark, whole=False, broken=base.entry)
     whole = bool(kept) and kept[0]["event_chain"] == head
     return Checked(mark, whole, None if whole else entry)
 

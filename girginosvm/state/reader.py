@@ -19,7 +19,7 @@ from girginosvm.core.codec import Seen
 from girginosvm.core.errors import Busy
 from girginosvm.state import db as dbs
 from girginosvm.state.fingerprint import rows_digest
-from girginosvm.state.history import Checked, Mark, check, check_end
+from girginosvm.state.history import Checked, Mark, anchor, check, check_end
 
 T = TypeVar("T")
 
@@ -63,6 +63,10 @@ class Reader:
     def checked(self, since: Mark, limit: int) -> Checked:
         """See ``history.check``."""
         return check(self._db, since, limit)
+
+    def pruned(self) -> int:
+        """How many events were ever taken out of the history because of their age."""
+        return anchor(self._db).events
 
     def checked_end(self, limit: int) -> Checked:
         """See ``history.check_end``."""

@@ -99,6 +99,32 @@ class Tx:
         """Write a line of history; kept only when the command is."""
         self.events.append(Event(kind, noun, subject_id, text, fields))
 
+    def prune_events(self, before_ms: int, limit: int) -> Pruned | None:
+        """Take at most ``limit`` events out at the beginning of the history, those from before ``before_ms``. The chain
+        of the last of them is kept as the anchor that the rest hangs on (``history.anchor``). None: there was none."""
+        rows = self.all("SELECT log_index, n, at_ms, chain FROM event ORDER BY log_index, n LIMIT ?", (limit,))
+        old = [row for row in rows if row["at_ms"] < before_ms]
+        if not old:
+            return None
+        last = old[-1]
+        entry, number, chain = last["log_index"], last["n"], bytes(last["chain"])
+        self.run("DELETE FROM event WHERE (log_index, n) <= (?, ?)", (entry, number))
+        before = self.one("SELECT events FROM event_anchor")
+        events = len(old) + (before["events"] if before else 0)
+        self.run("INSERT OR REPLACE INTO event_anchor VALUES (1, ?, ?, ?, ?)", (entry, number, chain, events))
+        return Pruned(len(old), entry, number, chain.hex(), events, last["at_ms"])
+
+
+class Pruned(NamedTuple):
+    """How many events went, the place and chain (hex) of the last of them, how many ever went, and its time (ms)."""
+
+    gone: int
+    entry: int
+    number: int
+    chain: str
+    events: int
+    at_ms: int
+
 
 def lineage(incarnation: str) -> str:
     """The incarnation that a cluster was founded with."""

@@ -18,6 +18,7 @@ from girginosvm.features.auth import commands as auth
 from girginosvm.features.center.commands import DemoteCenter, PromoteCenter, ReportCenter
 from girginosvm.features.cluster.commands import FoundCluster, RaiseLevel, RecordKeyMark, RecordRecovery
 from girginosvm.features.cluster.model import GivenUp
+from girginosvm.features.event.commands import PruneHistory
 from girginosvm.features.image.commands import PullImage, RecordImage, RemoveImage, ReportImage
 from girginosvm.features.membership.authority import AdvanceAuthority, KeepAuthority, OfferAuthority, ReportTrust
 from girginosvm.features.membership.commands import (
@@ -390,6 +391,13 @@ def old_age(t: Teller) -> None:
     t.say(AddPool(name="late", path="/srv/late"))
     t.refused("stale-request", AddPool(name="later", path="/srv/later"), request_id=first)
     t.refused("request-id-invalid", StartVm(vm="x"), request_id="no id")
+    now_ms = t.engine.now_ms
+    assert t.say(PruneHistory(events_before_ms=now_ms, operations_before_ms=now_ms)) == {"events": 0, "operations": 0}
+    t.later(3 * DAY_MS)
+    first = t.say(PruneHistory(events_before_ms=now_ms, operations_before_ms=now_ms))
+    assert first["events"] > 20
+    assert first["operations"] > 5
+    assert t.say(PruneHistory(events_before_ms=now_ms))["events"] == 0
 
 
 def _room(t: Teller, pool: str, **fields: Any) -> ReportPool:

@@ -32,6 +32,10 @@ CREATE TABLE event (
   fields TEXT NOT NULL, chain BLOB NOT NULL, PRIMARY KEY (log_index, n)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX event_subject ON event (noun, subject_id, log_index, n);
+CREATE TABLE event_anchor (
+  one INTEGER PRIMARY KEY CHECK (one = 1), log_index INTEGER NOT NULL, n INTEGER NOT NULL, chain BLOB NOT NULL,
+  events INTEGER NOT NULL
+) STRICT;
 CREATE TABLE image (
   id TEXT PRIMARY KEY, created_index INTEGER NOT NULL, name TEXT NOT NULL UNIQUE, version TEXT NOT NULL,
   sha256 TEXT NOT NULL, size_bytes INTEGER NOT NULL, virtual_bytes INTEGER NOT NULL, format TEXT NOT NULL,
@@ -105,6 +109,7 @@ CREATE TABLE operation (
   problem_code TEXT NOT NULL, problem TEXT NOT NULL, actor TEXT NOT NULL,
   created_at_ms INTEGER NOT NULL, finished_at_ms INTEGER
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX operation_ended ON operation (finished_at_ms, id) WHERE finished_at_ms IS NOT NULL;
 CREATE INDEX operation_order ON operation (created_index, id);
 CREATE INDEX operation_subject ON operation (subject_id, state);
 CREATE TABLE placement (

@@ -3,6 +3,10 @@
 from typing import Final
 
 from girginosvm.core.manifest import Manifest
-from girginosvm.features.event import queries
+from girginosvm.features.event import commands, queries, schema
 
-MANIFEST: Final = Manifest(name="event", actions=(queries.ListEvents, queries.FollowEvents, queries.VerifyEvents))
+MANIFEST: Final = Manifest(
+    name="event",
+    actions=(queries.ListEvents, queries.FollowEvents, queries.VerifyEvents, commands.PruneHistory),
+    migrations=schema.MIGRATIONS,
+)

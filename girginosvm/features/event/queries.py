@@ -77,9 +77,11 @@ class FollowEvents(Stream, frozen=True, kw_only=True):
 
 class Verified(msgspec.Struct, frozen=True, kw_only=True):
     """What was checked. ``head`` is SHA-256 over all of it: written down elsewhere, it shows later that nothing of this
-    was exchanged."""
+    was exchanged. ``pruned``: so many events were taken out before these because of their age; the chain goes on from
+    the last of them, and says so itself."""
 
     events: int
+    pruned: int
     last_index: int
     head: str
     next: str
@@ -110,7 +112,14 @@ class VerifyEvents(Walk, frozen=True, kw_only=True):
         entry, number, chain, events = done.mark
         head = chain.hex()
         following = "" if done.whole else f"{entry}.{number}.{events}.{head}"
-        return Verified(events=events, last_index=entry, head=head, next=following, applied_index=reader.applied_index)
+        return Verified(
+            events=events,
+            pruned=reader.pruned(),
+            last_index=entry,
+            head=head,
+            next=following,
+            applied_index=reader.applied_index,
+        )
 
 
 def _mark(text: str) -> Mark:

@@ -44,6 +44,25 @@ def start(tx: Tx, *, kind: str, noun: str, subject_id: str, name: str, node: str
     return operation
 
 
+def due(reader: Reader, before_ms: int, count: int) -> bool:
+    """``count`` operations or more ended before ``before_ms``."""
+    row = reader.one(
+        "SELECT finished_at_ms AS at_ms FROM operation WHERE finished_at_ms IS NOT NULL ORDER BY finished_at_ms, id "
+        "LIMIT 1 OFFSET ?",
+        (count - 1,),
+    )
+    return row is not None and row["at_ms"] < before_ms
+
+
+def prune(tx: Tx, before_ms: int, limit: int) -> int:
+    """Take at most ``limit`` operations out that ended before ``before_ms``, the oldest first; answers how many."""
+    return tx.run(
+        "DELETE FROM operation WHERE id IN (SELECT id FROM operation WHERE finished_at_ms < ? "
+        "ORDER BY finished_at_ms, id LIMIT ?)",
+        (before_ms, limit),
+    )
+
+
 def step(tx: Tx, subject_id: str, text: str) -> None:
     """Say what the running operation of a thing is doing or waiting for."""
     tx.run(

@@ -19,4 +19,6 @@ CREATE INDEX operation_order ON operation (created_index, id);
 CREATE INDEX operation_subject ON operation (subject_id, state);
 """,
     ),
+    # Those that have ended, the oldest first: they go when they are too old.
+    Migration(2, "CREATE INDEX operation_ended ON operation (finished_at_ms, id) WHERE finished_at_ms IS NOT NULL;\n"),
 )

@@ -1,0 +1,58 @@
+"""As leader: takes out of the replicated history what is older than the settings let it be, a batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from girginosvm.core.action import Command
+from girginosvm.core.settings import Settings
+from girginosvm.features.event import api as events
+from girginosvm.features.event.commands import PruneHistory
+from girginosvm.features.lanes import Lanes
+from girginosvm.features.operation import api as operations
+from girginosvm.raft.standing import Status
+from girginosvm.state.reader import Reader
+
+# Between two batches: others write meanwhile.
+_PAUSE_S: Final = 1.0
+
+
+class RetentionReconciler:
+    """Looks every ten minutes; nothing is said while nothing is old enough."""
+
+    name = "retention"
+    wakes_on = ()
+    resync_s = 600.0
+
+    def __init__(
+        self, config: Settings, *, status: Callable[[], Awaitable[Status]],
+        read: Callable[[Callable[[Reader], Any]], Awaitable[Any]], say: Callable[[Command], Awaitable[object]],
+    ) -> None:  # fmt: skip
+        self._config = config
+        self._status = status
+        self._read = read
+        self._say = say
+
+    async def reconcile(self, lanes: Lanes) -> float | None:
+        """One batch, when one is due."""
+        if (await self._status()).role != "leader":
+            return None
+        wanted: PruneHistory | None = await self._read(lambda reader: due(reader, self._config))
+        if wanted is None:
+            return None
+        await self._say(wanted)
+        return _PAUSE_S
+
+
+def due(reader: Reader, config: Settings) -> PruneHistory | None:
+    """The next batch by these settings, in log time; None: not enough is too old."""
+    old = _before(reader, config.event_days)
+    ended = _before(reader, config.operation_days)
+    old = old if events.due(reader, old) else 0
+    ended = ended if operations.due(reader, ended, events.BATCH) else 0
+    return PruneHistory(events_before_ms=old, operations_before_ms=ended) if old or ended else None
+
+
+def _before(reader: Reader, days: int) -> int:
+    return max(0, reader.at_ms - max(days * events.DAY_MS, events.LEAST_MS)) if days else 0

@@ -1,0 +1,35 @@
+"""Taking out of the history what is too old."""
+
+from typing import Annotated
+
+from girginosvm.core.action import Command, action
+from girginosvm.core.fields import field
+from girginosvm.features.event import api
+from girginosvm.features.operation import api as operations
+from girginosvm.features.times import rfc3339
+from girginosvm.state.history import PRUNED
+from girginosvm.state.tx import Tx
+
+
+@action(
+    "POST /v1/events/prune", permission="event.report", summary="Take the oldest events and operations out",
+    audit="took old history out", answers=dict[str, int],
+)  # fmt: skip
+class PruneHistory(Command, frozen=True, kw_only=True):
+    """A batch of events from the beginning, and one of operations that have ended. Said by whoever leads, by its
+    settings; nothing of the last two days goes."""
+
+    events_before_ms: Annotated[int, field("Events from before then, ms UTC; 0: none.", ge=0)] = 0
+    operations_before_ms: Annotated[int, field("Operations that ended before then, ms UTC; 0: none.", ge=0)] = 0
+
+    def apply(self, tx: Tx) -> dict[str, int]:
+        latest = tx.at_ms - api.LEAST_MS
+        old = tx.prune_events(min(self.events_before_ms, latest), api.BATCH)
+        if old is not None:
+            text = f"{old.gone} events up to {rfc3339(old.at_ms)} were taken out because of their age"
+            tx.event(PRUNED, "event", "", text, entry=old.entry, number=old.number, chain=old.chain, events=old.events)
+        ended = operations.prune(tx, min(self.operations_before_ms, latest), api.BATCH)
+        if ended:
+            text = f"{ended} operations that ended long ago were taken out"
+            tx.event("operation.pruned", "operation", "", text)
+        return {"events": old.gone if old else 0, "operations": ended}

@@ -1,5 +1,5 @@
-"""A leader whose agent is silent leads nobody: what a leader does, its agent does. It lets another lead, and waits a
-little longer than others before it stands again."""
+"""A leader whose agent is silent, or whose database is gone, leads nobody: what a leader does, its agent does, by what
+the database says. It lets another lead, and waits a little longer than others before it stands again."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from girginosvm.core.clock import Clock
 from girginosvm.core.log import Log
 from girginosvm.features.membership import lead
 from girginosvm.raft.cluster import Cluster
+from girginosvm.raft.elections import LAST
 from girginosvm.raft.standing import Status, heard
 
-LAST: Final = 2
 SILENT_MS: Final = 10_000  # the agent asks for the standing at least every 5 s
 _AGAIN_MS: Final = 60_000  # the next leader's agent may be silent too: the lead does not go round in circles
 _LOOK_S: Final = 1.0
@@ -34,7 +34,8 @@ class Leadership:
         self._log = log
         self._heard_ms = clock.monotonic_ms()
         self._handed_ms: int | None = None
-        self._fit = True
+        self._fit = not agreement.status().lacking
+        self._silent = False
         self._rank = 0
 
     def heard(self) -> None:
@@ -55,16 +56,20 @@ class Leadership:
 
     def look(self) -> None:
         """One look."""
-        now = self._clock.monotonic_ms()
-        fit = now - self._heard_ms < SILENT_MS
+        now, status = self._clock.monotonic_ms(), self._agreement.status()
+        silent = now - self._heard_ms >= SILENT_MS
+        if silent != self._silent:
+            self._silent = silent
+            self._log.warning("raft.agent-silent" if silent else "raft.agent-back", silent_ms=now - self._heard_ms)
+        fit = not (silent or status.lacking)
         if fit != self._fit:
             self._fit = fit
             self._agreement.favour(self._rank if fit else LAST)
-            self._log.warning("raft.agent-back" if fit else "raft.agent-silent", silent_ms=now - self._heard_ms)
         if fit or (self._handed_ms is not None and now - self._handed_ms < _AGAIN_MS):
             return
-        peer = heir(self._agreement.status())
+        peer = heir(status)
         if peer:
             self._handed_ms = now
-            self._log.warning("raft.hands-over", to=peer, reason="this node's agent is silent, and a leader needs it")
+            why = "this node's agent is silent, and a leader needs it" if silent else status.lacking
+            self._log.warning("raft.hands-over", to=peer, reason=why)
             self._agreement.transfer(peer)

@@ -58,7 +58,7 @@ def sight_of(status: Status) -> recovery.Sight:
     return recovery.Sight(
         member=status.member, voters=frozenset(status.deciding) or own, electable=frozenset(status.electable) or own,
         members=frozenset(status.everybody) or own, reached=frozenset(status.reached),
-        last=Base(status.last_index, status.last_term), halted=status.halted,
+        last=Base(status.last_index, status.last_term), halted=status.halted or status.lacking,
         led=status.role == "leader" or (bool(status.leader) and age_ms is not None and age_ms < _HEARD_MS),
     )  # fmt: skip
 

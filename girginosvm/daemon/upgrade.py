@@ -71,7 +71,8 @@ class Upgrade:
         self._readers.close()
 
     async def _look(self) -> None:
-        if self._agreement.status().halted:
+        status = self._agreement.status()
+        if status.halted or status.lacking:
             return
         now_ms = self._clock.monotonic_ms()
         if now_ms >= self._look_ms:

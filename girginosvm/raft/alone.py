@@ -114,6 +114,7 @@ class Alone:
     def _replay(self) -> None:
         journal, applied = self._journal, self._machine.applied_index()
         journal.check_reaches(applied)
+        journal.check_follows(applied)
         for entry in journal.entries:
             if entry.index > applied:
                 self._machine.apply(entry)

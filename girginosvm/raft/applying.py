@@ -1,7 +1,8 @@
 """From committed to applied, and what the log may forget then.
 
 A member that lacks entries which nobody has any more is sent a snapshot (``transfers``). It becomes the log's base in
-one step, when the database has it durably; until then the log, and what is acknowledged of it, is as it was.
+one step, when the database has it durably; until then the log, and what is acknowledged of it, is as it was. So it is,
+too, when it is the database that lacks what the log let go of (``lacking``).
 
 The log in memory is bounded: when so many entries or bytes have been applied since the last time, the database is made
 durable and the log lets go of what it holds, but for a tail that spares members who are a little behind a snapshot.
@@ -78,9 +79,36 @@ class Applying:
         self._retention = retention
         self._checking = False
         self._looked = log.first_index - 1, 0  # how much had been applied, and had come, at the last checkpoint
-        self.index = self.handed = index
+        self.index = index
+        # What the log let go of was committed: from there on it is known what follows, whatever became of the database.
+        self.handed = max(index, log.first_index - 1)
+        self._begun = log.last.index, log.bytes
         self.halted = ""
         self.installing: Offer | None = None
+
+    @property
+    def lacking(self) -> bool:
+        """The database lacks what the log no longer has: nothing can be applied before a snapshot is installed."""
+        return self.index < self._log.first_index - 1
+
+    @property
+    def overfull(self) -> str:
+        """Why this member has to end its part: it cannot apply what comes, and nothing of it may be forgotten, since it
+        may be the copy that makes a majority. Whoever fetches a snapshot may have had a long log before."""
+        if not (self.halted or self.lacking):
+            return ""
+        since, size = (self.index, 0) if self.halted else self._begun
+        entries, size = self._log.last.index - since, self._log.bytes - size
+        if entries <= _TIMES * self._retention.entries and size <= _TIMES * self._retention.bytes:
+            return ""
+        why = self.halted or "the database lacks what the journal no longer has, and no snapshot came"
+        return f"{why}; {entries:,} entries wait to be applied: this node takes no more of them before it is mended"
+
+    def wants(self, committed: int, snapshot: Snapshot) -> bool:
+        """This member can use what a snapshot would bring."""
+        if self.lacking:
+            return snapshot.index >= self._log.first_index - 1
+        return not holds(self._log, committed, snapshot)
 
     def turn(self, core: Core, up: Set[str], now_ms: int) -> bool:
         """Hand over what is committed, take in what is done. True: a snapshot took the place of entries, and the core
@@ -108,7 +136,7 @@ class Applying:
     def _hand_over(self, committed: int) -> None:
         """What is on this node's own disk, too; while a snapshot is being put in its place, nothing."""
         upto = min(committed, self._log.flushed, self.handed + APPLY_ENTRIES)
-        if upto > self.handed and self.installing is None and not self.halted:
+        if upto > self.handed and self.installing is None and not (self.halted or self.lacking):
             self._applier.submit([self._log.entry(index) for index in range(self.handed + 1, upto + 1)])
             self.handed = upto
 
@@ -128,7 +156,7 @@ class Applying:
         which would be in the way."""
         come = self._log.bytes + self._log.forgotten_bytes
         entries, size = self.index - self._looked[0], come - self._looked[1]
-        if self._checking or self._transfers.sending.making or self.installing is not None:
+        if self._checking or self._transfers.sending.making or self.installing is not None or self.lacking:
             return
         if entries >= self._retention.entries or size >= self._retention.bytes:
             self._checking, self._looked = True, (self.index, come)
@@ -159,7 +187,7 @@ class Applying:
         sealed = self._transfers.turn(now_ms, journal_done=self._log.done)
         if receiving.offer is None or receiving.installed or self.installing is not None:
             return
-        if holds(self._log, committed, receiving.offer.snapshot):
+        if not self.wants(committed, receiving.offer.snapshot):
             receiving.over()
         elif sealed is not None and sealed.offer == receiving.offer:
             self.installing = sealed.offer

@@ -200,5 +200,5 @@ def look(node: Node, journal: Journal, now: int, *, last_stamp_ms: int) -> Statu
         deciding=tuple(sorted(node.log.roster.voters)),
         electable=tuple(sorted(node.log.electable(node.core.committed))),
         everybody=tuple(sorted(members | node.log.roster.ids)), last_term=node.log.last.term,
-        last_at_ms=node.last_at_ms,
+        last_at_ms=node.last_at_ms, lacking=node.lacking,
     )  # fmt: skip

@@ -15,7 +15,7 @@ from girginosvm.raft.core import Timing
 from girginosvm.raft.journal import Base
 
 PRIORITY_MS: Final = 300  # the most that a hint may delay: it never forbids
-_LAST: Final = 2
+LAST: Final = 2  # the rank of the worst place to lead from
 _LONG_AGO_MS: Final = -(10**12)
 
 
@@ -52,7 +52,7 @@ class Elections:
 
     def favour(self, rank: int) -> None:
         """A hint from outside, how good a place this is to lead from: 0 for the best, 2 for the last."""
-        self.rank = max(0, min(rank, _LAST))
+        self.rank = max(0, min(rank, LAST))
 
     def gone(self, now_ms: int) -> None:
         """The leader's process is gone (its connection was reset): only a hint, so only pre-votes come of it."""
@@ -100,7 +100,7 @@ class Elections:
         return self._timing.election_ms + self._up_to(self._timing.election_spread_ms) + self._delay()
 
     def _delay(self) -> int:
-        return PRIORITY_MS * self.rank // _LAST
+        return PRIORITY_MS * self.rank // LAST
 
     def _up_to(self, most_ms: int) -> int:
         return int.from_bytes(self._chance.take(4)) * most_ms >> 32

@@ -38,7 +38,7 @@ _VOTE: Final = 2
 _CUT: Final = 3
 _BASE: Final = 4
 _MEMBERS: Final = 5
-_SUFFIX: Final = ".seg"
+SUFFIX: Final = ".seg"
 
 
 class Vote(msgspec.Struct, frozen=True):
@@ -95,6 +95,11 @@ class Journal:
         self._open()
 
     @property
+    def segments(self) -> int:
+        """How many files it has."""
+        return len(self._segments)
+
+    @property
     def last_index(self) -> int:
         """The last entry's index; 0 for an empty log."""
         return self._last
@@ -116,16 +121,22 @@ class Journal:
         return JournalHealth(len(segments), used, self.cut_bytes, flushes.last_ms, flushes.worst_ms, flushing_ms)
 
     def check_reaches(self, applied: int) -> None:
-        """HostFault when a database that stands at ``applied`` and this log do not meet."""
+        """HostFault ``journal-behind`` when a database that stands at ``applied`` has more than this log."""
         if applied > self._last:
             raise HostFault(
                 "journal-behind",
                 f"the database has applied entry {applied}, the journal ends at {self._last}: acknowledged "
                 "entries are missing from the journal",
             )
+
+    def check_follows(self, applied: int) -> None:
+        """HostFault ``database-behind`` when a database that stands at ``applied`` lacks what is no longer here."""
         if applied + 1 < self.first_index:
-            detail = f"the database stands at entry {applied}, the journal begins at {self.first_index}"
-            raise HostFault("database-behind", detail)
+            raise HostFault(
+                "database-behind",
+                f"the database stands at entry {applied}, the journal begins at {self.first_index}, and there is no "
+                "other member to fetch what is between from",
+            )
 
     def append(self, entry: Entry) -> None:
         """Write an entry; durable after ``flush`` only. OSError (disk full) leaves the log as it was."""
@@ -222,7 +233,7 @@ class Journal:
     def _roll(self, index: int, size: int) -> None:
         # A torn end is only legal in the last segment, so the one before is durable first.
         self.flush()
-        name = f"{index:020d}-{self._sequence + 1:020d}{_SUFFIX}"
+        name = f"{index:020d}-{self._sequence + 1:020d}{SUFFIX}"
         reach("journal.roll:before")
         self._disk.create(name, max(self._segment_bytes, size + 1024))
         reach("journal.roll:after")
@@ -241,9 +252,7 @@ class Journal:
 
     def _read(self) -> None:
         # In the order they were made: after a cut a later segment may begin with an earlier index.
-        names = sorted(
-            (name for name in self._disk.names() if name.endswith(_SUFFIX)), key=lambda one: _numbers(one)[1]
-        )
+        names = sorted((name for name in self._disk.names() if name.endswith(SUFFIX)), key=lambda one: _numbers(one)[1])
         for number, name in enumerate(names):
             first, sequence = _numbers(name)
             data = self._disk.read(name)
@@ -327,7 +336,7 @@ class Journal:
 
 def _numbers(name: str) -> tuple[int, int]:
     """First index and first sequence, from a segment's name."""
-    first, _, sequence = name.removesuffix(_SUFFIX).partition("-")
+    first, _, sequence = name.removesuffix(SUFFIX).partition("-")
     if not (first.isdecimal() and sequence.isdecimal()):
         raise HostFault("journal-stranger", f"{name!r} lies in the journal's directory and is no segment of it")
     return int(first), int(sequence)

@@ -177,9 +177,16 @@ class Piece(Shape, frozen=True, tag=17):
     data: Annotated[bytes, Meta(min_length=1, max_length=PIECE_BYTES)]
 
 
+class AskSnapshot(Shape, frozen=True, tag=18):
+    """My database lacks what my own log no longer has: offer me a snapshot of the entry ``index`` or a later one. Said
+    at every feature level: a member that does not know it passes it over, and another one is asked."""
+
+    index: Number
+
+
 Body = (
     Append | Ack | AskVote | Vote | AskPreVote | PreVote | Newer | TimeoutNow | Confirm | Confirmed | Forward
-    | NotTaken | AskRead | ReadAt | Offer | AskPiece | Piece
+    | NotTaken | AskRead | ReadAt | Offer | AskPiece | Piece | AskSnapshot
 )  # fmt: skip
 
 

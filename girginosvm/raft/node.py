@@ -22,13 +22,14 @@ from girginosvm.core.errors import Busy, Problem
 from girginosvm.core.log import Log as Lines
 from girginosvm.raft import messages
 from girginosvm.raft.apply import Applier
-from girginosvm.raft.applying import Applying, Retention, Told, holds
+from girginosvm.raft.applying import Applying, Retention, Told
 from girginosvm.raft.core import Core, Timing
-from girginosvm.raft.elections import Decision, Elections
+from girginosvm.raft.elections import LAST, Decision, Elections
 from girginosvm.raft.filter import Alarm, Deliver, Drop, Early, Reply, StepDown, View, Wait, judge
 from girginosvm.raft.flush import Flusher
 from girginosvm.raft.intake import Intake
 from girginosvm.raft.journal import Base, Journal
+from girginosvm.raft.lacking import Asking, order, sentence
 from girginosvm.raft.lines import Down, Event, Heard, Network, Up
 from girginosvm.raft.log import Log, Torn
 from girginosvm.raft.logtime import LogTime
@@ -87,6 +88,8 @@ class Node:
         keep, at = retention or Retention(), start.applied_index
         self._applying = Applying(applier, self.log, self.proposals, self._transfers, told, lines, keep, at)
         self._applying.halted = start.halted
+        self._asking = Asking(self._say)
+        self.elections.favour(LAST if self._applying.lacking else 0)
         self._outbox = Outbox(self.log, network, clock, self._up)
         self.reads = Reads(start.member, self._say)
         self.intake = Intake(self._say, network.drop)
@@ -102,6 +105,8 @@ class Node:
         """``answer`` gets the outcome once it is applied here, or a problem: NoQuorum and Busy are surely not done."""
         if self.stopped or self.halted:
             answer(Busy("halted", f"this node has stopped: {self.stopped or self.halted}"))
+        elif self._applying.lacking:
+            answer(Busy("database-behind", f"nothing was done: {self.lacking}", retry_after_s=5))
         else:
             until_ms = self._clock.monotonic_ms() + self.timing.proposal_ms
             self.proposals.add(Command(command, answer, until_ms))
@@ -122,6 +127,14 @@ class Node:
     def halted(self) -> str:
         """Why this node applies nothing more; empty while it does."""
         return self._applying.halted
+
+    @property
+    def lacking(self) -> str:
+        """What the database lacks that the log no longer has, and what is done about it; empty when nothing is."""
+        if not self._applying.lacking:
+            return ""
+        receiving, peer = self._transfers.receiving, self._asking.peer
+        return sentence(self.applied_index, self.log.first_index, peer, receiving.offer, receiving.offset)
 
     @property
     def role(self) -> str:
@@ -237,15 +250,22 @@ class Node:
                 self.reads.begin(self.core, self.log, peer, nonce)
             case messages.ReadAt(nonce, index):
                 self.reads.known(nonce, index)
-            case messages.Offer() if frame.term == self.core.term and peer == self.core.leader and not self.halted:
-                if not holds(self.log, self.core.committed, frame.body.snapshot):
-                    self._transfers.receiving.offered(peer, frame.body, now)
+            case messages.Offer():
+                self._offered(peer, frame.term, frame.body, now)
+            case messages.AskSnapshot(index):
+                self._give(peer, index, now)
             case messages.AskPiece():
                 self._transfers.sending.asked(peer, frame.body, now)
             case messages.Piece():
                 self._transfers.receiving.piece(peer, frame.body, now)
             case _:
                 self._judge(peer, frame, now)
+
+    def _offered(self, peer: str, term: int, offer: messages.Offer, now: int) -> None:
+        led = term == self.core.term and peer == self.core.leader
+        asked = self._applying.lacking and peer == self._asking.peer
+        if (led or asked) and not self.halted and self._applying.wants(self.core.committed, offer.snapshot):
+            self._transfers.receiving.offered(peer, offer, now)
 
     def _objects(self, peer: str, last: Base, now: int) -> bool:
         """This node would not vote for a peer whose log ends with ``last``."""
@@ -285,8 +305,8 @@ class Node:
                 self.contacts.led(now)
                 if items:
                     self._time.seen(entry_of(items[-1].command[1:]).at_ms)
-            case TimeoutNow() if self.member not in self.core.voters:
-                return  # a learner cannot lead
+            case TimeoutNow() if self.member not in self.core.voters or self._applying.lacking:
+                return  # a learner cannot lead, and who lacks the state should not
             case TimeoutNow():
                 self._outbox.transfer_until_ms = now + TRANSFER_MS
                 self.elections.stand(now)
@@ -335,6 +355,8 @@ class Node:
             return
         if self.halted or self._applying.installing is not None or self.owed.hangs(now, self.timing.election_ms):
             return  # whoever cannot write, or cannot apply, does not want to lead
+        if self._applying.lacking and self.log.last.index < self.log.first_index:
+            return  # nor who has no entry left that says what time the log has
         others = len(self.core.voters) > 1
         self._decide(self.elections.tick(now, alone=not others))
 
@@ -368,10 +390,21 @@ class Node:
             self._reach()
         if self.halted and self.core.leading:
             self.core.step_down(self.core.term + 1)
+        if self._applying.overfull:
+            self.stop(self._applying.overfull)
+        elif self._applying.lacking and not self.halted:
+            others = order(self.log.roster, self._up, self.core.leader)
+            waits = self._applying.installing is None and self._transfers.receiving.waits(now)
+            self._asking.turn(self.log.first_index - 1, others, now, waits=waits)
 
     def _short(self, peer: str) -> None:
         """The core would send entries that are not in the log any more."""
-        self._transfers.sending.short(peer, self.log, self.core.committed, self._clock.monotonic_ms())
+        self._give(peer, self.log.first_index - 1, self._clock.monotonic_ms())
+
+    def _give(self, peer: str, after: int, now: int) -> None:
+        """A peer lacks what is before ``after``: it is offered what is applied here, if that reaches so far."""
+        if self.applied_index >= after and not (self.halted or self._applying.lacking):
+            self._transfers.sending.short(peer, after, self.log, self.core.committed, now)
 
     def _look(self, now: int) -> None:
         """How the others stand, for whoever asks from aside."""

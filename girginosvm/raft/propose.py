@@ -229,6 +229,21 @@ async def _serve_one(
         await writer.drain()
 
 
+async def glance(path: Path, *, release: str) -> Status | None:
+    """How the raft process behind ``path`` stands, for whoever looks once; None when it does not say."""
+    try:
+        async with asyncio.timeout(_HELLO_S):
+            reader, writer = await asyncio.open_unix_connection(str(path))
+            with contextlib.closing(writer):
+                writer.write(_frame(Hello(release)) + _frame(Ask(1)))
+                while True:
+                    said = _FROM_RAFT.decode(await _receive(reader))
+                    if isinstance(said, Answer):
+                        return said.status
+    except (OSError, asyncio.IncompleteReadError, TimeoutError, msgspec.MsgspecError, ValueError):
+        return None
+
+
 class Client:
     """The agent's end: one connection, kept up; ``changed`` is called for each change, and with None after each new
     connection (read everything anew)."""

@@ -64,6 +64,7 @@ class Status(msgspec.Struct, frozen=True):
     everybody: tuple[str, ...] = ()
     last_term: int = 0  # of the last entry
     last_at_ms: int = 0  # the last entry's stamp
+    lacking: str = ""  # what the database lacks that the journal no longer has, and what is done about it
 
 
 def heard(status: Status) -> frozenset[str]:

@@ -44,9 +44,9 @@ class Sending:
         self._peers: dict[str, _Peer] = {}
         self.making = False
 
-    def short(self, peer: str, log: Log, committed: int, now_ms: int) -> None:
-        """As leader: ``peer`` needs entries that the log no longer has."""
-        if self._made is None or self._made.index < log.first_index - 1:
+    def short(self, peer: str, after: int, log: Log, committed: int, now_ms: int) -> None:
+        """``peer`` needs a snapshot of the entry ``after`` or a later one, which is applied here."""
+        if self._made is None or self._made.index < after:
             if not self.making and now_ms >= self._not_before_ms:
                 self.making, self._made = True, None
                 self._store.submit(Make())
@@ -100,7 +100,7 @@ class Receiving:
     def __init__(self, store: Store, say: Say, lines: Lines) -> None:
         self._store, self._say, self._lines = store, say, lines
         self._peer = ""
-        self._offset = 0
+        self.offset = 0  # up to here it has come
         self._moved_ms = self._asked_ms = self._not_before_ms = 0
         self._phase: Literal["idle", "writing", "asking", "sealed"] = "idle"
         self._until: int | None = None
@@ -115,13 +115,14 @@ class Receiving:
             return
         self._lines.info("raft.snapshot-offered", by=peer, index=offer.snapshot.index, bytes=offer.snapshot.size)
         self.offer, self._peer, self._phase, self._moved_ms = offer, peer, "writing", now_ms
+        self.offset = 0
         self._store.submit(Begin(offer.snapshot))
 
     def piece(self, peer: str, body: Piece, now_ms: int) -> None:
         """Some bytes came; what was not asked for is nothing."""
         if self.offer is None or self._phase != "asking" or body.snapshot != self.offer.snapshot:
             return
-        if body.offset == self._offset and body.offset + len(body.data) <= body.snapshot.size:
+        if body.offset == self.offset and body.offset + len(body.data) <= body.snapshot.size:
             self._phase, self._moved_ms = "writing", now_ms
             self._store.submit(Write(body.snapshot, body.offset, body.data))
 
@@ -136,7 +137,7 @@ class Receiving:
             return
         match outcome:
             case HasRoom(snapshot, offset) if snapshot == self.offer.snapshot:
-                self._offset = offset
+                self.offset = offset
                 if offset < snapshot.size:
                     self._phase = "asking"
                     self._ask(now_ms)
@@ -147,6 +148,10 @@ class Receiving:
                 self._lines.error("raft.snapshot-not-taken", reason=reason, index=self.offer.snapshot.index)
                 self._not_before_ms = now_ms + FAILED_MS
                 self.over()
+
+    def waits(self, now_ms: int) -> bool:
+        """None is under way, or none that moves: another may be asked for."""
+        return self._phase == "idle" or (self._phase == "asking" and now_ms - self._moved_ms >= STALLED_MS)
 
     @property
     def installed(self) -> bool:
@@ -176,7 +181,7 @@ class Receiving:
     def _ask(self, now_ms: int) -> None:
         assert self.offer is not None
         self._asked_ms = now_ms
-        self._say(self._peer, AskPiece(self.offer.snapshot, self._offset))
+        self._say(self._peer, AskPiece(self.offer.snapshot, self.offset))
 
 
 class Transfers:

@@ -75,3 +75,14 @@ def test_a_silent_agent_of_a_follower_moves_nothing() -> None:
     clock.mono += 10 * SILENT_MS
     leadership.look()
     assert agreement.told == [2]
+
+
+def test_a_leader_without_a_database_hands_over_at_once_and_stands_as_any_other_when_it_is_back() -> None:
+    agreement, clock = Agreement(), FakeClock()
+    agreement.standing = replace(LEADING, lacking="the database stands at entry 0")
+    leadership = Leadership(agreement, clock, Log(io.StringIO()))  # type: ignore[arg-type]
+    leadership.look()
+    assert agreement.told == ["m3"]  # it began as one that waits longer
+    agreement.standing = LEADING
+    leadership.look()
+    assert agreement.told == ["m3", 0]

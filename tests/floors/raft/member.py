@@ -89,7 +89,7 @@ async def run(folder: Path, name: str, ports: dict[str, int], voters: list[str])
     snapshots = folder / name / "snapshots"
     files = Files(RealDisk(snapshots), snapshots, machine, piece_bytes=4096)
     cluster = Cluster(
-        files.opened(RealDisk(folder / name / "journal"), segment_bytes=1 << 16), files, machine, SystemClock(),
+        files.opened(RealDisk(folder / name / "journal"), segment_bytes=1 << 12), files, machine, SystemClock(),
         SystemChance(), log, Transport(name, Address("127.0.0.1", ports[name]), credentials, log),
         member=name, roster=roster, timing=Timing(proposal_ms=2000), retention=Retention(entries=100, tail_entries=20),
     )  # fmt: skip

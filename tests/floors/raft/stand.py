@@ -104,11 +104,11 @@ class Stand:
 
     def __init__(
         self, *, disk: PowerLossDisk | None = None, book: Book | None = None, clock: FakeClock | None = None,
-        voters: Sequence[str] = ("n1", "n2", "n3"), retention: Retention | None = None,
+        voters: Sequence[str] = ("n1", "n2", "n3"), retention: Retention | None = None, segment_bytes: int = 1 << 16,
     ) -> None:  # fmt: skip
         self.disk, self.book, self.clock = disk or PowerLossDisk(), book or Book(), clock or FakeClock()
         self.files = Files(self.book.snapshots, Path("snapshots"), self.book)
-        journal = self.files.opened(self.disk, segment_bytes=1 << 16)
+        journal = self.files.opened(self.disk, segment_bytes=segment_bytes)
         self.flusher = HandFlusher(journal)
         self.sent: list[tuple[str, Frame]] = []
         self.dropped: list[str] = []

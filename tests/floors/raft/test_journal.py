@@ -193,7 +193,7 @@ def test_a_log_that_continues_after_a_snapshot_forgets_what_was_before(tmp_path:
     assert ([one.index for one in again.entries], again.base, again.last_index) == ([501], Base(500, 3), 501)
     assert again.vote == Vote(4, "n2")
     with pytest.raises(HostFault, match="begins at 501"):
-        again.check_reaches(20)
+        again.check_follows(20)
 
 
 def test_payloads_are_kept_byte_for_byte(tmp_path: Path) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import signal
 from pathlib import Path
 
 import pytest
 
+from girginosvm.core.errors import Problem
 from tests.floors.raft import deaths
 from tests.floors.raft.pki import Authority
 from tests.floors.raft.trio import Trio
@@ -116,3 +118,71 @@ async def test_a_process_killed_at_any_step_of_a_snapshot_comes_back_and_it_is_f
             await dies(trio, "n4", "machine.install:after")
             await dies(trio, "n4", step)
             await finishes(trio, index, step)
+
+
+def lose(trio: Trio, name: str) -> None:
+    """A member ends; its database is gone, and its journal begins after it."""
+    trio.kill(name)
+    (trio.folder / name / "tally.json").unlink()
+    assert min(int(one.name.partition("-")[0]) for one in (trio.folder / name / "journal").iterdir()) > 1
+
+
+async def whole_again(trio: Trio, name: str, index: int) -> None:
+    """It has what the others have, and takes part."""
+    status = await trio.reaches(name, index)
+    assert (status.lacking, status.halted) == ("", "")
+    assert await trio.propose(name, b"here again") == b"did here again"
+    mine, theirs = [
+        json.loads(await trio.propose(one, b"tally")) for one in (name, next(iter(set(trio.processes) - {name})))
+    ]
+    assert {str(number) for number in range(140)} <= set(mine)
+    assert {one: mine[one] for one in mine if one != "tally"} == {one: theirs[one] for one in mine if one != "tally"}
+    assert not [one for one in (trio.folder / name / "snapshots").iterdir() if one.name.startswith("in")]
+
+
+@pytest.mark.parametrize("led", [False, True], ids=["a-follower", "the-leader"])
+async def test_a_member_whose_database_is_gone_fetches_the_state_and_takes_part(trio: Trio, led: bool) -> None:
+    async with trio.running():
+        index = await compacted(trio)
+        leader = await trio.leader()
+        name = leader if led else next(one for one in trio.voters if one != leader)
+        lose(trio, name)
+        trio.start(name)
+        await whole_again(trio, name, index)
+
+
+async def test_of_two_members_the_one_with_the_longer_log_leads_until_it_has_the_state_from_the_other(
+    trio: Trio,
+) -> None:
+    """The other one cannot be elected, and there is nobody else to ask."""
+    async with trio.running():
+        index = await compacted(trio)
+        leader = await trio.leader()
+        other, third = (one for one in trio.voters if one != leader)
+        trio.kill(third)
+        await trio.propose(leader, b"both have it")
+        trio.processes[other].send_signal(signal.SIGSTOP)
+        before = await trio.status(leader)
+        with pytest.raises(Problem):
+            await trio.clients[leader].propose(b"one has it", deadline_s=2.0)
+        after = await trio.status(leader)
+        assert before is not None
+        assert after is not None
+        assert after.last_index > before.last_index
+        lose(trio, leader)
+        trio.processes[other].send_signal(signal.SIGCONT)
+        trio.start(leader)
+        await whole_again(trio, leader, index)
+        assert "one has it" in json.loads(await trio.propose(other, b"tally"))
+
+
+async def test_a_member_killed_at_any_step_of_fetching_the_state_finishes_it(trio: Trio) -> None:
+    async with trio.running():
+        index = await compacted(trio)
+        for step in deaths.INSTALLING:
+            leader = await trio.leader()
+            name = next(one for one in trio.voters if one != leader)
+            lose(trio, name)
+            await dies(trio, name, step)
+            trio.start(name)
+            await whole_again(trio, name, index)

@@ -20,6 +20,7 @@ class Faults:
         self.until_ms = until_ms
         self.faults: list[str] = []
         self.changed: list[Change] = []
+        self.lost = 0
 
     def strike(self) -> None:
         """The next one, and when the one after it comes."""
@@ -110,6 +111,19 @@ class Faults:
 
         self.world.later(self.world.chance.randrange(200, 1500), room)
 
+    def _lose(self) -> None:
+        """A database is gone, and the journal was compacted: what is before it is durable in another one."""
+        host = self._some()
+        whole = [one for one in self.world.hosts.values() if one.node is not None and not one.node.lacking]
+        if host.node is None or len(whole) < len(self.world.hosts):
+            return
+        base = host.node.log.first_index - 1
+        if base and any(one is not host and one.store.durable >= base for one in whole):
+            host.stop(power=self.world.chance.random() < 0.5)
+            host.memory = self.world.memory(host.name)
+            self.lost += 1
+            self.world.later(self.world.chance.randrange(10, 1200), lambda: None if host.up else host.start())
+
     def _clock(self) -> None:
         self._some().clock.wall_offset_ms += self.world.chance.choice([-(10**8), 10**8, -5000, 5000])
 
@@ -160,7 +174,7 @@ class Faults:
         for host in self.world.hosts.values():
             host.slow_ms, host.disk.room = 0, 1 << 40
             if host.node is not None and host.node.stopped:
-                if not host.node.stopped.startswith("the journal's disk"):
+                if not host.node.stopped.startswith(("the journal's disk", "the database lacks")):
                     raise Broken(f"{host.name} stopped: {host.node.stopped}")
                 host.stop(power=False)
             host.go_on()

@@ -107,7 +107,7 @@ class Client:
 class Storm(Faults):
     """``run`` raises Broken when anything that must hold does not."""
 
-    more = ("join",)
+    more = ("join", "lose", "lose")
 
     def __init__(self, seed: int, *, dedup: bool = True) -> None:
         world = World(
@@ -133,8 +133,12 @@ class Storm(Faults):
         world.on_install = self.install
         world.run(STORM_MS)
         self.calm()
-        world.run(STORM_MS + CALM_MS, stop=lambda: not self.busy)
+        world.run(STORM_MS + CALM_MS, stop=lambda: not self.busy and not self._fetching())
         self._judge()
+
+    def _fetching(self) -> bool:
+        """Somebody lacks the state: a write there is refused, since it surely was not done."""
+        return any(host.member.lacking for host in self.world.hosts.values())
 
     def _judge(self) -> None:
         world = self.world

@@ -24,7 +24,7 @@ import pysyncobj.syncobj
 from floors.raft.power import PowerLossDisk
 
 from girginosvm.core.entries import Applied, Entry, Halt, Place, Unfit
-from girginosvm.core.errors import Problem
+from girginosvm.core.errors import HostFault, Problem
 from girginosvm.core.log import Log as Lines
 from girginosvm.raft import messages
 from girginosvm.raft.alone import StateMachine
@@ -335,7 +335,12 @@ class Host:
         if isinstance(self.memory, Store):
             self.memory.snapshots = self.snapshots
         files = Files(self.snapshots, Path("snapshots"), self.memory, piece_bytes=PIECE)
-        journal = files.opened(self.disk, segment_bytes=1 << 14)
+        try:
+            journal = files.opened(self.disk, segment_bytes=1 << 14)
+        except HostFault:  # no room to finish an install: the supervisor tries again
+            self.up = False
+            self.world.later(200, lambda: None if self.up else self.start())
+            return
         self.flusher = Flusher(self, journal)
         self.shelf = Shelf(self, files)
         start = Start(self.name, self.world.founding, self.memory.applied_index(), self.memory.last_stamp_ms())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from girginosvm.features.diagnostics import checks, facts
 from girginosvm.features.times import rfc3339
 from girginosvm.http.ages import age_of
 from girginosvm.hypervisor import own
+from girginosvm.raft.propose import glance
 from girginosvm.state import db
 from girginosvm.state.reader import Reader
 
@@ -37,7 +39,7 @@ def examined(root: str, environment: Mapping[str, str], why: str) -> dict[str, A
     dated = [(kind, age_of(pki / name)) for kind, name in (("ca", "ca.crt"), ("server", "server.pem"))]
     found = checks.diagnose(
         facts.Facts(
-            agent=why, database=_database(config.path("db", "state.db")), settings_problem=refused,
+            agent=why, raft=_raft(config), database=_database(config.path("db", "state.db")), settings_problem=refused,
             rooms=tuple(
                 facts.Room(one.places, one.free_bytes, one.capacity_bytes, one.free_inodes)
                 for one in own.file_systems(config.path(place) for place in _PLACES)
@@ -52,6 +54,12 @@ def examined(root: str, environment: Mapping[str, str], why: str) -> dict[str, A
         "verdict": checks.verdict(found), "node": config.node_name, "version": __version__, "at": rfc3339(now_ms),
         "checks": msgspec.to_builtins(found),
     }  # fmt: skip
+
+
+def _raft(config: settings.Settings) -> str:
+    """What the raft process waits for: an agent says nothing before it has the state."""
+    status = asyncio.run(glance(config.run_path("raft.sock"), release=__version__))
+    return (status.lacking or status.halted) if status else ""
 
 
 def _database(path: Path) -> facts.Database | None:

@@ -142,6 +142,7 @@ class Agent:
 
     async def _serve(self, group: asyncio.TaskGroup) -> None:
         await self._heard.get()  # the first line to the raft process: its database and our member id are there
+        self._database = self._file()
         if self._config.path("join", "ready").exists():  # the life before died between the two
             self._become()
             return
@@ -251,18 +252,30 @@ class Agent:
             tables = reader.one("SELECT count(*) AS n FROM sqlite_schema WHERE name IN ('member', 'user')")
             return bool(tables and tables["n"] == 2 and standing(reader, member) != "unknown")
 
-        others = self._config.path("raft", "roster").exists()
+        others, lacking = self._config.path("raft", "roster").exists(), ""
         with contextlib.suppress(Problem):
-            others = others or bool((await self._client.status()).members)
-        while others and not await self._readers.read(there):
-            if await self._heard.get() is None:
-                self._same()
+            status = await self._client.status()
+            others, lacking = others or bool(status.members), status.lacking
+        if others and not await self._readers.read(there):
+            self._log.warning("agent.waits-for-state", detail=lacking or "the others send what this node does not have")
+            while not await self._readers.read(there):
+                if await self._heard.get() is None:
+                    self._same()
 
     def _same(self) -> None:
-        """The raft process may have come back as another member."""
+        """The raft process may have come back as another member, or with another database."""
         if self._client.member != self._me.member:
             self._log.warning("agent.member-changed", member=self._client.member)
             self._become()
+        elif self._file() != self._database:
+            self._log.warning("agent.database-changed")
+            self._become()
+
+    def _file(self) -> int:
+        """Which file the database is: what is open here is the one of that name only as long as this stays."""
+        with contextlib.suppress(OSError):
+            return self._config.path("db", "state.db").stat().st_ino
+        return 0
 
     def _unfinished(self) -> list[str]:
         """What the rounds of this node last could not do."""
@@ -272,7 +285,7 @@ class Agent:
         problems = self._unfinished() + full_places(self._config)
         if self._desk is not None and self._desk.membership.notice:
             problems.insert(0, self._desk.membership.notice)
-        elif self._beginning is not None and self._beginning.waits not in ("", "halted"):
+        elif self._beginning is not None and self._beginning.waits not in ("", "halted", "database-behind"):
             problems.append("this node has nobody to agree with: it shows what it knows, and changes nothing")
         index, halted = self._watch.index, ""
         try:
@@ -281,7 +294,8 @@ class Agent:
             problems.insert(0, away.detail)
         else:
             index, halted = status.applied_index, status.halted
-            problems[:0] = filter(None, (halted and f"nothing is applied any more: {halted}", status.trouble))
+            halts = halted and f"nothing is applied any more: {halted}"
+            problems[:0] = filter(None, (halts, status.lacking, status.trouble))
         return Health(
             node=_node_name(self._config), version=__version__, applied_index=index, halted=halted, problems=problems
         )

@@ -255,7 +255,8 @@ def agreement_of(shown: Quorum, status: Status | None, removed: str) -> facts.Ag
         not_applied=status.commit_index - status.applied_index if status else 0, voters=shown.voters,
         may_fail=shown.may_fail, unreached=tuple(one.name for one in others if not one.reached),
         behind={one.name: one.lag for one in others if one.lag is not None},
-        removed=removed, closed=tuple(one.name for one in others if one.reached and one.panel is False),
+        lacking=status.lacking if status else "", removed=removed,
+        closed=tuple(one.name for one in others if one.reached and one.panel is False),
     )  # fmt: skip
 
 

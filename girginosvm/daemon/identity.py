@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from girginosvm.core.clock import Chance, Clock, new_request_id
 from girginosvm.core.errors import HostFault
 from girginosvm.core.points import reach
+from girginosvm.raft.journal import Journal
 from girginosvm.raft.membership import Roster
+
+_BEGUN: Final = "journal.begun"
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -37,6 +41,36 @@ def first_roster(path: Path) -> Roster | None:
         return None
     except msgspec.MsgspecError as fault:
         raise HostFault("identity-broken", f"{path} is damaged: {fault}") from fault
+
+
+def check_journal(folder: Path, *, there: bool) -> None:
+    """HostFault ``journal-lost`` when the member in ``folder`` began a journal and there is none: it has forgotten whom
+    it voted for and what it acknowledged, so it may do neither again under its name."""
+    if not there and (folder / _BEGUN).exists():
+        raise HostFault(
+            "journal-lost", f"the journal of this node is gone: {folder / _BEGUN} says that there was one",
+            hint="it does not take part again under its old name: girginosvm explain journal-lost",
+        )  # fmt: skip
+
+
+def begin_journal(folder: Path, journal: Journal) -> None:
+    """Say durably that there is a journal, before the first promise is made. Nothing when that is said."""
+    if (folder / _BEGUN).exists():
+        return
+    try:
+        if not journal.segments:  # what is said has to be so
+            journal.set_vote(journal.vote)
+            journal.flush()
+        reach("journal.begun:before")
+        for path, flags in ((folder / _BEGUN, os.O_WRONLY | os.O_CREAT), (folder, os.O_RDONLY | os.O_DIRECTORY)):
+            handle = os.open(path, flags, 0o600)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+        reach("journal.begun:after")
+    except OSError as fault:
+        raise HostFault("journal-faulty", f"the journal's disk does not take the first record: {fault}") from fault
 
 
 def ensure(path: Path, clock: Clock, chance: Chance) -> Member:

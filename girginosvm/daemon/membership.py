@@ -130,6 +130,8 @@ class Membership:
             standing = Status(place.member, 0, 0, 0, 0, 0, "", 0, role="unknown")
         if standing.halted:
             problems.append(f"this node applies nothing any more, and shows what it knew: {standing.halted}")
+        if standing.lacking:
+            problems.append(f"this node shows what an old copy of its database has: {standing.lacking}")
         releases: Releases = await self._read(Releases.of)
         return membership_of(rows, standing, place, problems, releases, out=self.removed)
 

@@ -71,6 +71,8 @@ def _stands(seen: Seen) -> str:
         return f"{seen.away.rstrip('.')}: nothing can be changed through it; what it shows is as old as that"
     if status.halted:
         return f"this node takes no part any more: {status.halted}"
+    if status.lacking:
+        return f"this node applies nothing before it has the state again: {status.lacking}"
     if not status.voters:
         return status.trouble
     if led(status):

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 from girginosvm import __version__
@@ -28,11 +29,13 @@ from girginosvm.raft.applying import Retention
 from girginosvm.raft.cluster import Cluster
 from girginosvm.raft.disk import RealDisk
 from girginosvm.raft.files import Files
-from girginosvm.raft.journal import Journal
+from girginosvm.raft.journal import SUFFIX, Journal
 from girginosvm.raft.log import roster_of
 from girginosvm.raft.membership import Roster, founded
 from girginosvm.raft.propose import Turn, serve
 from girginosvm.raft.transport import Address, Credentials, Transport
+from girginosvm.state.db import set_aside
+from girginosvm.state.machine import Machine
 from girginosvm.state.machine import opened as opened_machine
 
 _LOOK_S: Final = 0.1
@@ -60,23 +63,28 @@ class _Life:
         self._folder = config.path("raft")
         disk = _open_disk(config)
         known, database = config.path("raft", "member.json"), config.path("db", "state.db")
-        if database.exists() and not known.exists():
-            raise HostFault("identity-broken", f"{known} is gone, and {database} belongs to the node that it named")
+        begun = any(name.endswith(SUFFIX) for name in disk.names())
+        if (database.exists() or begun) and not known.exists():
+            what = database if database.exists() else config.path("raft", "journal")
+            raise HostFault("identity-broken", f"{known} is gone, and {what} belongs to the node that it named")
         me = identity.ensure(known, clock, SystemChance())
         self.member = me.member
-        self.machine = opened_machine(database, REGISTRY, log, incarnation=me.cluster)
+        identity.check_journal(self._folder, there=begun)
+        self.machine = self._opened(config, disk, database, me.cluster)
         snapshots = config.path("raft", "snapshots")
         files = Files(RealDisk(snapshots), snapshots, self.machine)
         journal = files.opened(disk, segment_bytes=config.journal_segment_bytes)
+        identity.begin_journal(self._folder, journal)
         if files.beyond:
             log.error("raft.halted", reason=files.beyond)
         if journal.cut_bytes:
             log.warning("journal.torn-end-cut", bytes=journal.cut_bytes)
-        roster = roster_of(journal) or identity.first_roster(config.path("raft", "roster")) or Roster(())
+        roster = self._roster(journal)
         self._recovery = recovery.found(self._folder, me.member)
         if self._recovery is not None:
             stamp_ms = self.machine.last_stamp_ms()
             roster = recovery.settle(journal, roster, self._recovery, log, stamp_ms=stamp_ms)
+        self._check_state(journal, among=len(roster.members) > 1)
         self.agreement: Alone | Cluster
         if opened or len(roster.members) > 1:
             roster = roster if me.member in roster.ids else founded({me.member: opened}, {me.member})
@@ -87,6 +95,42 @@ class _Life:
                 journal, self.machine, clock, log, node=me.member, compact_entries=config.journal_compact_entries
             )
         self.upgrade = Upgrade(self.agreement, self.machine, database, me.member, clock, SystemChance(), log)
+
+    def _opened(self, config: Settings, disk: RealDisk, database: Path, cluster: str) -> Machine:
+        """The state machine. A damaged database is set aside when what was in it can come again: from the other
+        members, or from a journal that has all of it."""
+
+        def machine() -> Machine:
+            return opened_machine(database, REGISTRY, self._log, incarnation=cluster)
+
+        try:
+            return machine()
+        except HostFault as fault:
+            if fault.code != "database-damaged":
+                raise
+            journal = Journal(disk, segment_bytes=config.journal_segment_bytes)
+            whole = journal.base.index == 0 and journal.last_index > 0
+            if not whole and len(self._roster(journal).members) < 2:
+                raise
+            detail = fault.detail
+        self._log.warning("raft.database-set-aside", detail=detail, file=str(set_aside(database)))
+        return machine()
+
+    def _check_state(self, journal: Journal, *, among: bool) -> None:
+        """A database that lacks what the journal no longer has can be fetched from others; without any it is the end of
+        this start, and whoever puts the file back must find nothing of another one beside it."""
+        applied = self.machine.applied_index()
+        if among and applied < journal.base.index:
+            self._log.warning("raft.database-lost", applied_index=applied, journal_begins=journal.base.index + 1)
+        elif not among:
+            try:
+                journal.check_follows(applied)
+            except HostFault:
+                self.machine.close()
+                raise
+
+    def _roster(self, journal: Journal) -> Roster:
+        return roster_of(journal) or identity.first_roster(self._folder / "roster") or Roster(())
 
     def _among_others(
         self, config: Settings, journal: Journal, files: Files, me: identity.Member, roster: Roster

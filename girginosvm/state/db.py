@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
 import apsw
+
+from girginosvm.core.points import reach
 
 # SQL without chance: functions that two replicas would answer differently, also inside column defaults.
 _CHANCE: Final = frozenset(
@@ -51,13 +54,38 @@ class Guard:
 def open_writer(path: Path) -> apsw.Connection:
     """The one connection that applies. Only the raft process opens it."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        for rest in _beside(path):  # of a database that is gone: nothing of it belongs into a new one
+            rest.unlink(missing_ok=True)
     db = apsw.Connection(str(path))
     db.set_busy_timeout(5000)
-    # NORMAL: a commit may be lost with the power; the journal replays it (tests/floors/state shows it).
-    for pragma in ("journal_mode=wal", "synchronous=normal", "foreign_keys=on", "trusted_schema=off"):
-        db.execute(f"pragma {pragma}").fetchall()
+    try:
+        # NORMAL: a commit may be lost with the power; the journal replays it (tests/floors/state shows it).
+        for pragma in ("journal_mode=wal", "synchronous=normal", "foreign_keys=on", "trusted_schema=off"):
+            db.execute(f"pragma {pragma}").fetchall()
+    except apsw.Error:
+        db.close()
+        raise
     db.authorizer = Guard()
     return db
+
+
+def set_aside(path: Path) -> Path:
+    """A damaged database, which nobody has open, makes room for another one; an earlier one that was set aside goes.
+    Answers where it is. The file first: what lies beside it then belongs to nothing."""
+    aside = path.with_name(f"{path.name}.damaged")
+    reach("database.aside:before")
+    os.replace(path, aside)
+    for rest, kept in zip(_beside(path), _beside(aside), strict=True):
+        kept.unlink(missing_ok=True)
+        if rest.exists():
+            os.replace(rest, kept)
+    reach("database.aside:after")
+    return aside
+
+
+def _beside(path: Path) -> tuple[Path, Path]:
+    return path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")
 
 
 def open_reader(path: Path) -> apsw.Connection:

@@ -47,7 +47,7 @@ def opened(path: Path, registry: Registry, log: Log, *, incarnation: str) -> Mac
     except (apsw.CorruptError, apsw.NotADBError) as fault:
         raise HostFault(
             "database-damaged", f"{path} is damaged: {fault}",
-            hint="stop the node and move it and its -wal and -shm aside: it is made anew from the journal",
+            hint="nothing else may have what was in it: keep a copy of it; girginosvm explain database-damaged",
         ) from fault  # fmt: skip
     except apsw.Error as fault:
         raise HostFault("database-closed", f"{path} cannot be opened: {fault}") from fault
@@ -62,16 +62,20 @@ class Machine:
         self._decoders = {name: msgspec.msgpack.Decoder(kind) for name, kind in self._kinds.items()}
         self._log = log
         self._path = path
-        self._db = dbs.open_writer(path)
         self._guard = dbs.Guard()
-        self._db.authorizer = self._guard
         self._tables: set[str] = set()
         self._schema = Schema(registry.rooms)
         self._lock = threading.Lock()
         self._now_at = 0  # the active level, inside an entry
         self.supported = registry.level
-        self._schema.open(self._db, incarnation, self.supported)
-        self._look()
+        self._db = dbs.open_writer(path)
+        try:
+            self._db.authorizer = self._guard
+            self._schema.open(self._db, incarnation, self.supported)
+            self._look()
+        except BaseException:
+            self._db.close()
+            raise
         self._db.preupdate_hook(self._changed)
 
     def _look(self) -> None:

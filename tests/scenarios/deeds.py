@@ -198,7 +198,8 @@ DEEDS = (
 )  # fmt: skip
 # A node's first start: the points that are passed once in its life.
 FIRST_START = Deed(
-    "first start", "raft/identity.rename raft/vote.set raft/journal.roll raft/journal.flush raft/machine.apply "
+    "first start", "raft/identity.rename raft/journal.begun raft/vote.set raft/journal.roll raft/journal.flush "
+    "raft/machine.apply "
     "agent/cluster-key.rename agent/first-password.rename agent/pki.ca.key agent/pki.ca.crt agent/pki.server.pem "
     "agent/pki.authority.pem "
     "agent/propose agent/propose:sent agent/volumes.ensure_pool agent/bridges.ensure",

@@ -25,6 +25,7 @@ from tests.scenarios import audit
 from tests.scenarios.deeds import DEEDS, FIRST_START, REAL_VOLUME, Deed, running, wake
 from tests.scenarios.node import REPO, Node, qcow2
 from tests.scenarios.test_join import JOINING
+from tests.scenarios.test_lost import LOSING
 from tests.scenarios.test_places import COPYING
 from tests.scenarios.test_recover import RECOVERING
 
@@ -58,7 +59,7 @@ def port_points() -> set[str]:
 
 def test_every_point_of_the_code_is_killed_in_some_deed() -> None:
     here = [point for deed in (*DEEDS, FIRST_START) for point in deed.path()]
-    killed = {point.partition("/")[2] for point in (*here, *REAL_VOLUME, *JOINING, *COPYING, *RECOVERING)}
+    killed = {point.partition("/")[2] for point in (*here, *REAL_VOLUME, *JOINING, *COPYING, *RECOVERING, *LOSING)}
     assert len(written_points()) >= 30
     assert written_points() | port_points() == killed | set(deaths.ALL)
 

@@ -38,6 +38,7 @@ class Room:
         assert self._holder.stdout is not None
         assert self._holder.stdout.readline() == b"mounted\n"
         self._filler = Path(f"/proc/{self._holder.pid}/root{place}/filler")
+        self._place = place
         self._inside = ("nsenter", "-t", str(self._holder.pid), "-m", "--")
         self.node = Node(root, prefix=self._inside, **environment)
 
@@ -47,6 +48,11 @@ class Room:
             while out.write(bytes(4096)):
                 pass
         assert not os.statvfs(self._filler).f_bavail
+
+    def sized(self, size_kib: int) -> None:
+        """The disk has another size from now on; for a place where a start clears up whatever fills it."""
+        mount = ("mount", "-o", f"remount,size={size_kib}k", str(self._place))
+        subprocess.run([*self._inside, *mount], check=True)
 
     def empty(self) -> None:
         self._filler.unlink()

@@ -48,11 +48,13 @@ def leader(facts: Facts) -> list[Check]:
     """Changes are possible, and this node takes part in them."""
     now = facts.agreement
     if now is None:
-        return []
+        return [Check("raft", "fail", facts.raft, "journalctl -u girginosvm-raft -n 50")] if facts.raft else []
     if now.removed:
         return [Check("raft", "fail", now.removed, "girginosvm membership leave --confirm")]
     if now.halted:
         return [Check("raft", "fail", f"this node takes no part: {now.halted}", "journalctl -u girginosvm-raft -n 50")]
+    if now.lacking:
+        return [Check("raft", "fail", now.lacking, "girginosvm explain database-behind; look again: it is fetched")]
     if not now.quorum:
         return [Check("raft", "fail", now.says, "girginosvm quorum")]
     if now.unreached:

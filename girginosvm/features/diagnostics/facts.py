@@ -23,6 +23,7 @@ class Agreement(msgspec.Struct, frozen=True, kw_only=True):
     unreached: tuple[str, ...] = ()
     behind: dict[str, int] = {}
     removed: str = ""  # what another member said of it
+    lacking: str = ""  # what its database lacks that its journal no longer has, and what is done about it
     closed: tuple[str, ...] = ()  # members whose Raft line is up and whose API takes no connection
 
 
@@ -136,6 +137,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that was gathered on one node. ``agent`` is why its agent does not answer."""
 
     agent: str = ""
+    raft: str = ""  # what the raft process waits for, as it says itself when the agent does not answer
     agreement: Agreement | None = None
     journal: Journal | None = None
     database: Database | None = None

@@ -61,7 +61,7 @@ golden: setup ## write the golden files anew; look at the difference before you 
 exe: setup ## the executable, compiled into dist/girginosvm.dist, and its self-test (5 minutes and more)
 	@PY=$(PY) nice build/compile.sh
 
-bench: setup ## the figures, beside what they are compared with; ONLY=start,commits,cluster,rest,place,fleet,lists,crowd,boot
+bench: setup ## the figures, beside what they are compared with; ONLY=start,commits,cluster,rest,stages,place,fleet,lists,crowd,boot
 	@ONLY=$(ONLY) $(PY) -m tests.bench
 
 sim: setup ## random walks of a node, storms over a cluster and over its whole write path, in virtual time; SEEDS=100 FIRST=1

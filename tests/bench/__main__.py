@@ -8,10 +8,10 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from tests.bench import boot, cluster, commits, crowd, fleet, lists, placing, rest, start, table
+from tests.bench import boot, cluster, commits, crowd, fleet, lists, placing, rest, stages, start, table
 from tests.scenarios.node import Node, qcow2
 
-PARTS = ("start", "commits", "cluster", "rest", "place", "fleet", "lists", "crowd", "boot")
+PARTS = ("start", "commits", "cluster", "rest", "stages", "place", "fleet", "lists", "crowd", "boot")
 
 
 def main() -> int:
@@ -29,6 +29,8 @@ def main() -> int:
             cluster.measure(folder / "cluster")
         if "rest" in wanted:
             rest.measure(folder / "rest")
+        if "stages" in wanted:
+            stages.measure(folder / "stages")
         if "place" in wanted:
             placing.measure(folder / "place")
         if "fleet" in wanted:

@@ -26,7 +26,7 @@ Client = Callable[[aiohttp.ClientSession], Awaitable[None]]
 
 
 @contextlib.contextmanager
-def three(folder: Path) -> Iterator[list[Node]]:
+def three(folder: Path, *, module: str = "girginosvm", **environment: str) -> Iterator[list[Node]]:
     """Daemons on fake hosts that have joined each other."""
     nodes: list[Node] = []
     try:
@@ -34,8 +34,8 @@ def three(folder: Path) -> Iterator[list[Node]]:
             root = folder / name
             root.mkdir(parents=True)
             nodes.append(
-                Node(root, GIRGINOSVM_ADDRESS="127.0.0.1", GIRGINOSVM_RAFT_PORT=str(free_port()),
-                     GIRGINOSVM_NODE_NAME=name, **({} if nodes else {"GIRGINOSVM_TOKEN": TOKEN}))
+                Node(root, module=module, GIRGINOSVM_ADDRESS="127.0.0.1", GIRGINOSVM_RAFT_PORT=str(free_port()),
+                     GIRGINOSVM_NODE_NAME=name, **({} if nodes else {"GIRGINOSVM_TOKEN": TOKEN}), **environment)
             )  # fmt: skip
             nodes[-1].ready()
         for node in nodes[1:]:

@@ -15,10 +15,11 @@ from pysyncobj.transport import Transport
 from girginosvm.core.entries import Entry
 from girginosvm.raft.log import Log
 from girginosvm.raft.messages import APPEND_BYTES, Ack, Append, AskVote, Body, Item, TimeoutNow, Vote
-from girginosvm.raft.seams import Peer, Raft, tick
+from girginosvm.raft.seams import Peer, Raft, ticking
 
 _NEVER_S: Final = 1e6
 _MATCH: Final = "match_idx_server_"
+_DOING: Final = 2  # ticks: what is taken up in one is committed in the next, if nobody else votes
 _encoder: Final = msgspec.msgpack.Encoder()
 
 
@@ -99,8 +100,12 @@ class Core:
         log.rebase(applied)
         self._tell_short = short
         self._held: list[tuple[str, bool]] = []
+        self._ticks = _DOING  # how many are due at once
+        self._due_ms, self._pause_ms = 0, timing.heartbeat_ms // 2
         self._link = _Link(say, self._short, log)
         voters = sorted(voters)
+        # One object for each: the library keeps them in dicts, where the same one is found without a comparison.
+        self._peers: dict[str, Peer] = {}
         self._own = frozenset([member]) & frozenset(voters)
         self._voters = (log.changes, frozenset(voters))
         conf = SyncObjConf(
@@ -112,9 +117,14 @@ class Core:
         )  # fmt: skip
         # A learner has a seat as well: one that is nominated has to vote for a leader that knows it as a voter already.
         # It never stands (its timers never fire), and is counted by nobody who does not know it as a voter.
-        self._raft = Raft(
-            Peer(member), [Peer(one) for one in voters if one != member], conf, nodeClass=Peer, transport=self._link
-        )
+        others = [self._peer(one) for one in voters if one != member]
+        self._raft = Raft(self._peer(member), others, conf, nodeClass=Peer, transport=self._link)
+
+    def _peer(self, member: str) -> Peer:
+        found = self._peers.get(member)
+        if found is None:
+            found = self._peers[member] = Peer(member)
+        return found
 
     @property
     def term(self) -> int:
@@ -146,17 +156,18 @@ class Core:
 
     def connected(self, peer: str, *, voter: bool) -> None:
         """The line to a peer is up, and has room."""
+        self._ticks = _DOING
         if voter:
-            self._link._onNodeConnected(Peer(peer))
+            self._link._onNodeConnected(self._peer(peer))
         else:
-            self._link._onReadonlyNodeConnected(Peer(peer))
+            self._link._onReadonlyNodeConnected(self._peer(peer))
 
     def lost(self, peer: str, *, voter: bool) -> None:
         """The line to a peer is gone."""
         if voter:
-            self._link._onNodeDisconnected(Peer(peer))
+            self._link._onNodeDisconnected(self._peer(peer))
         else:
-            self._link._onReadonlyNodeDisconnected(Peer(peer))
+            self._link._onReadonlyNodeDisconnected(self._peer(peer))
 
     def _short(self, peer: str) -> None:
         """The core would try the same again in this very loop, unless the line seems to be lost."""
@@ -172,11 +183,13 @@ class Core:
 
     def append(self, entry: Entry) -> None:
         """Queue an entry of this leader's; it gets index, term and stamp when the core takes it up."""
+        self._ticks = _DOING
         self._raft.append(_encoder.encode(entry))
 
     def change(self, entry: Entry) -> None:
         """Queue a change of voters; in force as soon as the core takes it up."""
         assert entry.change is not None
+        self._ticks = _DOING
         peer = Peer(entry.change.member)
         peer.draft = _encoder.encode(entry)
         if entry.change.kind == "promote":
@@ -198,21 +211,25 @@ class Core:
             if index and key.startswith(_MATCH)
         }
 
-    def tick(self) -> None:
-        """Campaign, commit, send."""
-        with tick():
+    def tick(self, now_ms: int) -> None:
+        """Campaign, commit, send: what came since the last tick, and what is due without anything."""
+        if not self._ticks and now_ms < self._due_ms:
+            return
+        self._ticks, self._due_ms = max(0, self._ticks - 1), now_ms + self._pause_ms
+        with ticking:
             self._raft.doTick(0)
         self._let_go()
 
     def campaign(self) -> None:
         """Stand for election at the next tick: the leader that is known here (perhaps nobody) tells us to."""
+        self._ticks = _DOING
         message = {"type": "timeout_now", "term": self.term}
         self._link._onMessageReceived(self._raft._getLeader(), message)
 
     def hand_over(self, peer: str) -> bool:
         """Tell a voter to stand for election; False, and nothing happens, while its log is not equal to ours."""
         said: list[int] = []
-        self._raft.transferLeadership(Peer(peer), lambda _, reason: said.append(reason))
+        self._raft.transferLeadership(self._peer(peer), lambda _, reason: said.append(reason))
         return said == [FAIL_REASON.SUCCESS]
 
     def step_down(self, term: int) -> bool:
@@ -225,8 +242,9 @@ class Core:
         return self._receive(peer, self._message(body))
 
     def _receive(self, peer: str, message: dict[str, Any]) -> bool:
+        self._ticks = max(self._ticks, 1)
         try:
-            self._link._onMessageReceived(Peer(peer), message)
+            self._link._onMessageReceived(self._peer(peer), message)
         finally:
             anew = self._log.settle()
         self._let_go()

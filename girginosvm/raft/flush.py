@@ -5,6 +5,7 @@ A disk that stalls then delays acknowledgements and nothing else: heartbeats go 
 
 from __future__ import annotations
 
+import queue
 import threading
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -102,16 +103,12 @@ class ThreadFlusher:
         self._wake = wake
         self._done = 0
         self._fault: Exception | None = None
-        self._work: tuple[int, Sequence[Record]] | None = None
-        self._signal = threading.Condition()
-        self._closing = False
+        self._work: queue.SimpleQueue[tuple[int, Sequence[Record]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="flush", daemon=True)
         self._thread.start()
 
     def begin(self, generation: int, records: Sequence[Record]) -> None:
-        with self._signal:
-            self._work = (generation, records)
-            self._signal.notify()
+        self._work.put((generation, records))
 
     def done(self) -> int:
         if self._fault is not None:
@@ -119,19 +116,12 @@ class ThreadFlusher:
         return self._done
 
     def close(self) -> None:
-        with self._signal:
-            self._closing = True
-            self._signal.notify()
+        self._work.put(None)
         self._thread.join()
         self._journal.close()
 
     def _run(self) -> None:
-        while True:
-            with self._signal:
-                self._signal.wait_for(lambda: self._work is not None or self._closing)
-                work, self._work = self._work, None
-            if work is None:
-                return
+        while (work := self._work.get()) is not None:
             try:
                 write(self._journal, work[1])
             except Exception as fault:  # told by ``done``, in the thread that can stop the node

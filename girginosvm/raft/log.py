@@ -74,6 +74,7 @@ class Log(CoreJournal):  # type: ignore[misc]
         self._records: list[Record] = []
         self._rosters: list[tuple[int, Roster]] = [(base.index, roster)]
         self.changes = 0  # counts up whenever a change of members has come or gone
+        self._electable: tuple[tuple[int, bool], frozenset[str]] = ((-1, False), frozenset())
         self._open = 1  # the generation being filled
         self._flushed = base.index
         self._taken: dict[int, tuple[int, int]] = {}  # generation -> last index and term that are durable with it
@@ -138,8 +139,11 @@ class Log(CoreJournal):  # type: ignore[misc]
     def electable(self, committed: int) -> frozenset[str]:
         """Who may lead: while the newest change is not committed, also by the roster before it, since a leader of that
         one may be about to take the change back."""
-        rosters = self._rosters[-1:] if self.changed_at <= committed else self._rosters
-        return frozenset().union(*(roster.electable for _, roster in rosters))
+        of = (self.changes, self.changed_at <= committed)
+        if self._electable[0] != of:
+            rosters = self._rosters[-1:] if of[1] else self._rosters
+            self._electable = (of, frozenset().union(*(roster.electable for _, roster in rosters)))
+        return self._electable[1]
 
     @property
     def flushed(self) -> int:

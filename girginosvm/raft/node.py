@@ -172,12 +172,14 @@ class Node:
             return now + self.timing.heartbeat_ms
         try:
             self.owed.settle(now)
+            self._outbox.release()  # what waited for the disk alone
             for event in events:  # all that has come is heard before any patience is judged
                 self._on(event, now)
+            self.owed.begin(now)  # the disk works while the rest of the turn is done
             self._early.count(self.core, self.log)
             self._elect(now)
             self._pump(now)
-            self._tick()
+            self._tick(now)
             self._noticed(now)
             self._apply(now)
             self.reads.turn(self.core, self.log, self._up, now, applied=self.applied_index)
@@ -321,10 +323,10 @@ class Node:
         for peer in sorted(self._up):
             self.core.connected(peer, voter=peer in self.core.voters)
 
-    def _tick(self) -> None:
+    def _tick(self, now: int) -> None:
         core = self.core
         moved = self.intake.move(core)
-        core.tick()
+        core.tick(now)
         self._align(anew=False)
         if moved in self._up and core is self.core:
             core.connected(moved, voter=moved in core.voters)

@@ -105,6 +105,8 @@ class Outbox:
         for peer, data in self._last.items():
             self._leave(peer, data)
         self._last.clear()
+        if not self._slow:
+            return
         now = self._clock.monotonic_ms()
         for peer, (term, following, since_ms) in list(self._slow.items()):
             if now - since_ms >= _SLOW_MS:

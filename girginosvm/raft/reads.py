@@ -55,6 +55,8 @@ class Reads:
 
     def turn(self, core: Core, log: Log, up: Set[str], now_ms: int, *, applied: int) -> None:
         """Ask the leader for those it has not been asked for; answer those who may read now."""
+        if not (self._reads or self._early or self._rounds):
+            return
         leader, place = core.leader, (core.leader, core.term)
         mine = leader == self._member and _commits(core, log)
         if mine or not core.leading:

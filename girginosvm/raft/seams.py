@@ -1,11 +1,12 @@
 """pysyncobj 0.3.17, held to what we rely on; the only door to it (with ``core`` and ``log``).
 
-Three module attributes are set, once, after the release has been checked against the one that was read line by line:
+Four module attributes are set, once, after the release has been checked against the one that was read line by line:
 
 * ``syncobj.createJournal``: the journal is ours (``log.Log``), never the library's, which flushes nothing.
 * ``pickle.*`` and ``journal.dumps|loads``: what the library would pickle is an entry of ours (msgspec). A stream of
   its own making (dump files, messages cut into pieces) is refused.
 * ``syncobj.PIPE_NOTIFIER_ENABLED``: no pipe per object; our loop wakes itself.
+* ``syncobj.createPoller``: nothing to poll, since it has no socket; it would ask the kernel in every tick.
 
 And one is put back: on every system the library takes ``socket.inet_ntop`` for one that works on Windows only, so that
 nothing in the process could print an address any more.
@@ -16,18 +17,17 @@ nothing in the process could print an address any more.
 from __future__ import annotations
 
 import _socket
-import contextlib
 import inspect
 import logging
 import socket
 import threading
 import zlib
-from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
 import pysyncobj.journal
 import pysyncobj.pickle
+import pysyncobj.poller
 import pysyncobj.syncobj
 import pysyncobj.version
 from pysyncobj.node import Node
@@ -43,7 +43,7 @@ _JOURNAL: Final = (
     "setCurrentTerm", "getCurrentTerm", "getVotedForNodeId", "onOneSecondTimer",
 )  # fmt: skip
 _INIT: Final = (
-    "createJournal(self.__conf.journalFile)", "self.__raftLog.getCurrentTerm()",
+    "createJournal(self.__conf.journalFile)", "createPoller(self.__conf.pollerType)", "self.__raftLog.getCurrentTerm()",
     "self.__raftLog.getVotedForNodeId()", "self.__raftLog.getRaftCommitIndex()",
 )  # fmt: skip
 _entry: Final = msgspec.msgpack.Decoder(Entry)
@@ -73,26 +73,26 @@ def entry_of(payload: bytes) -> Entry:
     return _entry.decode(payload)
 
 
+class _Nothing(pysyncobj.poller.Poller):  # type: ignore[misc]
+    """What the library polls: no file at all."""
+
+    def poll(self, timeout: float) -> None:
+        """Nothing has happened to it."""
+
+
 class _Ticking(threading.local):
+    """Around each tick of the core in this thread: what is parsed ``now`` it appends as leader, or applies."""
+
     now = False
 
+    def __enter__(self) -> None:
+        self.now = True
 
-_ticking: Final = _Ticking()
-
-
-def ticking() -> bool:
-    """This thread is inside a tick of the core: what it parses there it appends as leader, or applies."""
-    return _ticking.now
+    def __exit__(self, *_: object) -> None:
+        self.now = False
 
 
-@contextlib.contextmanager
-def tick() -> Iterator[None]:
-    """Around each tick."""
-    _ticking.now = True
-    try:
-        yield
-    finally:
-        _ticking.now = False
+ticking: Final = _Ticking()
 
 
 def _dumps(value: Any, protocol: object = None) -> bytes:
@@ -111,7 +111,7 @@ def _loads(payload: bytes) -> Any:
         return (_APPEND, ())
     # The core would make the change a second time when it applies the entry; a follower that has had the next change
     # by then would be put back. Only the draft of a leader, and what a message brings, are changes.
-    done = ticking() and entry.index > 0
+    done = ticking.now and entry.index > 0
     kind = "none" if done else "add" if entry.change.kind == "promote" else "rem"
     return [kind, entry.change.member, Peer(entry.change.member)]
 
@@ -147,6 +147,7 @@ def install() -> None:
     check()
     pysyncobj.syncobj.createJournal = _journal
     pysyncobj.syncobj.PIPE_NOTIFIER_ENABLED = False
+    pysyncobj.syncobj.createPoller = lambda kind: _Nothing()
     pysyncobj.pickle.dumps, pysyncobj.pickle.loads = _dumps, _loads
     pysyncobj.pickle.dump = pysyncobj.pickle.load = _refuse
     pysyncobj.journal.dumps, pysyncobj.journal.loads = _dumps, _loads

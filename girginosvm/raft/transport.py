@@ -25,7 +25,7 @@ from girginosvm.raft.lines import Down, Event, Heard, Up
 from girginosvm.raft.membership import Roster
 from girginosvm.raft.messages import FRAME_BYTES
 
-_READ_BYTES: Final = 256 * 1024
+_WRITE_BYTES: Final = 256 * 1024
 _RECORD_BYTES: Final = 16 * 1024  # the most that TLS hands out at once (RFC 8446, section 5.1)
 _TURN_BYTES: Final = 2 * FRAME_BYTES  # read from one line before the others have their turn
 _BACKLOG_BYTES: Final = 64 * 1024 * 1024
@@ -317,7 +317,7 @@ class Transport:
     def _write(self, line: _Line) -> None:
         try:
             while line.outward:
-                sent = line.sock.send(memoryview(line.outward)[:_READ_BYTES])
+                sent = line.sock.send(memoryview(line.outward)[:_WRITE_BYTES])
                 del line.outward[:sent]
         except _WANTS:
             pass
@@ -332,7 +332,7 @@ class Transport:
         taken = 0
         try:
             while taken < _TURN_BYTES:
-                data = line.sock.recv(_READ_BYTES)
+                data = line.sock.recv(_RECORD_BYTES)
                 if not data:
                     self._end(line, "the other side has closed it", reset=True)
                     return

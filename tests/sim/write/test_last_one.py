@@ -120,7 +120,9 @@ def test_two_hundred_creates_for_the_last_address_make_one_machine_while_the_lea
         await level(world)
         made = [answer for answer in answers if answer != "addresses-exhausted"]
         assert len(made) == 1
-        assert world.leader() is not leader
+        async with asyncio.timeout(10):
+            while world.leader() in (None, leader):  # noqa: ASYNC110 - all may be answered before another leads
+                await asyncio.sleep(0.01)
         for host in hosts:
             (lease,) = host.database.rows("SELECT vm FROM lease WHERE text = '10.0.0.2'")
             assert lease["vm"] == made[0]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import uuid
 from collections.abc import Mapping
 from typing import Final
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_UUID7: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 
 def uuid7(at_ms: int, chance: bytes) -> str:
@@ -22,6 +24,8 @@ def uuid7(at_ms: int, chance: bytes) -> str:
 
 def uuid7_ms(text: str) -> int:
     """The time in a UUIDv7, in ms; ValueError when it is not one."""
+    if _UUID7.fullmatch(text):
+        return int(text[:8] + text[9:13], 16)
     value = uuid.UUID(text)
     if value.version != 7:
         raise ValueError(f"{text} is not a UUIDv7")
@@ -29,8 +33,12 @@ def uuid7_ms(text: str) -> int:
 
 
 def derived(request_id: str, counter: int) -> str:
-    """The id of the ``counter``-th thing that a request makes: equal on every replica."""
-    return str(uuid.uuid5(uuid.UUID(request_id), str(counter)))
+    """The id of the ``counter``-th thing that a request makes: equal on every replica. A UUIDv5 (RFC 9562 section 5.5),
+    made here since each command makes several, and ``uuid`` takes five times as long."""
+    space = bytes.fromhex(request_id.replace("-", ""))
+    found = hashlib.sha1(space + str(counter).encode(), usedforsecurity=False).hexdigest()
+    variant = "89ab"[int(found[16], 16) & 3]
+    return f"{found[:8]}-{found[8:12]}-5{found[13:16]}-{variant}{found[17:20]}-{found[20:32]}"
 
 
 def is_uuid(text: str) -> bool:

@@ -36,7 +36,8 @@ def of_node(reader: Reader, node: str) -> Wanted:
     return Wanted(row["bind"], row["url"], row["said"], row["problem"])
 
 
-def forget_node(tx: Tx, node: str) -> None:
-    """The node is no member any more."""
-    tx.run("DELETE FROM center WHERE node = ?", (node,))
+def forget_node(tx: Tx, node: str) -> bool:
+    """The node is no member any more; whether it was to be a center."""
+    was = bool(tx.run("DELETE FROM center WHERE node = ?", (node,)))
     tx.run("DELETE FROM center_found WHERE node = ?", (node,))
+    return was

@@ -125,15 +125,17 @@ class RecordRecovery(Command, frozen=True, kw_only=True):
             return {"recorded": False}
         known = [row["id"] for row in tx.all("SELECT id FROM member WHERE id <> ? ORDER BY id", (self.member,))]
         told = {one.id: one.name for one in (*self.gone, *self.rejoin)}
+        ends = []
         for one in (*told, *(one for one in known if one not in told)):
             membership.give_up(tx, one, told)
-            centers.forget_node(tx, one)
+            ends += [nodes.called(tx, one)] if centers.forget_node(tx, one) else []
             nodes.lose(tx, one)
         incarnation = tx.begin_anew()
+        center = f"; no center any more, until it is back and promoted again: {', '.join(ends)}" if ends else ""
         back = f"; to come back under another id: {_named(self.rejoin)}" if self.rejoin else ""
         tx.event(
             "cluster.recovered", "cluster", self.recovery,
-            f"goes on without {_named(self.gone)} from entry {self.last_index} of term {self.last_term}{back}. "
+            f"goes on without {_named(self.gone)} from entry {self.last_index} of term {self.last_term}{back}{center}. "
             f"The proof: {self.proof}"[:2000],
             gone=[one.id for one in self.gone], rejoin=[one.id for one in self.rejoin], last_index=self.last_index,
             last_term=self.last_term, incarnation=incarnation, proof=self.proof,

@@ -143,8 +143,10 @@ class AdmitMember(Command, frozen=True, kw_only=True):
             raise Conflict("join-conflicts", "; ".join(against[:20]))
         was, before = api.given_up(tx, self.name), api.forsaken(tx, self.name, self.address)
         if was:  # it comes back with everything that it was: its machines follow under their own ids
+            nodes.succeed(tx, was, self.member)
             nodes.forget_node(tx, was)
         if before:
+            nodes.succeed(tx, before, self.member)
             api.leave(tx, before, self.name, "it was let in again under another id")
         tx.run("UPDATE join_token SET used_by = ? WHERE token_hash = ?", (self.member, self.token_hash))
         tx.insert(

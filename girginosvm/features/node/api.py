@@ -144,6 +144,12 @@ def lose(tx: Tx, node: str) -> None:
         tx.run("INSERT INTO node_away VALUES (?, ?) ON CONFLICT DO NOTHING", (node, tx.at_ms))
 
 
+def succeed(tx: Tx, was: str, node: str) -> None:
+    """The same host under another id: where it stands, and who else than a drain keeps it closed, stays true of it."""
+    tx.run("UPDATE node_domain SET node = ? WHERE node = ?", (node, was))
+    tx.run("UPDATE node_cordon SET node = ? WHERE node = ? AND holder <> 'drain'", (node, was))
+
+
 def forget_node(tx: Tx, node: str) -> None:
     """The host is gone for good: what it said of itself, and everything that was on it, is given up."""
     for vm in tx.all("SELECT id FROM vm WHERE node = ? ORDER BY id", (node,)):

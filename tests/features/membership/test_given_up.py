@@ -11,14 +11,15 @@ from features.engine import FACTS, Engine
 
 from girginosvm.core.errors import Conflict, Forbidden, InUse, Missing
 from girginosvm.core.units import GIB
+from girginosvm.features.center.commands import PromoteCenter
 from girginosvm.features.cluster.commands import RecordRecovery
 from girginosvm.features.cluster.model import GivenUp
 from girginosvm.features.image.commands import RecordImage
 from girginosvm.features.membership import api, queries
 from girginosvm.features.membership.commands import AdmitMember, DescribeMember, RecordJoinToken, RemoveMember
 from girginosvm.features.membership.model import Brought, BroughtVm
-from girginosvm.features.node.commands import ReportNode
-from girginosvm.features.node.queries import ListNodes
+from girginosvm.features.node.commands import BeginMaintenance, CordonNode, ReportNode, SetDomain
+from girginosvm.features.node.queries import ListNodes, ShowNode
 from girginosvm.features.vm.bring import BringVm
 from girginosvm.features.vm.model import BroughtDisk, BroughtNic
 
@@ -103,6 +104,38 @@ def test_the_host_comes_back_with_all_its_machines_and_takes_the_place_of_what_i
     recovered.run(shop(LATER), node=LATER)
     assert vms(recovered) == [("shop", LATER)]
     assert queries.resolve(recovered.reader, "m2") == LATER
+
+
+def test_where_it_stands_and_who_closed_it_is_said_of_the_host_that_comes_back(recovered: Engine) -> None:
+    """Under two ids even: its first way back was cut off. Its vote is its own to give again, and a center is promoted
+    anew."""
+    recovered.run(SetDomain(node=SECOND, domain="rack2"))
+    recovered.run(CordonNode(node=SECOND))
+    recovered.run(BeginMaintenance(node=SECOND))
+    admit(recovered, "m2", SHOP)
+    last = LATER.replace("3", "4")
+    recovered.run(RecordJoinToken(token_hash="f" * 64))
+    recovered.run(
+        AdmitMember(token_hash="f" * 64, member=last, name="m2", address="192.0.2.2:1995", api="192.0.2.2:1996")
+    )
+    recovered.run(DescribeMember(member=last, name="m2", address="192.0.2.2:1995", api="192.0.2.2:1996"), node=last)
+    recovered.run(ReportNode(node=last, name="m2", facts=FACTS), node=last)
+    back = ShowNode(node=last).fetch(recovered.reader)
+    assert (back.domain, [one.holder for one in back.cordons]) == ("rack2", ["maintenance", "person"])
+    assert recovered.rows("SELECT node FROM node_domain") == [{"node": last}]
+
+
+def test_a_center_that_goes_with_a_recovery_is_named_in_the_history(engine: Engine) -> None:
+    engine.furnish()
+    member(engine, FIRST, "m1")
+    member(engine, SECOND, "m2")
+    engine.run(PromoteCenter(node=SECOND, public_url="https://center.example.net:1997"))
+    gone = RecordRecovery(
+        member=FIRST, recovery=RECOVERY, gone=(GivenUp(SECOND, "m2"),), last_index=9, last_term=2, proof="burnt"
+    )
+    engine.run(gone, node=FIRST)
+    (event,) = engine.rows("SELECT text FROM event WHERE kind = 'cluster.recovered'")
+    assert "no center any more, until it is back and promoted again: m2" in event["text"]
 
 
 def test_a_host_that_comes_back_without_them_is_told_what_to_do_first(recovered: Engine) -> None:

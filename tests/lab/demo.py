@@ -18,7 +18,7 @@ import msgspec
 
 from tests.lab import guest
 from tests.lab.cluster import LabCluster
-from tests.lab.demo_words import look, say, tell
+from tests.lab.demo_words import apart, look, say, tell, tell_apart
 from tests.lab.product import CHECKOUT
 from tests.lab.spaces import LabFault, Spaces, until
 
@@ -156,6 +156,9 @@ def show(cluster: LabCluster, finished: Finished, seconds: float) -> None:
 def kill_leader() -> int:
     """SIGKILL to all of girginosvm on the host that leads; then who leads, and what became of the rest."""
     cluster, finished = the_running()
+    survivor, outside = settled(cluster)
+    if survivor:
+        raise LabFault(f"{survivor} was recovered without {', '.join(outside)}; make demo-back says how to go on")
     leader = cluster.leader(*standing(cluster))
     others = [name for name in standing(cluster) if name != leader]
     if 2 * len(others) <= finished.hosts:
@@ -205,9 +208,23 @@ def back() -> int:
     cluster, finished = the_running()
     if not revive(cluster):
         say("girginosvm runs on every host already")
-    cluster.leader()
+    survivor, outside = settled(cluster)
     look(cluster, ports(finished.hosts), finished.center, finished.machines)
+    if survivor:
+        tell_apart(cluster, survivor, outside)
     return 0
+
+
+def settled(cluster: LabCluster) -> tuple[str, list[str]]:
+    """Until all hosts have one leader; or until those that a `cluster recover` left out say so (see ``apart``)."""
+
+    def look() -> tuple[str, list[str]] | None:
+        seen = {name: cluster.membership(name) for name in standing(cluster)}
+        leaders = {one["leader"] for one in seen.values()}
+        found = apart(seen)
+        return found if found[0] or (len(leaders) == 1 and "" not in leaders) else None
+
+    return until(look, 90, "one leader of all hosts")
 
 
 def glance() -> int:

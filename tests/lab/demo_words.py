@@ -7,11 +7,16 @@ import re
 import ssl
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tests.lab.cluster import LabCluster
 from tests.lab.host import LabHost
 from tests.lab.spaces import start_ticks
+
+# What a node says whose cluster goes on without it (``daemon.membership``: GIVEN_UP, PARTED).
+RECOVERED = "recovered without this node"
 
 
 def say(text: str) -> None:
@@ -79,6 +84,33 @@ def look(cluster: LabCluster, ports: dict[str, int], center: str, machines: dict
     for row in rows:
         print("  " + "  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip())
     print()
+
+
+def apart(seen: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """Which host goes on by itself after `cluster recover`, and which say that it did so without them. ``seen``: what
+    each host says of its cluster. ("", []) while they are one cluster, or have not all said what they are."""
+    outside = sorted(name for name, one in seen.items() if any(RECOVERED in line for line in one.get("problems", ())))
+    inside = [name for name, one in seen.items() if name not in outside and one["leader"] == name]
+    return (inside[0], outside) if len(inside) == 1 and len(outside) == len(seen) - 1 and outside else ("", [])
+
+
+def tell_apart(cluster: LabCluster, survivor: str, outside: list[str]) -> None:
+    """How to go on after a recovery: nobody comes back by itself."""
+    center = f"https://{cluster.membership(survivor)['members'][0]['api']}"
+    they, them = ("They are", "each of them") if len(outside) > 1 else ("It is", "it")
+    said = [
+        f"{survivor} was recovered without {' and '.join(outside)}, and goes on by itself, as was confirmed to it.",
+        f"{they} no member of it any more, and waiting changes nothing. Every machine runs on.",
+        "",
+        f"to bring {them} back in, with its running machine:",
+    ]
+    for name in outside:
+        said += [
+            f"  {survivor} membership token create",
+            f"  {name} membership join --center {center} --token ops-... --confirm",
+        ]
+    said.append("or, to begin anew: make demo-down, then make demo")
+    print("\n" + "\n".join(f"  {line}".rstrip() for line in said) + "\n")
 
 
 def age(pid: int) -> str:

@@ -209,7 +209,7 @@ function rebuild() {
 }
 
 function keysHelp() {
-  const lines = [["/", "keys.search"], ["j", "keys.down"], ["k", "keys.up"], ["Enter", "keys.open"], ["Esc", "keys.close"], ["Ctrl K", "keys.palette"], ["c", "keys.create"], ["?", "keys.help"]];
+  const lines = [["/", "keys.search"], ["j", "keys.down"], ["k", "keys.up"], ["Enter", "keys.open"], ["Esc", "keys.close"], ["Ctrl K", "keys.palette"], ...(page?.create ? [["c", "keys.create"]] : []), ["?", "keys.help"]];
   dialog(t("keys.title"), h("dl", { class: "facts keys" }, lines.flatMap(([key, text]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, t(text))]),
     places().flatMap((one) => [h("dt", {}, h("kbd", {}, "g"), " ", h("kbd", {}, one.key)), h("dd", {}, one.name)])), []);
 }

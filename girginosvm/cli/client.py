@@ -139,9 +139,8 @@ class Client:
                 "Invalid", "url-invalid", f"{self._url!r} is no https address", hint="--url https://node:1996"
             )
         if parts.scheme == "http":
-            if parts.hostname not in ("localhost", "127.0.0.1", "::1"):
-                raise Trouble("Unsafe", "url-not-encrypted", "a token is never sent without TLS; use https://")
-            return http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout)
+            detail = f"{self._url}: no node answers without TLS, and a token is never sent without it"
+            raise Trouble("Unsafe", "url-not-encrypted", detail, hint=f"use https: --url https{self._url[4:]}")
         import ssl
 
         file = self._ca or (_SYSTEM_CA if os.path.exists(_SYSTEM_CA) else None)

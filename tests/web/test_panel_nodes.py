@@ -237,6 +237,13 @@ def test_who_only_looks_sees_everything_and_no_deed(visit: Any) -> None:
     expect(page.get_by_role("option")).to_have_count(0)
     search.fill("serial billing-00002")
     page.get_by_role("option", name="Serial output billing-00002").wait_for()
+    page.keyboard.press("Escape")
+    page.goto(base + "#/machines")
+    page.wait_for_selector("tr[data-id]")
+    page.keyboard.press("?")
+    keys = page.get_by_role("dialog", name="Keys")
+    expect(keys).to_contain_text("Search everything")
+    expect(keys).not_to_contain_text("Make a new one")
 
 
 def test_the_panel_keeps_away_what_the_server_would_refuse_and_nothing_else(visit: Any) -> None:

@@ -142,8 +142,10 @@ def test_an_agent_that_is_away_is_exit_7_with_the_next_command(say: Callable[...
 
 
 def test_a_token_never_leaves_without_tls(say: Callable[..., Any]) -> None:
-    said = say("vm list --url http://192.0.2.1:1996 --token t")
-    assert said.code == 10
+    for host in ("192.0.2.1", "127.0.0.1", "localhost"):  # no node listens in clear, not on this machine either
+        said = say(f"vm list --url http://{host}:1996 --token t")
+        assert (said.code, "url-not-encrypted" in said.talk) == (10, True)
+        assert f"use https: --url https://{host}:1996" in said.talk
 
 
 def test_a_dry_run_only_reads(agent: Any, say: Callable[..., Any]) -> None:

@@ -136,7 +136,7 @@ function chip(place) {
 /** Which panel this is: of which node, of which cluster, and whether it is a center. */
 function foot(bar) {
   const work = [...rowsOf("operations").values()].filter((one) => one.state === "running").length;
-  counts(bar, { machines: rowsOf("vms").size, operations: work, overview: needs(link.halted).filter((line) => line.kind !== "unknown").length, cluster: members().filter((one) => !one.reached).length });
+  counts(bar, { machines: rowsOf("vms").size, operations: work, overview: needs(link.halted).filter((line) => line.kind !== "unknown").length, cluster: members().filter((one) => one.reached === false).length });
   const said = [link.node, centerHere() ? t("center.word") : "", alone() ? "" : t("cluster.short", { id: cluster.now.cluster.slice(0, 8) }), link.version];
   for (const place of bar.querySelectorAll(".here")) {
     if (place.dataset.text === said.join()) continue;

@@ -106,7 +106,7 @@ function take(now, centers) {
   if (whole) cluster.wholeAt = Date.now();
   cluster.troubleAt = whole ? 0 : cluster.troubleAt || Date.now();
   for (const one of now.members) {
-    if (one.reached) away.delete(one.id);
+    if (one.reached !== false) away.delete(one.id);
     else if (!away.has(one.id)) away.set(one.id, first ? 0 : Date.now());
   }
   const { term, applied_index: _, ...rest } = now;

@@ -54,7 +54,7 @@ function ofNode(node) {
 function ofCluster() {
   const address = to("cluster"), text = t("need.cluster"), shut = blocked();
   const held = (member) => [...rowsOf("vms").values()].filter((vm) => vm.node === member.name || vm.node === member.id).length;
-  const away = members().filter((one) => !one.reached && one.state === "member").map((one) => {
+  const away = members().filter((one) => one.reached === false && one.state === "member").map((one) => {
     const since = awaySince(one.id), count = held(one);
     const why = [since ? t("need.away.since", { for: duration((Date.now() - since) / 1000) }) : t("need.away.say"), count > 0 && t(count === 1 ? "need.away.one" : "need.away.vms", { n: number(count) })];
     return { kind: "fault", title: t("need.away", { name: one.name }), why: why.filter(Boolean).join(" "), text: open(one.name), address: to("nodes", one.name) };

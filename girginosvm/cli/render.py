@@ -102,7 +102,7 @@ def _scalars(rows: list[dict[str, Any]]) -> list[str]:
 def cell(name: str, value: Any) -> str:
     """One value for a person: sizes with units, lists joined, nothing for null."""
     if value is None:
-        return ""
+        return "not looked at" if name == "reached" else ""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):

@@ -16,6 +16,7 @@ from girginosvm.daemon.membership import Membership
 from girginosvm.features.lanes import Lanes
 from girginosvm.features.membership import api
 from girginosvm.features.membership.commands import AskStanding
+from girginosvm.features.node import api as nodes
 from girginosvm.http import outward
 from girginosvm.raft.propose import Client
 from girginosvm.state.reader import Reader
@@ -40,7 +41,10 @@ class PartedReconciler:
     async def reconcile(self, lanes: Lanes) -> float | None:
         """One round."""
         status = await self._client.status()
-        away = frozenset(status.members) - frozenset(status.reached) - {status.member}
+        apart = frozenset(status.unwatched)
+        away = frozenset(status.members) - frozenset(status.reached) - apart - {status.member}
+        if apart:  # whom this node does not look at, the leader does
+            away |= apart & await self._read(nodes.away)
         if status.role != "leader" and status.leader not in status.reached:
             away = frozenset()  # without a leader this is no cluster; whether it was let go is asked elsewhere
         rows: tuple[api.Row, ...] = await self._read(api.members) if away else ()

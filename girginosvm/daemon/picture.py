@@ -11,7 +11,7 @@ from girginosvm.daemon.place import Place
 from girginosvm.features.membership import api, lead, model
 from girginosvm.features.node import api as nodes
 from girginosvm.features.node.plan import AWAY_MS, is_heard
-from girginosvm.raft.standing import Status, heard
+from girginosvm.raft.standing import Status, heard, looked_at
 from girginosvm.state.reader import Reader
 
 LAST_RESORT: Final = (
@@ -64,7 +64,7 @@ def membership_of(
         model.Member(
             id=row.id, name=row.name, address=row.address, api=row.api, state=row.state,
             role="leader" if row.id == leader else "voter" if row.id in voters else "observer",
-            reached=row.id in reached,
+            reached=row.id == place.member or looked_at(row.id, standing),
             heard=is_heard(here=row.id == place.member, away=row.id in releases.silent, cut_off=cut_off),
             lag=_lag(row.id, standing, leads=leader == place.member), witness=row.witness,
             drained=row.drained, order=lead.order_of(row), here=row.id == place.member,

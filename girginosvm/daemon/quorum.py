@@ -16,7 +16,7 @@ from girginosvm.core.errors import Problem
 from girginosvm.daemon.place import Place
 from girginosvm.features.diagnostics.model import ByHand, Quorum, QuorumMember
 from girginosvm.features.membership.api import Row
-from girginosvm.raft.standing import Status, heard, led
+from girginosvm.raft.standing import Status, heard, led, looked_at
 
 _PANEL_S: Final = 1.0
 
@@ -51,7 +51,7 @@ def quorum_of(seen: Seen) -> Quorum:
         leader_age_ms=status.leader_age_ms if status else None, term=status.term if status else 0,
         last_index=status.last_index if status else 0, applied_index=status.applied_index if status else 0,
         voters=len(voters), voters_reached=len(voters & reached), may_fail=spare,
-        members=[_member(row, seen, leader, voters, reached) for row in rows],
+        members=[_member(row, seen, leader, voters) for row in rows],
         by_hand=by_hand(seen, lost) if stands else [],
     )  # fmt: skip
 
@@ -106,7 +106,7 @@ def _goes(leader: str, voters: frozenset[str], reached: frozenset[str], spare: i
     return f"{leader} leads, {len(voters & reached)} of {len(voters)} voters are reached: {may}"
 
 
-def _member(row: Row, seen: Seen, leader: str, voters: frozenset[str], reached: frozenset[str]) -> QuorumMember:
+def _member(row: Row, seen: Seen, leader: str, voters: frozenset[str]) -> QuorumMember:
     status, here = seen.status, row.id == seen.place.member
     leads = status is not None and status.role == "leader"
     nominated = status is not None and row.id in status.nominated
@@ -117,7 +117,8 @@ def _member(row: Row, seen: Seen, leader: str, voters: frozenset[str], reached: 
     lag = None if status is None else 0 if here and leads else status.lag.get(row.id)
     silent = None if status is None else status.leader_age_ms if row.id == leader else status.silent_ms.get(row.id)
     return QuorumMember(
-        name=row.name, role=role, reached=row.id in reached, address=row.address,
+        name=row.name, role=role, address=row.address,
+        reached=here or (status is not None and looked_at(row.id, status)),
         panel=True if here else seen.panels.get(row.id), api=row.api, lag=lag, heard_ms=0 if here else silent,
         witness=row.witness, drained=row.drained, here=here, id=row.id,
     )  # fmt: skip

@@ -104,16 +104,21 @@ class Survivor:
         )  # fmt: skip
         names = {row.id: row.name for row in rows}
         others = (sight.members | sight.voters | names.keys()) - {sight.member}
+        places = {row.id: row.address for row in rows}
         async with asyncio.TaskGroup() as group:
-            tasks = {one: group.create_task(self._heard(one, actor, sight)) for one in sorted(others)}
+            tasks = {
+                one: group.create_task(self._heard(one, actor, sight, places.get(one, ""))) for one in sorted(others)
+            }
         logs = {one: task.result()[1] for one, task in tasks.items() if task.result()[0]}
         return Found(sight, status, names, machines, logs)
 
-    async def _heard(self, member: str, actor: Actor, sight: recovery.Sight) -> tuple[bool, Base | None]:
-        """Is it there, and how far does its log reach, as it says itself?"""
+    async def _heard(self, member: str, actor: Actor, sight: recovery.Sight, raft: str) -> tuple[bool, Base | None]:
+        """Is it there, and how far does its log reach, as it says itself? ``raft``: its Raft port, where it is asked
+        who it is, since this node may have no line to it: two observers have none."""
         met = await self._peers.meet(member)
         if met != "itself":
-            return met == "silent" or member in sight.reached, None
+            there = met == "silent" or member in sight.reached
+            return there or (raft != "" and await self._peers.meet(member, raft) == "itself"), None
         try:
             async with (
                 asyncio.timeout(_ANSWER_S),

@@ -70,11 +70,11 @@ class Members:
         person = base64.b64encode(msgspec.json.encode(call.actor)).decode()
         return self._asked(node, call.path, {ACTOR: person}, idle_s=None)
 
-    async def meet(self, node: str) -> Literal["itself", "another", "silent", "nobody"]:
-        """Who is where a member was: the member by its certificate, somebody who shows another one, somebody who takes
-        the connection and says nothing, or nobody."""
+    async def meet(self, node: str, place: str = "") -> Literal["itself", "another", "silent", "nobody"]:
+        """Who is where a member was (or at ``place``, IP:port): the member by its certificate, somebody who shows
+        another one, somebody who takes the connection and says nothing, or nobody."""
         try:
-            host, _, port = (await self._where(node)).rpartition(":")
+            host, _, port = (place or await self._where(node)).rpartition(":")
             async with asyncio.timeout(_MEET_S):
                 _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
         except (OSError, TimeoutError, Busy):

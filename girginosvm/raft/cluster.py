@@ -15,7 +15,7 @@ from girginosvm.core.clock import Chance, Clock
 from girginosvm.core.entries import Applied, Change, Entry
 from girginosvm.core.errors import Busy, Invalid, Problem
 from girginosvm.core.log import Log
-from girginosvm.raft import changes
+from girginosvm.raft import changes, mesh
 from girginosvm.raft.alone import BATCH_BYTES, StateMachine
 from girginosvm.raft.apply import ThreadApplier
 from girginosvm.raft.applying import Retention
@@ -181,7 +181,9 @@ def look(node: Node, journal: Journal, now: int, *, last_stamp_ms: int) -> Statu
     committed yet does not make anything survive."""
     leads = node.role == "leader"
     roster = node.log.settled(max(node.core.committed, node.applied_index))
-    members = roster.ids
+    members, everybody = roster.ids, roster.ids | node.log.roster.ids
+    electable = node.log.electable(node.core.committed)
+    apart = {one for one in everybody - {node.member} if not mesh.useful(node.member, one, electable)}
     flushing_ms = node.owed.flushing_ms(now)
     age_ms = 0 if leads else node.contacts.leader_age_ms(now)
     forsaken = node.member in node.core.voters and (age_ms is None or age_ms >= FORSAKEN_MS)
@@ -192,13 +194,13 @@ def look(node: Node, journal: Journal, now: int, *, last_stamp_ms: int) -> Statu
         halted=node.stopped or node.halted, last_stamp_ms=last_stamp_ms,
         trouble=stalled(FLUSH, flushing_ms / 1000) if hangs else "", role=node.role, leader=node.core.leader,
         voters=tuple(sorted(roster.voters)), reached=node.reached, members=tuple(sorted(members)),
+        unwatched=tuple(sorted(apart.difference(node.reached))),
         nominated=tuple(sorted(one.id for one in roster.members if one.nominated)),
         commit_index=node.core.committed, lag=dict(node.contacts.lag) if leads else {},
         silent_ms=node.contacts.silent_ms(members - {node.member}, now) if leads or forsaken else {},
         leader_age_ms=age_ms, rank=node.elections.rank,
         journal=journal.health(node.owed.flushes, flushing_ms=flushing_ms),
         deciding=tuple(sorted(node.log.roster.voters)),
-        electable=tuple(sorted(node.log.electable(node.core.committed))),
-        everybody=tuple(sorted(members | node.log.roster.ids)), last_term=node.log.last.term,
+        electable=tuple(sorted(electable)), everybody=tuple(sorted(everybody)), last_term=node.log.last.term,
         last_at_ms=node.last_at_ms, lacking=node.lacking,
     )  # fmt: skip

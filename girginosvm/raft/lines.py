@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import Protocol
 
 import msgspec
@@ -39,8 +40,8 @@ class Network(Protocol):
         """Queue a frame; nothing when the line is down."""
         ...
 
-    def set_members(self, roster: Roster) -> None:
-        """Whom to reach, and whom to let in; a line to anybody else is closed."""
+    def set_members(self, roster: Roster, electable: Set[str]) -> None:
+        """Whom to let in, and whom to reach (``mesh``); a line to anybody else is closed."""
         ...
 
     def drop(self, peer: str, reason: str) -> None:

@@ -345,7 +345,7 @@ class Node:
 
     def _reach(self) -> None:
         self._told = self.log.roster
-        self._network.set_members(self._told)
+        self._network.set_members(self._told, self.log.electable(self.core.committed))
 
     # What is due.
 

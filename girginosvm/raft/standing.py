@@ -47,6 +47,7 @@ class Status(msgspec.Struct, frozen=True):
     leader: str = ""
     voters: tuple[str, ...] = ()
     reached: tuple[str, ...] = ()  # members whose line is up
+    unwatched: tuple[str, ...] = ()  # members without a line from here that need none (``mesh``): nothing is known
     members: tuple[str, ...] = ()  # everybody's id, this one's too; of a cluster of one: nobody's
     nominated: tuple[str, ...] = ()  # observers that may be promoted at any moment
     commit_index: int = 0
@@ -71,6 +72,12 @@ def heard(status: Status) -> frozenset[str]:
     """Members whose line is up and not silent, where it is known who is silent: to a follower only its leader speaks.
     A process that stands still keeps its lines."""
     return frozenset(one for one in status.reached if status.silent_ms.get(one, 0) < HEARD_MS)
+
+
+def looked_at(member: str, status: Status) -> bool | None:
+    """Whether a member is there, as far as it is looked at from here; None where it is not: of an observer, other
+    observers."""
+    return True if member in heard(status) else None if member in status.unwatched else False
 
 
 def led(status: Status) -> bool:

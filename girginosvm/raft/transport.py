@@ -2,7 +2,7 @@
 
 Who a peer is says the URI in its certificate, which the cluster's own CA has signed. Not before that is a member's is
 one byte of a frame looked at: plaintext, another CA, a member that was removed end in the handshake. A frame's length
-is judged before room is made for it. Of two members the one with the greater id dials.
+is judged before room is made for it. To whom there is a line, and who dials, is ``mesh``'s to say.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import selectors
 import socket
 import ssl
 import time
+from collections.abc import Set
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,7 @@ import msgspec
 
 from girginosvm.core.ids import member_of
 from girginosvm.core.log import Log
+from girginosvm.raft import mesh
 from girginosvm.raft.lines import Down, Event, Heard, Up
 from girginosvm.raft.membership import Roster
 from girginosvm.raft.messages import FRAME_BYTES
@@ -32,8 +34,6 @@ _BACKLOG_BYTES: Final = 64 * 1024 * 1024
 _HANDSHAKE_S: Final = 3.0
 _STRANGERS: Final = 64  # connections that have not yet proved who they are
 _ACCEPTS: Final = 64  # taken in one turn, before lines have theirs
-_REDIAL_S: Final = 0.1
-_REDIAL_MOST_S: Final = 1.0  # to a member that lets nothing be said: it may not know us yet
 _SAID_S: Final = 30.0
 _SILENT_S: Final = 5  # what nothing gets through for so long is no line any more
 _WANTS: Final = (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError)
@@ -100,6 +100,10 @@ def _watch(sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
+def _now_ms() -> int:
+    return time.monotonic_ns() // 1_000_000
+
+
 class Transport:
     """The network of one member. All but ``wake`` belong to the thread that polls."""
 
@@ -113,8 +117,7 @@ class Transport:
         self._lines: dict[str, _Line] = {}  # proved, one per member
         self._dialling: dict[str, _Line] = {}
         self._strangers: dict[_Line, None] = {}  # the oldest first
-        self._redial: dict[str, float] = {}
-        self._pause: dict[str, float] = {}  # seconds between two tries; a frame from the member ends what it grew to
+        self._mesh = mesh.Mesh(member)
         self._refused: dict[str, float] = {}  # who was refused, and when that may be said again
         self._eager: set[_Line] = set()  # there may be more in what TLS has decrypted already
         self._events: list[Event] = []
@@ -140,11 +143,17 @@ class Transport:
         """New certificates, for the connections from now on."""
         self._server, self._client = server, client
 
-    def set_members(self, roster: Roster) -> None:
-        """Who belongs to the cluster. A line to anybody else is closed now, and refused from now on."""
+    def set_members(self, roster: Roster, electable: Set[str]) -> None:
+        """Who belongs to the cluster. A line to anybody else is closed now, and refused from now on; one that this
+        member dialled and that is of no use any more (``mesh``) is closed, too."""
         self._members = {one.id: Address.parse(one.address) for one in roster.members if one.id != self._member}
+        self._mesh.set_members(self._members, electable, {*self._lines, *self._dialling}, _now_ms())
         for peer in [peer for peer in self._lines if peer not in self._members]:
             self.drop(peer, "no member any more")
+        dialled = [*self._dialling, *(peer for peer, line in self._lines.items() if line.dialled)]
+        for peer in self._mesh.useless(dialled):
+            for line in filter(None, (self._lines.get(peer), self._dialling.get(peer))):
+                self._end(line, "neither of the two may lead")
 
     def wake(self) -> None:
         """End a poll, or the next one; from any thread."""
@@ -203,20 +212,12 @@ class Transport:
     # Connections.
 
     def _dial(self) -> None:
-        now = time.monotonic()
-        for peer, address in self._members.items():
-            if peer > self._member or peer in self._lines or peer in self._dialling:
-                continue
-            if now < self._redial.get(peer, 0.0):
-                continue
-            pause_s = self._pause.get(peer, _REDIAL_S)
-            self._redial[peer] = now + pause_s
-            if peer in self._pause:
-                self._pause[peer] = min(2 * pause_s, _REDIAL_MOST_S)
+        for peer in self._mesh.dial(_now_ms()):
+            address = self._members[peer]
             sock = socket.socket(socket.AF_INET6 if ":" in address.host else socket.AF_INET)
             sock.setblocking(False)
             _watch(sock)
-            line = _Line(sock, peer, now + self._handshake_s, dialled=True)
+            line = _Line(sock, peer, time.monotonic() + self._handshake_s, dialled=True)
             sock.connect_ex((address.host, address.port))
             self._dialling[peer] = line
             self._selector.register(sock, selectors.EVENT_WRITE, line)
@@ -278,16 +279,29 @@ class Transport:
                 self._log.warning("raft.refused-peer", member=name or "?", dialled=line.peer)
             self._end(line, "no member")
             return
-        old = self._lines.get(name)
-        if old is not None:
-            self._end(old, "a newer connection took its place")
+        if not self._replaces(name, line):
+            self._end(line, "there is a line already")
+            return
         self._strangers.pop(line, None)
         self._dialling.pop(name, None)
         line.peer, line.proved = name, True
         self._lines[name] = line
+        self._mesh.up(name)
         self._selector.modify(line.sock, selectors.EVENT_READ, line)
         self._events.append(Up(name))
         self._eager.add(line)
+
+    def _replaces(self, name: str, line: _Line) -> bool:
+        """``line`` becomes the one to ``name``; what was there before, or on its way, is ended."""
+        old, trying = self._lines.get(name), self._dialling.get(name)
+        if old is not None:
+            stays = not mesh.replaces(self._member, name, old_dialled=old.dialled, new_dialled=line.dialled)
+            if stays:
+                return False
+            self._end(old, "a newer connection took its place")
+        if trying is not None and trying is not line:
+            self._end(trying, "it was quicker")
+        return True
 
     def _forget_slow(self) -> None:
         now = time.monotonic()
@@ -303,12 +317,13 @@ class Transport:
         self._strangers.pop(line, None)
         if self._dialling.get(line.peer) is line:
             del self._dialling[line.peer]
+            if line.peer not in self._lines:
+                self._mesh.lost(line.peer, _now_ms())
         if line.proved and self._lines.get(line.peer) is line:
             del self._lines[line.peer]
+            self._mesh.lost(line.peer, _now_ms(), mute=not line.heard)
             if line.heard:
                 self._log.info("raft.line-ended", member=line.peer, reason=reason)
-            else:  # it lets us in, and lets nothing be said
-                self._pause.setdefault(line.peer, 2 * _REDIAL_S)
             self._events.append(Down(line.peer, reset))
         line.proved = False
 
@@ -360,7 +375,7 @@ class Transport:
                 break
             if not line.heard:
                 line.heard = True
-                self._pause.pop(line.peer, None)
+                self._mesh.heard(line.peer)
             self._events.append(Heard(line.peer, bytes(inward[at + 4 : at + 4 + length])))
             at += 4 + length
         del inward[:at]

@@ -20,13 +20,13 @@ const COLUMNS = [["state", "k-state"], ["name", "name k-name"], ["role", "k-a"],
 /** What a member is to the others, in a word. */
 export const roleOf = (member) => t(`member.${member.state === "joining" ? "joining" : member.role}`);
 
-/** A member's state: a joining one is none yet. */
-export const standing = (member) => (member.state === "joining" ? "joining" : member.reached ? "up" : "away");
+/** A member's state: a joining one is none yet; of an observer, other observers are not looked at (null). */
+export const standing = (member) => (member.state === "joining" ? "joining" : member.reached === null ? "unseen" : member.reached ? "up" : "away");
 
 /** Since when it is away, as far as that is known; empty when it is not. */
 export function awayText(member) {
   const since = awaySince(member.id), node = rowsOf("nodes").get(member.id);
-  if (member.reached || member.state === "joining") return "";
+  if (member.reached !== false || member.state === "joining") return "";
   if (since) return t("member.away-for", { for: duration((Date.now() - since) / 1000) });
   return node ? t("member.seen", { for: duration((Date.now() - Date.parse(node.seen_at)) / 1000) }) : "";
 }
@@ -86,7 +86,7 @@ function membersTable() {
     const kept = drawn.get(member.id);
     if (kept?.sign === sign) return kept.tr;
     const tr = h("tr", {}, COLUMNS.map(([key, style]) => (key === "name" ? h("th", { scope: "row", class: style }, h("span", { class: "with" }, parts.name)) : h("td", { class: style, "data-unit": key === "machines" ? ` ${t("vms.n", { n: "" }).trim()}` : null }, parts[key]))));
-    tr.classList.toggle("faded", !member.reached);
+    tr.classList.toggle("faded", member.reached === false);
     drawn.set(member.id, { sign, tr });
     return tr;
   }
@@ -122,7 +122,7 @@ function joinButton(now) {
 
 function head(now) {
   const kind = trouble();
-  const state = kind === "quorum" ? "faulty" : kind || now.members.some((one) => !one.reached) || cluster.centers.some((one) => one.problem) ? "attention" : "healthy";
+  const state = kind === "quorum" ? "faulty" : kind || now.members.some((one) => one.reached === false) || cluster.centers.some((one) => one.problem) ? "attention" : "healthy";
   return h("div", { class: "head" }, h("h1", { class: "same" }, t("place.cluster"), " ", badge(state)),
     h("div", { class: "btns end" }, joinButton(now), gate(h("button", { type: "button", class: "btn low", onclick: addWitness }, t("witness.add")), "membership.token"), gate(h("button", { type: "button", class: "btn low primary", onclick: letIn }, icon("plus"), t("token.join")), "membership.token")),
     h("p", { class: "say" }, verdict(now)));

@@ -22,7 +22,7 @@ function stuck(kind) {
 
 function tellStuck(notes, kind) {
   const { voters, voters_reached: reached } = cluster.now;
-  const away = members().filter((one) => !one.reached);
+  const away = members().filter((one) => one.reached === false);
   const texts = { "byhand.run": t("byhand.run"), "byhand.start": away.length ? t("byhand.start", { names: away.map((one) => `${one.name} (${one.address})`).join(", ") }) : t("byhand.wait"), "byhand.read": t("byhand.read"), "byhand.host": t("byhand.host"), "byhand.recover": t("byhand.recover") };
   const put = (place, text) => { if (place.textContent !== text) place.textContent = text; };
   put(notes.querySelector("#no-quorum b"), kind === "quorum" ? t("quorum.lost", { reached, voters }) : t("quorum.no-leader"));

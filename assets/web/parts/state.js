@@ -1,7 +1,7 @@
 // A state: always a shape and a word. The word says what it is, not how bad.
 import { memberOf } from "../cluster.js";
 import { known, language, t } from "../i18n.js";
-import { link } from "../store.js";
+import { link, rowsOf } from "../store.js";
 import { h, shape } from "./dom.js";
 
 const KINDS = {
@@ -56,9 +56,10 @@ export function vmBadge(vm) {
 export function nodeState(node) {
   const member = memberOf(node.id);
   if (!link.live) return "unknown";
-  if (member && !member.reached) return "away";
+  if (member?.reached === false) return "away";
   if (node.state === "draining" && member?.role === "observer" && !node.vms) return "drained";
   if (!["ready", undefined].includes(node.state)) return node.state;
+  if (member?.reached === null) return node.state; // as the leader says
   return member || node.name === link.node ? "up" : "unknown";
 }
 

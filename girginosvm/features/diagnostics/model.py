@@ -18,12 +18,13 @@ class ByHand(msgspec.Struct, frozen=True):
 
 class QuorumMember(msgspec.Struct, frozen=True, kw_only=True):
     """One member as the node that is asked sees it. ``reached``: its Raft line (port 1995) is up, and something came
-    over it; ``panel``: its API (port 1996) took a connection. ``lag`` (entries that it lacks) and ``heard_ms`` (since
+    over it; null: it is not looked at from here, since an observer has no line to other observers. ``panel``: its API
+    (port 1996) took a connection. ``lag`` (entries that it lacks) and ``heard_ms`` (since
     something came from it) are null where they are not known: they are the leader's to know."""
 
     name: str
     role: str  # leader, voter, nominated, observer; or joining
-    reached: bool
+    reached: bool | None
     address: str
     panel: bool | None
     api: str

@@ -115,8 +115,9 @@ class Left(msgspec.Struct, frozen=True, kw_only=True):
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):
     """One member, as the node that is asked knows it. ``state``: joining, member. ``role``: leader, follower, observer.
-    ``lag`` (entries that it lacks) is known to the leader only; null: unknown here. ``heard``: what this node shows of
-    its machines is how they are, and not how they were. ``order``: whether it should lead first, last, or as any other.
+    ``reached`` is null where it is not looked at from here: an observer has no line to other observers. ``lag``
+    (entries that it lacks) is known to the leader only; null: unknown here. ``heard``: what this node shows of its
+    machines is how they are, and not how they were. ``order``: whether it should lead first, last, or as any other.
     ``level`` is the highest feature level that its ``release`` supports; 0 before it has said so."""
 
     id: str
@@ -125,7 +126,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     api: str
     state: str
     role: str
-    reached: bool
+    reached: bool | None
     heard: bool
     lag: int | None
     witness: bool

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 
 import msgspec
@@ -134,7 +134,7 @@ class Stand:
     def send(self, peer: str, frame: bytes) -> None:
         self.sent.append((peer, messages.decode(frame)))
 
-    def set_members(self, roster: Roster) -> None:
+    def set_members(self, roster: Roster, electable: Set[str]) -> None:
         self.members = roster
 
     def drop(self, peer: str, reason: str) -> None:

@@ -23,8 +23,10 @@ from tests.floors.raft.trio import free_port
 PATIENCE_S = 5.0
 
 
-def roster(addresses: dict[str, Address]) -> Roster:
-    return founded({name: f"{one.host}:{one.port}" for name, one in addresses.items()}, frozenset(addresses))
+def roster(addresses: dict[str, Address], *voters: str) -> tuple[Roster, frozenset[str]]:
+    """Everybody votes, if nothing else is said."""
+    found = founded({name: f"{one.host}:{one.port}" for name, one in addresses.items()}, frozenset(voters or addresses))
+    return found, found.electable
 
 
 class Ring:
@@ -38,7 +40,7 @@ class Ring:
         self.events: dict[str, list[Event]] = {name: [] for name in members}
         addresses = {name: Address("127.0.0.1", end.port) for name, end in self.ends.items()}
         for end in self.ends.values():
-            end.set_members(roster(addresses))
+            end.set_members(*roster(addresses))
 
     def until(self, done: Callable[[], bool]) -> None:
         """Poll until ``done``, or fail."""
@@ -76,7 +78,7 @@ def ring(authority: Authority) -> Iterator[Ring]:
 def pair(authority: Authority) -> Iterator[Ring]:
     """n1 listens for n2, which the test plays."""
     one = Ring(authority, "n1")
-    one.ends["n1"].set_members(roster({"n1": Address("127.0.0.1", 1), "n2": Address("127.0.0.1", 1)}))
+    one.ends["n1"].set_members(*roster({"n1": Address("127.0.0.1", 1), "n2": Address("127.0.0.1", 1)}))
     yield one
     one.close()
 
@@ -108,14 +110,14 @@ def test_a_member_that_dies_is_known_to_be_gone_and_comes_back(ring: Ring, autho
     ring.until(lambda: all(Down("n1", True) in ring.events[name] for name in ("n2", "n3")))
     again = Transport("n1", Address("127.0.0.1", port), authority.credentials("n1"), LOG)
     ring.ends["n1"], ring.events = again, {name: [] for name in ("n1", "n2", "n3")}
-    again.set_members(roster({name: Address("127.0.0.1", end.port) for name, end in ring.ends.items()}))
+    again.set_members(*roster({name: Address("127.0.0.1", end.port) for name, end in ring.ends.items()}))
     ring.until(lambda: all(Up("n1") in ring.events[name] for name in ("n2", "n3")))
 
 
 def test_a_removed_member_loses_its_line_and_gets_no_other(ring: Ring) -> None:
     ring.up()
     first = ring.ends["n1"]
-    first.set_members(roster({"n2": Address("127.0.0.1", ring.ends["n2"].port)}))
+    first.set_members(*roster({"n2": Address("127.0.0.1", ring.ends["n2"].port)}))
     ring.until(lambda: Down("n3") in ring.events["n1"])
     ring.events["n1"] = []
     end_s = time.monotonic() + 0.5
@@ -238,7 +240,7 @@ def test_a_length_beyond_any_frame_costs_the_line_and_no_memory(pair: Ring, auth
 def test_a_dialled_member_that_is_somebody_else_is_refused(authority: Authority) -> None:
     ring = Ring(authority, "n1", "n3")
     nowhere = Address("127.0.0.1", free_port())
-    ring.ends["n3"].set_members(roster({"n1": nowhere, "n2": Address("127.0.0.1", ring.ends["n1"].port)}))
+    ring.ends["n3"].set_members(*roster({"n1": nowhere, "n2": Address("127.0.0.1", ring.ends["n1"].port)}))
     end_s = time.monotonic() + 0.5
     ring.until(lambda: time.monotonic() > end_s)
     assert not any(isinstance(one, Up) for one in ring.events["n3"])

@@ -158,14 +158,23 @@ class Faults:
             )
 
     def _join(self) -> None:
-        """A node that has nothing comes as a learner."""
-        leader, world = self.world.leader(), self.world
+        """A node that has nothing comes as a learner; it is asked for until it is in, as a leader's agent does."""
+        world = self.world
         name = f"x{sum(one.startswith('x') for one in world.hosts) + 1}"
-        if leader is None or name == f"x{JOINERS + 1}":
+        if name == f"x{JOINERS + 1}":
             return
         host = world.hosts[name] = world.host(name)
-        leader.member.change(Change("add", name), lambda answer: None)
-        leader.wake()
+
+        def add() -> None:
+            leader = world.leader()
+            if leader is not None and name in leader.member.log.settled(leader.member.core.committed).ids:
+                return
+            if leader is not None:
+                leader.member.change(Change("add", name), lambda answer: None)
+                leader.wake()
+            world.later(world.chance.randrange(100, 400), add)
+
+        add()
         host.start()
 
     def calm(self) -> None:

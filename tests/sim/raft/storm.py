@@ -11,6 +11,7 @@ from sim.raft.world import Broken, Host, Put, World
 
 from girginosvm.core.errors import Busy, NoQuorum, Problem, Unknown
 from girginosvm.raft.applying import Retention
+from girginosvm.raft.mesh import useful
 
 CLIENTS = 4
 KEYS = 5
@@ -151,6 +152,7 @@ class Storm(Faults):
             if len(last) == said or len(last) > 3:
                 break
         world.run(world.now + 4000, stop=self._equal)
+        world.run(world.now + 3000, stop=lambda: not self._crossed())
         if not last or not isinstance(last[-1], bytes):
             raise Broken(f"no write is possible after the storm: {last}")
         executed = asked.store.executed
@@ -169,7 +171,19 @@ class Storm(Faults):
                 raise Broken(f"{host.name} and {asked.name} know other members")
             if host.member.core.voters != host.member.log.roster.voters:
                 raise Broken(f"{host.name}'s core counts other voters than its log says")
+        if crossed := self._crossed():
+            raise Broken(f"who may lead: {sorted(self._electable())}; lines that are missing, or of no use: {crossed}")
         self._linear(set(executed))
+
+    def _electable(self) -> frozenset[str]:
+        return self.world.hosts["n1"].member.log.roster.electable
+
+    def _crossed(self) -> list[tuple[str, str]]:
+        """Lines that the rule wants and that are not there, or the other way round."""
+        return [
+            (one, other) for one, other in itertools.combinations(sorted(self.world.hosts), 2)
+            if useful(one, other, self._electable()) != (other in self.world.lines_of(one))
+        ]  # fmt: skip
 
     def _equal(self) -> bool:
         """Everybody has applied the same, and knows the same members."""

@@ -245,7 +245,8 @@ def test_a_node_joins_gets_a_vote_and_leaves_again_while_writes_go_on(voters: in
     changed(world, Change("demote", "x1"))
     assert joiner.member.role == "observer"
     changed(world, Change("remove", "x1"))
-    assert "x1" not in joiner.member.log.roster.ids  # it was told
+    # It was told; or it was not quick enough, hears nobody, and asks the others' panels.
+    assert "x1" not in joiner.member.log.roster.ids or not world.lines_of("x1")
     world.run(10_000)
     assert [type(answer) for answer in answers] == [bytes] * 60
     assert first.member.log.roster.voters == set(world.voters)

@@ -15,7 +15,7 @@ import os
 import random
 import zlib
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from pathlib import Path
 from typing import Protocol
 
@@ -36,6 +36,7 @@ from girginosvm.raft.flush import Record, write
 from girginosvm.raft.journal import Journal
 from girginosvm.raft.lines import Down, Event, Heard, Up
 from girginosvm.raft.membership import Roster, founded
+from girginosvm.raft.mesh import Mesh, replaces
 from girginosvm.raft.node import Node, Start
 
 QUIET = Lines(open(os.devnull, "w"))  # noqa: SIM115 - for the whole run
@@ -328,10 +329,11 @@ class Host:
         self.node: Node | None = None
         self._due = -1
         self._led = 0
+        self.wires = Wires(self)
 
     def start(self) -> None:
         self.life += 1
-        self.up, self.paused, self.inbox, self._due = True, False, [], -1
+        self.up, self.paused, self.inbox, self._due, self.wires = True, False, [], -1, Wires(self)
         if isinstance(self.memory, Store):
             self.memory.snapshots = self.snapshots
         files = Files(self.snapshots, Path("snapshots"), self.memory, piece_bytes=PIECE)
@@ -347,13 +349,10 @@ class Host:
         if journal.vote.term < self.world.said_term.get(self.name, 0):
             raise Broken(f"{self.name} has forgotten term {self.world.said_term[self.name]}")
         self.node = Node(
-            start, journal, self.flusher, Applier(self), self.shelf, Wires(self), self.clock, Chance(self.world),
+            start, journal, self.flusher, Applier(self), self.shelf, self.wires, self.clock, Chance(self.world),
             self.world.lines, timing=Timing(proposal_ms=3000), retention=self.world.retention, applied=self._applied,
         )  # fmt: skip
         self.world.watch(self)
-        for peer in self.world.hosts.values():
-            if peer is not self and peer.up:
-                self.world.connect(self, peer)
         self.wake()
 
     def stop(self, *, power: bool) -> None:
@@ -414,6 +413,7 @@ class Host:
         if life != self.life or self.paused or self._due != when or self.node is None:
             return
         self._due = -1
+        self.wires.dial()
         events, self.inbox = self.inbox, []
         following = self.node.turn(events)
         self.world.look(self)
@@ -427,19 +427,52 @@ class Host:
 
 
 class Wires:
-    """A host's end of the network."""
+    """A host's end of the network, for one life of its process: ``mesh`` decides as in production."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
+        self._life = host.life
+        self._trying: set[str] = set()
+        self.mesh = Mesh(host.name)
 
     def send(self, peer: str, frame: bytes) -> None:
         self._host.world.send(self._host.name, peer, frame)
 
-    def set_members(self, roster: Roster) -> None:
-        """Every host can reach every other."""
+    def set_members(self, roster: Roster, electable: Set[str]) -> None:
+        world, name = self._host.world, self._host.name
+        mine = world.lines_of(name)
+        self.mesh.set_members(roster.ids, electable, {*mine, *self._trying}, world.now)
+        for peer in mine:
+            if peer not in self.mesh.members:
+                self.drop(peer, "no member any more")
+        for peer in self.mesh.useless(peer for peer in world.lines_of(name) if world.dialled(name, peer)):
+            self.drop(peer, "neither of the two may lead")
 
     def drop(self, peer: str, reason: str) -> None:
-        self._host.world.disconnect(self._host, self._host.world.hosts[peer], reset=False)
+        self._host.world.close(self._host, self._host.world.hosts[peer])
+
+    def dial(self) -> None:
+        """As a poll does."""
+        world = self._host.world
+        for peer in self.mesh.dial(world.now):
+            self._trying.add(peer)
+            slow = world.is_cut(self._host.name, peer)
+            world.later(world.chance.randrange(*((100, 1500) if slow else (1, 6))), lambda peer=peer: self._try(peer))
+
+    def _try(self, peer: str) -> None:
+        """A dial gets through, or does not."""
+        world, other = self._host.world, self._host.world.hosts.get(peer)
+        if self._host.life != self._life:
+            return
+        if other is not None and other.up and other.paused:  # its kernel answers; nobody shakes hands
+            world.later(100, lambda: self._try(peer))
+            return
+        self._trying.discard(peer)
+        if other is None or not other.up or world.is_cut(self._host.name, peer):
+            if peer not in world.lines_of(self._host.name):
+                self.mesh.lost(peer, world.now)
+        else:
+            world.connect(self._host, other)
 
 
 class World:
@@ -464,6 +497,9 @@ class World:
         self.on_install: Callable[[Host], None] = lambda host: None
         self._lines: dict[tuple[str, str], int] = {}  # the life of each line that is up
         self._line_count = itertools.count(1)
+        self._dialler: dict[frozenset[str], str] = {}  # of each line that is up, or was
+        self._closing: dict[tuple[str, str], int] = {}  # the first has closed it; what it said before is on its way
+        self._mute: set[tuple[str, str]] = set()  # nothing has come over it to the first of the two
         self._arrives: dict[tuple[str, str], int] = {}
         self.cut: set[tuple[str, str]] = set()
         self._stalled: dict[tuple[str, str], list[tuple[int, bytes]]] = {}
@@ -538,25 +574,72 @@ class World:
 
     # Lines.
 
+    def is_cut(self, one: str, other: str) -> bool:
+        """Nobody of the two can open a line to the other."""
+        return (one, other) in self.cut or (other, one) in self.cut
+
+    def lines_of(self, name: str) -> list[str]:
+        """To whom a host has a line."""
+        return [far for near, far in self._lines if near == name]
+
+    def dialled(self, name: str, peer: str) -> bool:
+        """Its line to ``peer`` was opened by this end."""
+        return self._dialler[frozenset((name, peer))] == name
+
     def connect(self, one: Host, other: Host) -> None:
+        """``one`` has dialled, and both have proved who they are."""
         pair = (one.name, other.name)
-        if (not one.up or not other.up) or pair in self._lines:
+        for ended in (pair, pair[::-1]):
+            self._closed(ended, self._closing.get(ended, 0))
+        if one.name not in other.wires.mesh.members or other.name not in one.wires.mesh.members:
+            if pair not in self._lines:
+                one.hear(Up(other.name))  # it hears of the refusal when its own part is done
+                one.hear(Down(other.name, reset=True))
+                one.wires.mesh.lost(other.name, self.now, mute=True)
             return
-        if pair in self.cut or pair[::-1] in self.cut:
-            self.later(100, lambda: self.connect(one, other))
-            return
+        if pair in self._lines:
+            if not replaces(*pair, old_dialled=self.dialled(*pair), new_dialled=True):
+                return
+            self.disconnect(one, other, reset=False)
+        self._dialler[frozenset(pair)] = one.name
         for side, far in (pair, pair[::-1]):
             self._lines[side, far] = next(self._line_count)
             self._stalled.pop((side, far), None)
+            self._mute.add((side, far))
+            self.hosts[side].wires.mesh.up(far)
             self.hosts[side].hear(Up(far))
 
     def disconnect(self, one: Host, other: Host, *, reset: bool) -> None:
         if self._lines.pop((one.name, other.name), None) is None:
             return
         self._lines.pop((other.name, one.name))
-        other.hear(Down(one.name, reset))
-        one.hear(Down(other.name))
-        self.later(100, lambda: self.connect(one, other))
+        self._ends((other.name, one.name), reset=reset)
+        self._ends((one.name, other.name), reset=False)
+
+    def close(self, one: Host, other: Host) -> None:
+        """By ``one``; what it has said before still arrives, as TCP has it."""
+        pair = (one.name, other.name)
+        line = self._lines.pop(pair, None)
+        if line is None:
+            return
+        self._lines.pop(pair[::-1])
+        self._ends(pair, reset=False)
+        self._closing[pair] = line
+        life = other.life
+        when = max(self.now, self._arrives.get(pair, 0))
+        self.at(when, lambda: self._closed(pair, line) if other.life == life else None)
+
+    def _closed(self, pair: tuple[str, str], line: int) -> None:
+        if line and self._closing.get(pair) == line:
+            del self._closing[pair]
+            self._ends(pair[::-1], reset=True)
+
+    def _ends(self, pair: tuple[str, str], *, reset: bool) -> None:
+        """The first of the two has no line to the other any more."""
+        near, far = pair
+        self.hosts[near].wires.mesh.lost(far, self.now, mute=pair in self._mute)
+        self._mute.discard(pair)
+        self.hosts[near].hear(Down(far, reset))
 
     def send(self, sender: str, receiver: str, frame: bytes) -> None:
         pair = (sender, receiver)
@@ -576,7 +659,9 @@ class World:
         self._arrives[pair] = when
 
         def arrive() -> None:
-            if self._lines.get(pair) == line:
+            if line in (self._lines.get(pair), self._closing.get(pair)):
+                self._mute.discard(pair[::-1])
+                self.hosts[pair[1]].wires.mesh.heard(pair[0])
                 self.hosts[pair[1]].hear(Heard(pair[0], frame))
 
         self.at(when, arrive)

@@ -44,6 +44,7 @@ class Members:
         self.world = world
         self.index = 200
         self.away: set[str] = set()
+        self.unseen: set[str] = set()  # this node and these have no vote, so no line to each other
         self.lone = self.leaderless = self.witness = False
         self.centers: dict[str, dict[str, Any]] = {}
         self.joins: list[dict[str, Any]] = []
@@ -66,8 +67,9 @@ class Members:
         quorum = 2 * len(reached) > len(voters)
         members = [
             {"id": node["id"], "name": node["name"], "address": f"192.0.2.{10 + n}:1995", "state": "member",
-             "api": f"192.0.2.{10 + n}:1996", "reached": node["name"] not in self.away,
-             "heard": node["name"] == "n1" or (quorum and node["name"] not in self.away), "lag": None,
+             "api": f"192.0.2.{10 + n}:1996", "lag": None,
+             "reached": None if node["name"] in self.unseen else node["name"] not in self.away,
+             "heard": node["name"] == "n1" or (quorum and node["name"] not in self.away),
              "witness": self.witness, "here": node["name"] == "n1", "drained": node["id"] in self.drained,
              "order": self.orders.get(node["id"], "any"),
              "role": "leader" if quorum and n == 1 else "voter" if node["name"] in voters else "observer"}

@@ -46,6 +46,20 @@ def test_the_cluster_says_who_leads_and_how_many_may_fail(visit: Any, daemon: An
     assert "Node n1" in page.title()
 
 
+def test_whom_this_node_does_not_look_at_is_not_called_away(visit: Any, daemon: Any) -> None:
+    daemon.stand.away, daemon.stand.unseen = {"n3"}, {"n2"}
+    page = visit("#/cluster")
+    expect(member(page, "n3")).to_contain_text("Not reached")
+    expect(member(page, "n2")).to_contain_text("Not looked at from here")
+    expect(member(page, "n2")).not_to_have_class(re.compile("faded"))
+    page.goto(page.url.partition("#")[0] + "#/nodes/n2")
+    page.wait_for_selector("dd:has-text('Not looked at from here'):has-text('The voters reach it')")
+    page.wait_for_selector("h1:has-text('n2'):has-text('Ready')")
+    page.goto(page.url.partition("#")[0] + "#/overview")
+    page.wait_for_selector(".needs li:has-text('n3 is not reached')")
+    expect(page.locator(".needs")).not_to_contain_text("n2 is not reached")
+
+
 def test_a_node_says_what_is_wrong_with_it_and_what_to_do(visit: Any, daemon: Any, faults: list[str]) -> None:
     page = visit("#/cluster")
     health = page.locator(".doctor")

@@ -1,7 +1,7 @@
 // A state: always a shape and a word. The word says what it is, not how bad.
 import { memberOf } from "../cluster.js";
 import { known, language, t } from "../i18n.js";
-import { link, rowsOf } from "../store.js";
+import { link } from "../store.js";
 import { h, shape } from "./dom.js";
 
 const KINDS = {

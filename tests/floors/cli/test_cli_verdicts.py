@@ -23,6 +23,15 @@ def test_a_quorum_ends_with_0_and_shows_a_line_for_each_member(agent: Any, say: 
     assert heads in [" ".join(line.split()) for line in said.out.splitlines()]
 
 
+def test_whom_the_node_does_not_look_at_is_said_so_and_null_for_programs(agent: Any, say: Callable[..., Any]) -> None:
+    other = {**MEMBER, "name": "n9", "role": "observer", "reached": None, "here": False}
+    agent.on("GET", "/v1/quorum", (200, {**QUORUM, "members": [MEMBER, other]}))
+    said = say("quorum")
+    (row,) = (line for line in said.out.splitlines() if line.startswith("n9"))
+    assert " ".join(row.split()).startswith("n9 observer not looked at 192.0.2.1:1995")
+    assert '"reached": null' in say("quorum -f json").out
+
+
 @pytest.mark.parametrize("form", ["table", "json", "yaml", "csv"])
 def test_without_a_quorum_it_ends_with_7_in_every_format(agent: Any, say: Callable[..., Any], form: str) -> None:
     hand = {"command": "virsh list --all", "what": "the machines of this node"}

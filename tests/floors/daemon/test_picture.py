@@ -34,3 +34,11 @@ def test_machines_of_a_silent_node_and_of_all_others_on_one_that_is_cut_off_are_
     assert heard(LEADS, frozenset({"id-n1", "id-n2"})) == [True, False, True]  # n1 is the one that is asked
     assert heard(replace(LEADS, leader_age_ms=5_000)) == [True, False, False]
     assert heard(replace(LEADS, leader_age_ms=None)) == [True, False, False]
+
+
+def test_whom_an_observer_does_not_look_at_is_neither_reached_nor_away() -> None:
+    watches = replace(LEADS, role="observer", leader="id-n2", voters=("id-n2",), reached=("id-n2",))
+    unwatched = replace(watches, unwatched=("id-n3",))
+    for status, reached in ((watches, False), (unwatched, None)):
+        found = membership_of(ROWS, status, PLACE, [], NOTHING, out=False)
+        assert [one.reached for one in found.members] == [True, True, reached]

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from girginosvm.cli import catalogue, verbs
+from girginosvm.daemon.doctor import agreement_of
 from girginosvm.daemon.place import Place
 from girginosvm.daemon.quorum import Seen, quorum_of
 from girginosvm.features.membership.api import Row
@@ -46,6 +47,19 @@ def test_a_follower_knows_when_the_leader_was_heard_and_makes_no_numbers_up_for_
     assert [(one.role, one.lag, one.heard_ms) for one in said.members] == [
         ("voter", None, 0), ("leader", None, 60), ("voter", None, None),
     ]  # fmt: skip
+
+
+def test_an_observer_does_not_call_another_one_unreached_to_which_it_has_no_line() -> None:
+    watches = msgspec.structs.replace(
+        FOLLOWS, voters=("id-n2",), reached=("id-n2",), unwatched=("id-n3",), role="observer"
+    )
+    said = quorum_of(seen(watches, panels={"id-n3": True}))
+    assert [(one.name, one.role, one.reached, one.panel) for one in said.members] == [
+        ("n1", "observer", True, True), ("n2", "leader", True, None), ("n3", "observer", None, True),
+    ]  # fmt: skip
+    assert agreement_of(said, watches, "").unreached == ()
+    joined = msgspec.structs.replace(watches, reached=("id-n2", "id-n3"), unwatched=())
+    assert quorum_of(seen(joined)).members[2].reached is True
 
 
 def test_a_voter_that_is_silent_is_not_counted_though_its_line_is_up() -> None:

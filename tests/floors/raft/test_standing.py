@@ -7,11 +7,12 @@ import pytest
 from floors.raft.book import FakeClock
 from floors.raft.stand import Stand, item
 
+from girginosvm.core.entries import Change
 from girginosvm.raft import messages
 from girginosvm.raft.cluster import look
-from girginosvm.raft.lines import Down
+from girginosvm.raft.lines import Down, Up
 from girginosvm.raft.messages import Ack, Append, Vote
-from girginosvm.raft.standing import LOOK_MS, Contacts, Flushes, JournalHealth, Status, lags
+from girginosvm.raft.standing import LOOK_MS, Contacts, Flushes, JournalHealth, Status, lags, looked_at
 
 
 @pytest.fixture
@@ -54,6 +55,23 @@ def test_a_leader_says_since_when_each_member_is_silent_also_one_that_was_never_
     stand.hear("n2", term, Ack(stand.node.log.last.index + 1, True, False))
     stand.clock.mono += 30
     assert asked(stand).silent_ms == {"n2": 30, "n3": 180}
+
+
+def test_an_observer_says_whom_it_does_not_look_at_and_a_voter_looks_at_everybody(stand: Stand) -> None:
+    assert asked(stand).unwatched == ()
+    joins = [item(n, 1, change=Change("add", f"o{n}")) for n in (1, 2, 3)]
+    stand.follow(1, 0, 0, *joins, item(4, 1, change=Change("nominate", "o3")), commit=4)
+    stand.settle()
+    assert (asked(stand).role, asked(stand).unwatched) == ("follower", ())
+    stand.follow(1, 4, 1, item(5, 1, change=Change("demote", "n1")))
+    stand.settle()
+    assert asked(stand).unwatched == ()  # the change may be taken back yet
+    stand.follow(1, 5, 1, commit=5)
+    stand.settle()
+    assert (asked(stand).role, asked(stand).unwatched) == ("observer", ("o1", "o2"))
+    stand.turn(Up("o2"))
+    assert asked(stand).unwatched == ("o1",)  # its line is up, whatever for
+    assert [looked_at(one, asked(stand)) for one in ("n2", "o1", "o2", "o3")] == [True, None, True, False]
 
 
 def test_nobody_is_silent_for_longer_than_this_one_has_led(stand: Stand) -> None:

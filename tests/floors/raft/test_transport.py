@@ -7,7 +7,7 @@ import pickle
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -277,3 +277,100 @@ def test_new_certificates_count_from_the_next_connection_on(pair: Ring, authorit
     pair.until(lambda: pair.events["n1"] == [Up("n2"), Down("n2"), Up("n2")])
     assert closed(pair, first)
     second.close()
+
+
+# Who has a line to whom (``mesh``), over real sockets.
+
+
+def addresses_of(ring: Ring) -> dict[str, Address]:
+    return {name: Address("127.0.0.1", end.port) for name, end in ring.ends.items()}
+
+
+def lines(ring: Ring) -> set[frozenset[str]]:
+    """Those that both ends have heard to be up, and not to be down."""
+    up = set()
+    for name, seen in ring.events.items():
+        for one in seen:
+            match one:
+                case Up(peer):
+                    up.add((name, peer))
+                case Down(peer):
+                    up.discard((name, peer))
+    return {frozenset(pair) for pair in up if pair[::-1] in up}
+
+
+def know(ring: Ring, *voters: str, who: Iterable[str] = ()) -> None:
+    """What these know from now on, or all."""
+    for name in who or ring.ends:
+        ring.ends[name].set_members(*roster(addresses_of(ring), *voters))
+
+
+@pytest.fixture
+def five(authority: Authority) -> Iterator[Ring]:
+    """One voter, and four who follow."""
+    one = Ring(authority, "o1", "o2", "v1", "x1", "x2")
+    know(one, "v1")
+    yield one
+    one.close()
+
+
+def star(*voters: str) -> set[frozenset[str]]:
+    return {frozenset((one, other)) for one in voters for other in ("o1", "o2", "v1", "x1", "x2") if one != other}
+
+
+def passes(ring: Ring, seconds: float) -> None:
+    end_s = time.monotonic() + seconds
+    ring.until(lambda: time.monotonic() > end_s)
+
+
+def test_observers_have_a_line_to_the_voter_and_none_to_each_other(five: Ring) -> None:
+    five.until(lambda: lines(five) == star("v1"))
+    passes(five, 0.5)
+    assert lines(five) == star("v1")
+
+
+@pytest.mark.parametrize("order", [("o1", "o2", "v1", "x1", "x2"), ("x2", "x1", "v1", "o2", "o1")])
+def test_one_that_gets_a_vote_reaches_everybody_in_whatever_order_they_hear_of_it(
+    five: Ring, order: tuple[str, ...]
+) -> None:
+    five.until(lambda: lines(five) == star("v1"))
+    for name in order:
+        know(five, "v1", "o1", who=(name,))
+        passes(five, 0.05)
+    five.until(lambda: lines(five) == star("v1", "o1"))
+
+
+def test_one_that_gets_a_vote_reaches_also_who_never_hears_of_it(five: Ring) -> None:
+    five.until(lambda: lines(five) == star("v1"))
+    know(five, "v1", "o1", who=("v1", "o1"))
+    five.until(lambda: lines(five) == star("v1", "o1"))
+
+
+def test_lines_that_are_of_no_use_any_more_are_ended_and_not_opened_again(five: Ring) -> None:
+    know(five, "v1", "x1")
+    five.until(lambda: lines(five) == star("v1", "x1"))
+    for name in ("v1", "o2", "x1", "o1", "x2"):
+        know(five, "v1", who=(name,))
+        passes(five, 0.05)
+    five.until(lambda: lines(five) == star("v1"))
+    before = sum(isinstance(one, Up) for seen in five.events.values() for one in seen)
+    passes(five, 1.5)
+    assert sum(isinstance(one, Up) for seen in five.events.values() for one in seen) == before
+
+
+def test_ends_that_both_dial_at_once_agree_on_one_line(authority: Authority) -> None:
+    """Each believes that it is the observer, who looks for the voter."""
+    for _ in range(10):
+        ring = Ring(authority, "n1", "n2")
+        know(ring, "n2", who=("n1",))
+        know(ring, "n1", who=("n2",))
+        ring.until(lambda ring=ring: lines(ring) == {frozenset(("n1", "n2"))})
+        passes(ring, 0.1)
+        ring.ends["n1"].send("n2", b"there")
+        ring.ends["n2"].send("n1", b"and back")
+        ring.until(
+            lambda ring=ring: (
+                Heard("n1", b"there") in ring.events["n2"] and Heard("n2", b"and back") in ring.events["n1"]
+            )
+        )
+        ring.close()

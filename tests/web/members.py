@@ -38,13 +38,14 @@ def reasons(node: str) -> list[dict[str, str]]:
 
 
 class Members:
-    """Nodes and members. ``away``: names that n1 does not reach; ``lone``: n1 is alone; ``witness``: as one."""
+    """Nodes and members. ``away``: names that n1 does not reach; ``unseen``: at which it does not look; ``lone``: n1 is
+    alone; ``witness``: as one."""
 
     def __init__(self, world: dict[str, dict[str, Any]]) -> None:
         self.world = world
         self.index = 200
         self.away: set[str] = set()
-        self.unseen: set[str] = set()  # this node and these have no vote, so no line to each other
+        self.unseen: set[str] = set()  # neither they nor n1 have a vote
         self.lone = self.leaderless = self.witness = False
         self.centers: dict[str, dict[str, Any]] = {}
         self.joins: list[dict[str, Any]] = []

@@ -18,7 +18,7 @@ def whole(daemon: Any) -> Iterator[None]:
     nodes = dict(daemon.stand.world["nodes"])
     yield
     daemon.stand.world["nodes"] = nodes
-    daemon.stand.centers, daemon.stand.away, daemon.stand.lone = {}, set(), False
+    daemon.stand.centers, daemon.stand.away, daemon.stand.unseen, daemon.stand.lone = {}, set(), set(), False
 
 
 def member(page: Any, name: str) -> Any:

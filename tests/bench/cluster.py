@@ -10,44 +10,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from girginosvm.core.errors import Problem
+from tests.bench import voters
 from tests.bench.commits import of_fdatasync
-from tests.bench.crew import Crew
-from tests.bench.crowds import ROUNDS, SECONDS, Write, crowd
+from tests.bench.crowds import ROUNDS, SECONDS, SIZE, Write, crowd, ours, theirs
 from tests.bench.etcd import Etcd, Link, Refused, unpacked
-from tests.bench.start import ticks
+from tests.bench.processes import busy, resident_mb
 from tests.bench.table import line, ratio, spread, times
 from tests.floors.raft.pki import Authority
 from tests.floors.raft.trio import Trio
 
-SIZE = 256
 KILLS = 30
 HAND_OVERS = 20
-IDLE_S = 5.0
-PROCESSES_EACH = 16
-
-
-def ours(trio: Trio, name: str, round_: str) -> Write:
-    """A caller of one member."""
-
-    async def write(number: int) -> None:
-        await trio.clients[name].propose(f"{round_}.{number}".encode().ljust(SIZE))
-
-    return write
-
-
-def theirs(link: Link, round_: str) -> Write:
-    """A caller of etcd."""
-
-    async def write(number: int) -> None:
-        await link.put(f"{round_}.{number}", bytes(SIZE))
-
-    return write
 
 
 async def side_by_side(trio: Trio, etcd: Etcd | None, callers: int, disk: float) -> None:
@@ -162,18 +140,9 @@ async def their_hand_over(etcd: Etcd, waits: Waits) -> None:
 
 def idle(name: str, pids: Sequence[int]) -> None:
     """Processor and memory of each member."""
-    before = [ticks(Path(f"/proc/{pid}/stat")) for pid in pids]
-    time.sleep(IDLE_S)
-    spent = [ticks(Path(f"/proc/{pid}/stat")) - was for pid, was in zip(pids, before, strict=True)]
+    used = busy(pids)
     memory = [resident_mb(pid) for pid in pids]
-    line(
-        f"three members idle, {name}", spread(memory, "MB"), f"{spread([one / IDLE_S for one in spent], '% of a core')}"
-    )
-
-
-def resident_mb(pid: int) -> float:
-    row = next(row for row in Path(f"/proc/{pid}/status").read_text().splitlines() if row.startswith("VmRSS"))
-    return int(row.split()[1]) / 1024
+    line(f"three members idle, {name}", spread(memory, "MB"), spread(used, "% of a core"))
 
 
 async def _measure(folder: Path) -> None:
@@ -192,8 +161,7 @@ async def _measure(folder: Path) -> None:
         for callers in (1, 8, 64):
             await side_by_side(trio, etcd, callers, disk)
         await changes_of_leader(trio, etcd)
-    for voters, observers in ((3, 0), (5, 0), (7, 0), (3, 20), (3, 60)):
-        await crew(folder / f"crew-{voters}-{observers}", voters, observers)
+    await voters.measure(folder, program if isinstance(program, Path) else None)
 
 
 async def changes_of_leader(trio: Trio, etcd: Etcd | None) -> None:
@@ -210,27 +178,6 @@ async def changes_of_leader(trio: Trio, etcd: Etcd | None) -> None:
             their_gaps.append(await their_gap_ms(etcd))
     line("leader killed (-9), to the next acknowledged write", spread(gaps, "ms"),
          f"etcd {spread(their_gaps, 'ms') if their_gaps else '-'}; {KILLS} runs")  # fmt: skip
-
-
-async def crew(folder: Path, voters: int, observers: int) -> None:
-    """Commits with so many voters, and so many who only listen."""
-    cores = len(os.sched_getaffinity(0))
-    if voters + observers > PROCESSES_EACH * cores:
-        # Every member has a line to every other: that many handshakes at once starve who should lead.
-        line(
-            f"{voters} voters, {observers} observers", "not measured", f"{voters + observers} processes, {cores} cores"
-        )
-        return
-    folder.mkdir()
-    one = Crew(Authority(folder), folder, voters, observers)
-    async with one.running():
-        async with asyncio.timeout(60):
-            leader = await one.leader()
-            while (status := await one.status(leader)) is None or len(status.reached) < len(one.names) - 1:
-                await asyncio.sleep(0.2)
-                leader = await one.leader()
-        took = await crowd([ours(one, leader, f"crew.{number}") for number in range(64)])
-    line(f"{voters} voters, {observers} observers, 64 callers", f"{len(took) / SECONDS:,.0f} /s", times(took))
 
 
 def measure(folder: Path) -> None:

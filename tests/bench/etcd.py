@@ -1,4 +1,4 @@
-"""Debian's etcd-server as it comes, three members on the loopback, asked over gRPC: what our figures stand beside.
+"""Debian's etcd-server as it comes, some members on the loopback, asked over gRPC: what our figures stand beside.
 
 The package is unpacked into the folder of the run: nothing is installed. Its members speak plain TCP to each other and
 ours mutual TLS; both flush before they answer. The client is ours, since etcd's own benchmark tool is not packaged: one
@@ -128,12 +128,12 @@ def unpacked(folder: Path) -> Path | str:
 
 
 class Etcd:
-    """Three members under ``folder``."""
+    """So many members under ``folder``."""
 
-    def __init__(self, program: Path, folder: Path) -> None:
+    def __init__(self, program: Path, folder: Path, count: int = 3) -> None:
         self._program = program
         self._folder = folder
-        self.names = ["e1", "e2", "e3"]
+        self.names = [f"e{number}" for number in range(1, count + 1)]
         self.ports = {name: free_port() for name in self.names}
         self._peers = {name: free_port() for name in self.names}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}

@@ -16,7 +16,7 @@ from tests.scenarios.deeds import running
 from tests.scenarios.node import REPO, Node, UnixLink, qcow2
 from tests.scenarios.test_join import Start, asked, is_member, joined, membership, refuses, start, token
 from tests.scenarios.test_voters import cluster as voting
-from tests.scenarios.test_voters import settled
+from tests.scenarios.test_voters import settled, watching
 
 __all__ = ["start"]
 PROOF = "I saw it burn this morning; ticket 4711"
@@ -271,6 +271,18 @@ def test_a_survivor_that_is_there_is_told_to_come_back(start: Start) -> None:
     joined(fourth, third, "n4")
     assert sorted(one["name"] for one in membership(third)["members"]) == ["n3", "n4"]
     settled(fourth, 2)
+
+
+def test_an_observer_gives_up_nobody_whose_raft_process_is_there_though_it_has_no_line_to_it(start: Start) -> None:
+    nodes = voting(start, 3)
+    watching(nodes)
+    _, second, third = nodes.values()
+    third._stopping = True  # what ends is not started again
+    third._processes["agent"].kill()
+    without_the_others(second, nodes["n1"])
+    assert recover(second, "n1", "n3", proof=PROOF)[1]["code"] == "recover-answers"
+    third.stop()
+    assert recovered(second, "n1", "n3")["gone"] == ["n1", "n3"]
 
 
 def test_what_the_one_that_was_given_up_knows_opens_nothing_any_more(start: Start) -> None:

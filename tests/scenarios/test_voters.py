@@ -92,6 +92,37 @@ def test_the_lead_goes_where_an_operator_wants_it_and_back_there_after_a_loss(st
     nodes[asked].until("/v1/membership", lambda found: found["leader"] not in ("", wanted))
 
 
+def reach(node: Node) -> dict[str, bool | None]:
+    return {one["name"]: one["reached"] for one in membership(node)["members"]}
+
+
+def watching(nodes: dict[str, Node]) -> None:
+    """n1 votes alone, n2 and n3 are drained: two observers."""
+    for name in ("n2", "n3"):
+        nodes["n1"].ask("POST", "/v1/membership/drain", {"node": name})
+    for node in nodes.values():
+        settled(node, 1)
+
+
+def test_an_observer_does_not_look_at_another_one_until_it_votes_again(start: Start) -> None:
+    nodes = cluster(start, 3)
+    watching(nodes)
+    for name, other in (("n2", "n3"), ("n3", "n2")):
+        wanted = {"n1": True, name: True, other: None}
+        nodes[name].wait(lambda name=name, wanted=wanted: reach(nodes[name]) == wanted, f"{name} to reach {wanted}")
+        found = {one["name"]: one["reached"] for one in nodes[name].ask("GET", "/v1/quorum")["members"]}
+        assert found == wanted
+        checks = nodes[name].ask("GET", "/v1/doctor")["checks"]
+        assert not [one for one in checks if one["name"] == "raft" and other in one["says"]]
+        wrote(nodes[name], f"from-{name}")  # over the voter
+    assert reach(nodes["n1"]) == dict.fromkeys(nodes, True)
+    for name in ("n2", "n3"):
+        nodes["n1"].ask("POST", "/v1/membership/undrain", {"node": name})
+    for name, node in nodes.items():
+        settled(node, 3)
+        node.wait(lambda node=node: reach(node) == dict.fromkeys(nodes, True), f"{name} to reach everybody")
+
+
 def test_a_node_that_dies_takes_no_machine_seconds_later_and_is_ready_when_it_is_back(start: Start) -> None:
     nodes = cluster(start, 3)
     leader = membership(nodes["n1"])["leader"]

@@ -73,6 +73,7 @@ class Node:
         self.stopped = ""
         self._network, self._clock, self._lines = network, clock, lines
         self._up: set[str] = set()
+        self._spoke: set[str] = set()  # over the line that is up now
         self.contacts = Contacts(clock.monotonic_ms())
         self._time = LogTime(clock, start.last_stamp_ms)
         self.log = Log.found(
@@ -212,6 +213,7 @@ class Node:
                         self._say(peer, batch.forward(again=True))
             case Down(peer, reset):
                 self._up.discard(peer)
+                self._spoke.discard(peer)
                 self._outbox.line(peer)
                 self._early.lost(peer)
                 self._transfers.sending.lost(peer)
@@ -221,6 +223,7 @@ class Node:
                     self.elections.gone(now)
             case Heard(peer, data):
                 self.contacts.heard(peer, now)
+                self._spoke.add(peer)
                 try:
                     frame = messages.decode(data)
                 except messages.Strange as fault:  # nobody says to us what we need and cannot know
@@ -372,11 +375,12 @@ class Node:
                 self._say(peer, messages.AskPreVote(decision.nonce, self.core.term + 1, last.index, last.term))
 
     def _pump(self, now: int) -> None:
-        """Batches to the leader, whoever that is."""
+        """Batches to the leader, whoever that is. A line may be up here and refused there (TLS 1.3): what goes over it
+        before the other side has spoken may have been heard by nobody, and nobody would ever know."""
         if self.intake.closed(self.core, now):
             return
         leader = self.core.leader
-        if not leader or (leader != self.member and leader not in self._up):
+        if not leader or (leader != self.member and leader not in self._spoke):
             return
         while (batch := self.proposals.next(self.core.term)) is not None:
             if leader == self.member:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from floors.raft.book import FakeClock
 from floors.raft.stand import Stand, item
 
+from girginosvm.core.errors import NoQuorum
 from girginosvm.raft.lines import Down, Up
-from girginosvm.raft.messages import Ack, Append
+from girginosvm.raft.messages import Ack, Append, Forward
 
 
 def following() -> Stand:
@@ -35,6 +36,20 @@ def test_what_was_acknowledged_a_moment_ago_is_not_acknowledged_again() -> None:
     after(stand, 50)
     stand.follow(1, 2, 1, commit=2)
     assert acks(stand) == [2]
+
+
+def test_a_line_on_which_the_leader_has_not_spoken_may_be_refused_yet_and_gets_no_command() -> None:
+    """Else its caller would hear that the outcome is unknown, and not that nothing was done."""
+    stand = following()
+    stand.turn(Down("n2"), Up("n2"))
+    answers = stand.propose(b"a command")
+    assert stand.said(Forward) == []
+    stand.turn(Down("n2"), Up("n2"))
+    after(stand, 60_000)
+    assert [type(answer) for answer in answers] == [NoQuorum]
+    stand.propose(b"another")
+    stand.follow(1, 2, 1)
+    assert [peer for peer, _ in stand.said(Forward)] == ["n2"]
 
 
 def test_a_new_line_a_new_entry_and_a_new_term_are_answered_at_once() -> None:

@@ -449,7 +449,7 @@ class Wires:
             self.drop(peer, "neither of the two may lead")
 
     def drop(self, peer: str, reason: str) -> None:
-        self._host.world.close(self._host, self._host.world.hosts[peer])
+        self._host.world.hang_up(self._host, self._host.world.hosts[peer])
 
     def dial(self) -> None:
         """As a poll does."""
@@ -616,7 +616,7 @@ class World:
         self._ends((other.name, one.name), reset=reset)
         self._ends((one.name, other.name), reset=False)
 
-    def close(self, one: Host, other: Host) -> None:
+    def hang_up(self, one: Host, other: Host) -> None:
         """By ``one``; what it has said before still arrives, as TCP has it."""
         pair = (one.name, other.name)
         line = self._lines.pop(pair, None)

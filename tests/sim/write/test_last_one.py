@@ -115,7 +115,7 @@ def test_two_hundred_creates_for_the_last_address_make_one_machine_while_the_lea
         tasks = [
             asyncio.create_task(asked(hosts[number % 3], wish(f"m{number}"), f"m{number}")) for number in range(CREATES)
         ]
-        world.later(world.chance.randrange(1, 6), lambda: depose(world, leader, change))
+        world.later(world.chance.randrange(1, 3), lambda: depose(world, leader, change))  # before all is answered
         answers = await asyncio.gather(*tasks)
         await level(world)
         made = [answer for answer in answers if answer != "addresses-exhausted"]

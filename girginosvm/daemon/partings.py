@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Set
 from typing import Any
 
 from girginosvm.core.errors import Problem
 from girginosvm.daemon.host import check_gone_for_good
 from girginosvm.daemon.leaving import check_leaving
 from girginosvm.features.membership import api, parting
+from girginosvm.features.node import api as nodes
 from girginosvm.raft.standing import Status, heard
 from girginosvm.state.reader import Reader
 
@@ -40,9 +41,9 @@ class Partings:
     async def _of(self, member: str, check: Callable[[Reader], Any]) -> parting.Parting:
         place, rows, standing = await self._seen()
         names = {row.id: row.name for row in rows}
-        voice = voice_of(place.member, names, standing)
 
         def fetch(reader: Reader) -> parting.Parting:
+            voice = voice_of(place.member, names, standing, away=nodes.away(reader))
             name, lost = names.get(member, member), parting.lost_with(reader, member)
             return parting.Parting(
                 member=member, name=name, refused=parting.refusal(lambda: check(reader)),
@@ -54,12 +55,15 @@ class Partings:
         return found
 
 
-def voice_of(here: str, names: dict[str, str], standing: Status | Problem) -> parting.Voice:
-    """Who votes and is reached, by name. Where the raft process does not say it, nobody is known to vote. Pure."""
+def voice_of(
+    here: str, names: dict[str, str], standing: Status | Problem, *, away: Set[str] = frozenset()
+) -> parting.Voice:
+    """Who votes and is reached, by name. Where the raft process does not say it, nobody is known to vote. ``away``:
+    whom the leader does not reach, for those at whom this node does not look. Pure."""
     if isinstance(standing, Problem):
         return parting.Voice(frozenset(), frozenset({names.get(here, here)}))
     voters = standing.voters or (here,)
     return parting.Voice(
         frozenset(names.get(one, one) for one in voters),
-        frozenset(names.get(one, one) for one in heard(standing) | {here}),
+        frozenset(names.get(one, one) for one in heard(standing) | {here} | (set(standing.unwatched) - away)),
     )

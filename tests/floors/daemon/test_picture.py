@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from girginosvm.daemon.partings import voice_of
 from girginosvm.daemon.picture import Releases, membership_of
 from girginosvm.raft.standing import Status
 from tests.floors.daemon.test_quorum import LEADS, PLACE, ROWS
@@ -42,3 +43,11 @@ def test_whom_an_observer_does_not_look_at_is_neither_reached_nor_away() -> None
     for status, reached in ((watches, False), (unwatched, None)):
         found = membership_of(ROWS, status, PLACE, [], NOTHING, out=False)
         assert [one.reached for one in found.members] == [True, True, reached]
+
+
+def test_whom_an_observer_does_not_look_at_holds_new_keys_up_only_when_the_leader_does_not_reach_it() -> None:
+    names = {row.id: row.name for row in ROWS}
+    watches = replace(LEADS, role="observer", leader="id-n2", voters=("id-n2",), reached=("id-n2",))
+    watches = replace(watches, unwatched=("id-n3",))
+    assert voice_of("id-n1", names, watches).reached == {"n1", "n2", "n3"}
+    assert voice_of("id-n1", names, watches, away=frozenset({"id-n3"})).reached == {"n1", "n2"}

@@ -46,7 +46,7 @@ def quorum_of(seen: Seen) -> Quorum:
     spare = max(0, len(voters & reached) - _majority(len(voters))) if not stands else 0
     lost = [row for row in rows if row.id in voters - reached]
     return Quorum(
-        quorum=not stands, says=stands or _goes(names.get(leader, leader), voters, reached, spare),
+        quorum=not stands, says=stands or _goes(names.get(leader, leader), voters, reached, spare, votes=me in voters),
         node=seen.place.name, leader=names.get(leader, leader),
         leader_age_ms=status.leader_age_ms if status else None, term=status.term if status else 0,
         last_index=status.last_index if status else 0, applied_index=status.applied_index if status else 0,
@@ -99,9 +99,9 @@ def _unled(status: Status) -> str:
     return f"no leader was heard for {status.leader_age_ms / 1000:.0f} s"
 
 
-def _goes(leader: str, voters: frozenset[str], reached: frozenset[str], spare: int) -> str:
+def _goes(leader: str, voters: frozenset[str], reached: frozenset[str], spare: int, *, votes: bool) -> str:
     if len(voters) < 2:
-        return "this node is the only voter: changes are possible as long as it runs"
+        return f"{'this node' if votes else leader} is the only voter: changes are possible as long as it runs"
     may = f"{spare} of {len(voters)} voters may fail" if spare else "no further voter may fail"
     return f"{leader} leads, {len(voters & reached)} of {len(voters)} voters are reached: {may}"
 

@@ -2,6 +2,10 @@
 
 The core trusts whatever it hears: it counts an acknowledgement of another term, a second vote of the same voter, a
 vote of somebody who has none. Each of those ends here.
+
+Who may lead is asked only while this node hears a leader. A log that is behind knows old voters: whoever leads now may
+have had no vote when its last entry was written, and only that one's entries say that it has one (Raft thesis, section
+4.1). A member that took nothing from it stayed behind for as long as that one led.
 """
 
 from __future__ import annotations
@@ -112,8 +116,9 @@ class Early:
 
 def judge(view: View, peer: str, frame: Frame) -> Verdict:
     """What becomes of one message."""
-    if isinstance(frame.body, _LEADERS_ONLY) and peer not in view.electable:
-        return Drop("the sender can neither lead nor stand")
+    known = peer in view.electable or peer == view.leader
+    if isinstance(frame.body, _LEADERS_ONLY) and not known and view.leader_alive:
+        return Drop("a leader is heard, and the sender can neither lead nor stand")
     match frame.body:
         case Append():
             return _append(view, peer, frame.body)

@@ -239,7 +239,7 @@ class Node:
                 last = Base(index, last_term)
                 if term <= self.core.term:
                     self._say(peer, messages.Newer())
-                elif not self._objects(peer, last, now):
+                elif not self._objects(last, now):
                     self._say(peer, messages.PreVote(nonce))
             case messages.PreVote(nonce) if peer in self.core.voters and not self.core.leading:
                 self._decide(self.elections.granted(now, peer, nonce, voters=len(self.core.voters)))
@@ -272,11 +272,9 @@ class Node:
         if (led or asked) and not self.halted and self._applying.wants(self.core.committed, offer.snapshot):
             self._transfers.receiving.offered(peer, offer, now)
 
-    def _objects(self, peer: str, last: Base, now: int) -> bool:
+    def _objects(self, last: Base, now: int) -> bool:
         """This node would not vote for a peer whose log ends with ``last``."""
-        if self.core.leading or peer not in self.log.electable(self.core.committed):
-            return True
-        return bool(self.elections.objection(now, self.log.last, last))
+        return self.core.leading or bool(self.elections.objection(now, self.log.last, last))
 
     def _view(self, now: int) -> View:
         if self._voted[0] != self.core.term:

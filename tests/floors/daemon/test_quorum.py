@@ -57,6 +57,7 @@ def test_an_observer_does_not_call_another_one_unreached_to_which_it_has_no_line
     assert [(one.name, one.role, one.reached, one.panel) for one in said.members] == [
         ("n1", "observer", True, True), ("n2", "leader", True, None), ("n3", "observer", None, True),
     ]  # fmt: skip
+    assert said.says == "n2 is the only voter: changes are possible as long as it runs"
     assert agreement_of(said, watches, "").unreached == ()
     joined = msgspec.structs.replace(watches, reached=("id-n2", "id-n3"), unwatched=())
     assert quorum_of(seen(joined)).members[2].reached is True

@@ -264,8 +264,10 @@ def test_a_vote_of_an_earlier_term_does_not_count(clock: FakeClock) -> None:
 @pytest.mark.parametrize(
     "body", [Append(9, 0, 0, 5, ()), AskVote(9, 99, 9, True), TimeoutNow(9), Newer(), Ack(99, True, False)]
 )
-def test_an_observer_changes_nothing(clock: FakeClock, body: messages.Body) -> None:
+def test_an_observer_changes_nothing_while_there_is_a_leader(clock: FakeClock, body: messages.Body) -> None:
     stand = Stand(clock=clock)
+    stand.follow(1, 0, 0, item(1, 1))
+    stand.settle()
     before = (stand.node.core.term, stand.node.log.last)
     stand.hear("o1", 9, body)
     stand.settle()

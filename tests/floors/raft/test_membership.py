@@ -188,5 +188,39 @@ def test_a_member_without_a_vote_neither_stands_nor_votes_nor_is_voted_for(clock
     assert stand.said(messages.Vote) == []
 
 
+def test_a_log_that_ends_where_the_leader_had_no_vote_goes_on(clock: FakeClock) -> None:
+    """It is being sent, and ends between the entries that took the vote and gave it back. Who leads knows better."""
+    stand = Stand(clock=clock)
+    stand.follow(1, 0, 0, item(1, 1, change=Change("demote", "n3")))
+    stand.settle()
+    stand.follow(1, 1, 1, commit=1)
+    stand.settle()
+    clock.mono += 1000
+    stand.follow(2, 1, 1, item(2, 1, change=Change("nominate", "n3")), peer="n3")
+    stand.settle()
+    stand.follow(2, 2, 1, item(3, 2), peer="n3")
+    stand.settle()
+    assert ("n3", Ack(4, True, False)) in stand.said(Ack)
+    stand.follow(2, 3, 2, commit=3, peer="n3")
+    stand.settle()
+    assert stand.book.applied_index() == 3
+
+
+def test_a_voter_that_is_behind_votes_for_whom_it_knows_without_a_vote(clock: FakeClock) -> None:
+    """n3 got its vote back in entries that did not come here; without this vote nobody might ever lead."""
+    stand = Stand(clock=clock)
+    stand.follow(1, 0, 0, item(1, 1, change=Change("demote", "n3")))
+    stand.settle()
+    stand.follow(1, 1, 1, commit=1)
+    stand.settle()
+    clock.mono += 60_000
+    stand.hear("n3", 1, messages.AskPreVote(7, 2, 9, 1))
+    stand.settle()
+    assert stand.said(messages.PreVote) == [("n3", messages.PreVote(7))]
+    stand.hear("n3", 2, AskVote(2, 9, 1))
+    stand.settle()
+    assert stand.said(messages.Vote) == [("n3", messages.Vote(2))]
+
+
 def test_a_roster_is_what_it_was_after_the_wire() -> None:
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(THREE), type=Roster) == THREE

@@ -72,9 +72,10 @@ class AskVote(Shape, frozen=True, tag=3):
 
 
 class Vote(Shape, frozen=True, tag=4):
-    """You have my vote in ``term``."""
+    """You have my vote in ``term``. ``at_ms``: what time the log has, as far as I know."""
 
     term: Number
+    at_ms: Number = 0
 
 
 class AskPreVote(Shape, frozen=True, tag=5):

@@ -301,8 +301,9 @@ class Node:
 
     def _deliver(self, peer: str, body: Append | Ack | AskVote | Vote | TimeoutNow, now: int) -> None:
         match body:
-            case Vote():
+            case Vote(term, at_ms):
                 self._voted[1].add(peer)
+                self._time.told(term, peer, at_ms)
             case Append(items=items):
                 self.elections.heard(now)
                 self.contacts.led(now)
@@ -419,6 +420,8 @@ class Node:
             self.contacts.looked(now, matches, self._up, self.log.last.index)
 
     def _say(self, peer: str, body: Body) -> None:
+        if isinstance(body, Vote):
+            body = msgspec.structs.replace(body, at_ms=self._time.now())
         self._outbox.say(self.core.term, self.core.committed, peer, body)
 
     def _noticed(self, now: int) -> None:

@@ -65,7 +65,7 @@ def test_a_vote_leaves_after_the_flush_and_is_not_given_twice_in_a_term(clock: F
     assert stand.said(messages.Vote) == []
     stand.flusher.flush()
     stand.turn()
-    assert stand.said(messages.Vote) == [("n2", messages.Vote(7))]
+    assert stand.said(messages.Vote) == [("n2", messages.Vote(7, stand.clock.wall))]
     again = Stand(disk=stand.disk.lose_power(Dark()), clock=clock)
     again.hear("n3", 7, AskVote(7, 9, 3))
     again.settle()
@@ -395,7 +395,7 @@ def test_a_candidate_gets_no_vote_while_the_leader_is_alive_unless_the_leader_se
     assert stand.node.core.term == 1
     stand.hear("n3", 2, AskVote(2, 9, 1, True))
     stand.settle()
-    assert stand.said(messages.Vote) == [("n3", messages.Vote(2))]
+    assert stand.said(messages.Vote) == [("n3", messages.Vote(2, clock.wall))]
 
 
 def test_a_pre_vote_is_for_logs_that_are_not_behind_and_changes_nothing(clock: FakeClock) -> None:

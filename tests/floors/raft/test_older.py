@@ -29,7 +29,7 @@ from girginosvm.raft.messages import Ack, Append, AskPiece, Malformed, Offer, Sn
 NEWER = (
     [3, [99, "x", b"y", {"z": 1}]],
     [3, [19]],
-    [3, [4, 3, "why"]],
+    [3, [4, 3, 0, "why"]],
     [3, [1, 3, 0, 0, 0, [], "more"]],
     [3, [4, 3], "more"],
 )
@@ -106,7 +106,7 @@ def test_a_member_that_cannot_apply_an_entry_keeps_the_log_and_its_vote_and_does
     assert stand.said(messages.AskPreVote) == []
     stand.hear("n2", 2, messages.AskVote(2, 6, 1))
     stand.settle()
-    assert stand.said(Vote) == [("n2", Vote(2))]
+    assert stand.said(Vote) == [("n2", Vote(2, 6006))]
     # After an upgrade it goes on with what it has kept.
     stand.book.halt_at = 0
     again = Stand(disk=stand.disk, book=stand.book, clock=clock)

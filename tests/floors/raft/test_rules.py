@@ -196,6 +196,44 @@ def test_the_logs_time_goes_on_from_another_leaders() -> None:
     assert first + 5090 <= time.next(3) <= first + 5110
 
 
+@pytest.mark.parametrize(
+    ("walls", "begins"),
+    [
+        ((9_000_000,), 9_000_000),  # a cluster of one has only its own clock
+        ((9_000_000, 1_000_000), 1_000_000),
+        ((1_000_000, 9_000_000), 1_000_000),
+        ((9_000_000, 1_000_000, 1_000_100), 1_000_100),
+        ((1_000_000, 0, 1_000_100), 1_000_000),
+        ((0, 0, 0), 500),
+    ],
+)
+def test_after_a_cold_start_no_single_clock_says_what_time_it_is(walls: tuple[int, ...], begins: int) -> None:
+    clocks = [FakeClock() for _ in walls]
+    for clock, wall in zip(clocks, walls, strict=True):
+        clock.wall = wall
+    leader, *voters = (LogTime(clock, 500) for clock in clocks)
+    for number, voter in enumerate(voters):
+        leader.told(7, f"n{number}", voter.now())
+    assert leader.next(7) == begins
+
+
+def test_whoever_has_seen_the_logs_time_pass_trusts_no_clock() -> None:
+    clock = FakeClock()
+    time = LogTime(clock, 500)
+    time.seen(1000)
+    clock.wall, clock.mono = 10**12, 50
+    time.told(7, "n2", 10**12)
+    assert time.now() == 1050
+    assert 1050 <= time.next(7) <= 1055
+
+
+def test_what_was_said_in_another_term_does_not_count() -> None:
+    clock = FakeClock()
+    time = LogTime(clock, 500)
+    time.told(6, "n2", 700)
+    assert time.next(7) == clock.wall
+
+
 # Elections.
 
 

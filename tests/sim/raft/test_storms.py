@@ -154,6 +154,27 @@ def test_a_dead_leader_is_replaced_soon_and_at_once_when_its_line_is_reset(power
     assert max(gaps) <= 1500
 
 
+def test_after_a_cold_start_one_wrong_clock_does_not_move_the_logs_time() -> None:
+    """Whoever it is that has it, also the one that leads then."""
+    led = set()
+    for seed in range(30):
+        world = World(seed)
+        leader = world.led()
+        leader.propose(Put("a", "k", "v"), lambda outcome: None)
+        world.run(world.now + 1000)
+        for host in world.hosts.values():
+            host.stop(power=True)
+        wrong = sorted(world.hosts)[seed % len(world.hosts)]
+        world.hosts[wrong].clock.wall_offset_ms = 400 * 24 * 3600 * 1000
+        leader = world.led(until=world.now + 3000)
+        led.add(leader.name == wrong)
+        leader.propose(Put("a", "k", "w"), lambda outcome: None)
+        world.run(world.now + 1000)
+        right = next(host for name, host in world.hosts.items() if name != wrong)
+        assert right.memory.last_stamp_ms() <= right.clock.wall_ms()
+    assert led == {True, False}
+
+
 def test_a_leader_whose_flush_hangs_is_replaced_and_its_caller_learns_the_truth() -> None:
     world = World(1)
     leader = world.led()

@@ -253,6 +253,7 @@ def agreement_of(shown: Quorum, status: Status | None, removed: str) -> facts.Ag
         quorum=shown.quorum, says=shown.says, leads=status is not None and status.role == "leader",
         leader_age_ms=shown.leader_age_ms, halted=status.halted if status else "",
         not_applied=status.commit_index - status.applied_index if status else 0, voters=shown.voters,
+        leader=shown.leader, voters_reached=shown.voters_reached,
         may_fail=shown.may_fail, unreached=tuple(one.name for one in others if one.reached is False),
         behind={one.name: one.lag for one in others if one.lag is not None},
         lacking=status.lacking if status else "", removed=removed,

@@ -52,7 +52,7 @@ class Members:
         self.invited: list[dict[str, str]] = []
         self.drained: set[str] = set()
         self.orders: dict[str, str] = {}
-        self.ill: list[dict[str, str]] = []  # of the doctor's checks
+        self.ill: list[dict[str, Any]] = []  # of the doctor's checks
         self.deeds: list[tuple[str, str, str]] = []  # method, path, X-Why
         self.asked: list[dict[str, str]] = []  # of placement
 

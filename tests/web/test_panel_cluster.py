@@ -82,6 +82,23 @@ def test_a_node_says_what_is_wrong_with_it_and_what_to_do(visit: Any, daemon: An
     assert all("503" in fault for fault in faults)
 
 
+def test_what_a_node_finds_is_said_in_the_viewers_language(visit: Any, daemon: Any) -> None:
+    known = {
+        "name": "lag", "state": "warn", "says": "n3 lacks 1,201 entries", "next": "look again", "code": "lag.lacks",
+        "values": {"name": "n3", "count": 1201},
+    }  # fmt: skip
+    unknown = {"name": "weather", "state": "warn", "says": "it rains", "next": "", "code": "weather.rain", "values": {}}
+    daemon.stand.ill = [known, unknown]
+    try:
+        lines = visit("#/cluster", locale="tr-TR").locator(".doctor li")
+        expect(lines.nth(0)).to_contain_text("gecikme: n3 düğümünde 1.201 kayıt eksik")
+        expect(lines.nth(1)).to_contain_text("weather: it rains")  # of a newer node
+        expect(lines.nth(1).locator("[lang=en]")).to_have_count(1)
+        expect(visit("#/cluster").locator(".doctor li").nth(0)).to_contain_text("lag: n3 lacks 1,201 entries")
+    finally:
+        daemon.stand.ill = []
+
+
 def test_a_token_is_shown_once_with_its_command_and_the_minutes_left(visit: Any) -> None:
     page = visit("#/cluster")
     page.get_by_role("button", name="Let a node in…").click()

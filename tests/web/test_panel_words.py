@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from girginosvm.features.diagnostics.words import TEXTS
+
+CHECKS = Path(__file__).resolve().parents[2] / "girginosvm/features/diagnostics/checks.py"
 WEB = Path(__file__).resolve().parents[2] / "assets" / "web"
 _LINE = re.compile(r'^  ("(?:[^"\\]|\\.)+"): ("(?:[^"\\]|\\.)*"),$', re.M)
 _STRING = re.compile(r'"([a-z][a-z0-9-]*(?:\.[A-Za-z0-9_-]+)*)"')
@@ -35,6 +38,13 @@ def test_no_text_is_empty_and_placeholders_agree() -> None:
         assert text.strip(), key
         assert turkish[key].strip(), key
         assert set(re.findall(r"\{\w+\}", text)) == set(re.findall(r"\{\w+\}", turkish[key])), key
+
+
+def test_what_the_doctor_says_is_here_word_for_word() -> None:
+    here = {key.removeprefix("check."): text for key, text in catalogue("en").items() if key.startswith("check.")}
+    assert here == TEXTS
+    names = {name.replace(" ", "-") for name in re.findall(r'said\(\s*"([a-z ]+)"', CHECKS.read_text(encoding="utf-8"))}
+    assert names == {key.removeprefix("checked.") for key in catalogue("en") if key.startswith("checked.")}
 
 
 def test_every_text_that_is_asked_for_exists() -> None:

@@ -10,6 +10,7 @@ from girginosvm.core.units import GIB, MIB, shown
 from girginosvm.features.diagnostics import facts as f
 from girginosvm.features.diagnostics.facts import Facts
 from girginosvm.features.diagnostics.model import Check, State
+from girginosvm.features.diagnostics.words import said
 
 LATE_MS: Final = 1_000  # a leader speaks ten times a second
 BEHIND_ENTRIES: Final = 200  # as ``raft.membership.CAUGHT_UP_ENTRIES``
@@ -22,6 +23,7 @@ OFFSET_FAIL_MS: Final = 60_000
 HANGS_MINUTES: Final = 15
 WAL_BYTES: Final = 512 * MIB
 JOURNAL_BYTES: Final = 2 * GIB
+_STRAYS: Final = 5  # that are named
 _WORST: Final[dict[State, int]] = {"fail": 0, "warn": 1, "ok": 2}
 
 
@@ -41,32 +43,39 @@ def agent(facts: Facts) -> list[Check]:
     if not facts.agent:
         return []
     do = "systemctl status girginosvm girginosvm-raft; journalctl -u girginosvm"
-    return [Check("agent", "fail", facts.agent, do)]
+    return [said("agent", "fail", "agent.away", do, why=facts.agent)]
 
 
 def leader(facts: Facts) -> list[Check]:
     """Changes are possible, and this node takes part in them."""
     now = facts.agreement
     if now is None:
-        return [Check("raft", "fail", facts.raft, "journalctl -u girginosvm-raft -n 50")] if facts.raft else []
+        do = "journalctl -u girginosvm-raft -n 50"
+        return [said("raft", "fail", "raft.away", do, why=facts.raft)] if facts.raft else []
     if now.removed:
-        return [Check("raft", "fail", now.removed, "girginosvm membership leave --confirm")]
+        return [said("raft", "fail", "raft.removed", "girginosvm membership leave --confirm", why=now.removed)]
     if now.halted:
-        return [Check("raft", "fail", f"this node takes no part: {now.halted}", "journalctl -u girginosvm-raft -n 50")]
+        return [said("raft", "fail", "raft.halted", "journalctl -u girginosvm-raft -n 50", why=now.halted)]
     if now.lacking:
-        return [Check("raft", "fail", now.lacking, "girginosvm explain database-behind; look again: it is fetched")]
+        do = "girginosvm explain database-behind; look again: it is fetched"
+        return [said("raft", "fail", "raft.lacking", do, why=now.lacking)]
     if not now.quorum:
-        return [Check("raft", "fail", now.says, "girginosvm quorum")]
+        return [said("raft", "fail", "raft.stands", "girginosvm quorum", why=now.says)]
+    stands: dict[str, str | int] = {"leader": now.leader, "reached": now.voters_reached, "voters": now.voters}
     if now.unreached:
-        detail = f"{now.says}; not reached: {', '.join(now.unreached)}"
-        return [Check("raft", "warn", detail, "systemctl status girginosvm-raft, on those nodes")]
+        do, names = "systemctl status girginosvm-raft, on those nodes", ", ".join(now.unreached)
+        return [said("raft", "warn", "raft.unreached", do, names=names, **stands)]
     if now.leader_age_ms is not None and now.leader_age_ms >= LATE_MS:
-        detail = f"the leader was last heard {now.leader_age_ms / 1000:.1f} s ago"
-        return [Check("raft", "warn", detail, "look again; ping the leader's address if it stays so")]
+        do = "look again; ping the leader's address if it stays so"
+        return [said("raft", "warn", "raft.late", do, seconds=f"{now.leader_age_ms / 1000:.1f}")]
     if now.closed:
-        detail = f"{', '.join(now.closed)}: reached by the Raft port, and not by the API's"
-        return [Check("raft", "warn", detail, "systemctl status girginosvm, on those nodes; and the firewall between")]
-    return [Check("raft", "ok", now.says)]
+        do = "systemctl status girginosvm, on those nodes; and the firewall between"
+        return [said("raft", "warn", "raft.closed", do, names=", ".join(now.closed))]
+    if now.voters < 2:
+        return [said("raft", "ok", "raft.only")]
+    if not now.may_fail:
+        return [said("raft", "ok", "raft.leads-none", **stands)]
+    return [said("raft", "ok", "raft.leads", spare=now.may_fail, **stands)]
 
 
 def lag(facts: Facts) -> list[Check]:
@@ -74,12 +83,14 @@ def lag(facts: Facts) -> list[Check]:
     now = facts.agreement
     if now is None:
         return []
-    far = [f"{name} lacks {count:,} entries" for name, count in sorted(now.behind.items()) if count > BEHIND_ENTRIES]
+    do = "look again: the number falls while they catch up"
+    far = [
+        said("lag", "warn", "lag.lacks", do, name=name, count=count)
+        for name, count in sorted(now.behind.items()) if count > BEHIND_ENTRIES
+    ]  # fmt: skip
     if now.not_applied > BEHIND_ENTRIES:
-        far.insert(0, f"this node has not applied {now.not_applied:,} entries yet")
-    if far:
-        return [Check("lag", "warn", "; ".join(far), "look again: the number falls while they catch up")]
-    return [Check("lag", "ok", "nobody that is reached is behind")] if now.behind else []
+        far.insert(0, said("lag", "warn", "lag.not-applied", do, count=now.not_applied))
+    return far or ([said("lag", "ok", "lag.ok")] if now.behind else [])
 
 
 def journal(facts: Facts) -> list[Check]:
@@ -89,18 +100,18 @@ def journal(facts: Facts) -> list[Check]:
         return []
     slow = "look for what else writes to that disk: iostat -x 1"
     if now.trouble:
-        return [Check("journal", "fail", now.trouble, "dmesg | tail; df -h /var/lib/girginosvm")]
+        do = "dmesg | tail; df -h /var/lib/girginosvm"
+        return [said("journal", "fail", "journal.trouble", do, why=now.trouble)]
     if now.flushing_ms >= HUNG_FLUSH_MS:
-        return [Check("journal", "fail", f"a flush has been running for {now.flushing_ms / 1000:.0f} s", slow)]
+        return [said("journal", "fail", "journal.hung", slow, seconds=round(now.flushing_ms / 1000))]
     if now.worst_flush_ms >= SLOW_FLUSH_MS:
-        return [Check("journal", "warn", f"one of the last 64 flushes took {now.worst_flush_ms:,} ms", slow)]
+        return [said("journal", "warn", "journal.slow", slow, ms=now.worst_flush_ms)]
     if now.disk_bytes > JOURNAL_BYTES:
-        detail = f"the journal has {shown(now.disk_bytes)}: it is not compacted"
-        return [Check("journal", "warn", detail, "journalctl -u girginosvm-raft | grep journal.not-compacted")]
-    cut = f"; its last start cut {now.cut_bytes:,} bytes off that were never acknowledged" if now.cut_bytes else ""
-    files = "1 file" if now.segments == 1 else f"{now.segments} files"
-    detail = f"{shown(now.used_bytes)} in {files}, the slowest of the last 64 flushes took {now.worst_flush_ms} ms{cut}"
-    return [Check("journal", "ok", detail)]
+        do = "journalctl -u girginosvm-raft | grep journal.not-compacted"
+        return [said("journal", "warn", "journal.large", do, size=shown(now.disk_bytes))]
+    cut = [said("journal", "ok", "journal.cut", bytes=now.cut_bytes)] if now.cut_bytes else []
+    size = shown(now.used_bytes)
+    return [*cut, said("journal", "ok", "journal.ok", size=size, files=now.segments, ms=now.worst_flush_ms)]
 
 
 def database(facts: Facts) -> list[Check]:
@@ -111,18 +122,19 @@ def database(facts: Facts) -> list[Check]:
     rebuilt = "girginosvm explain database-damaged"
     found = []
     if now.fault:
-        found.append(Check("database", "fail", f"the database is damaged: {now.fault}", rebuilt))
+        found.append(said("database", "fail", "database.fault", rebuilt, why=now.fault))
     elif now.wal_bytes > WAL_BYTES:
-        detail = f"its write-ahead log has {shown(now.wal_bytes)}: something keeps it from being made up"
-        found.append(Check("database", "warn", detail, "systemctl restart girginosvm"))
+        do = "systemctl restart girginosvm"
+        found.append(said("database", "warn", "database.wal", do, size=shown(now.wal_bytes)))
+    elif now.unfinished:
+        size = shown(now.size_bytes + now.wal_bytes)
+        found.append(said("database", "ok", "database.unfinished", size=size, why=now.unfinished))
     else:
-        rest = f"; {now.unfinished}" if now.unfinished else ""
-        found.append(Check("database", "ok", f"{shown(now.size_bytes + now.wal_bytes)}, no fault found{rest}"))
+        found.append(said("database", "ok", "database.ok", size=shown(now.size_bytes + now.wal_bytes)))
     if now.history:
-        found.append(Check("history", "fail", now.history, "girginosvm event verify"))
+        found.append(said("history", "fail", "history.broken", "girginosvm event verify", why=now.history))
     elif now.events:
-        detail = f"the last {now.events:,} events are as they were written"
-        found.append(Check("history", "ok", detail))
+        found.append(said("history", "ok", "history.ok", count=now.events))
     return found
 
 
@@ -134,14 +146,15 @@ def disk(facts: Facts) -> list[Check]:
 def _room(room: f.Room) -> Check:
     where = _together(room.places)
     do = f"df -h {room.places[0]}; df -i {room.places[0]}"
-    detail = f"{shown(room.free_bytes)} of {shown(room.capacity_bytes)} are free for {where}"
     if room.free_inodes is not None and room.free_inodes < 100:
-        return Check("disk", "fail", f"{room.free_inodes} inodes are free for {where}", do)
+        return said("disk", "fail", "disk.inodes", do, count=room.free_inodes, where=where)
+    state: State = "ok"
     if room.free_bytes < 64 * MIB:
-        return Check("disk", "fail", detail, do)
-    if room.free_bytes < GIB or room.free_bytes * 20 < room.capacity_bytes:
-        return Check("disk", "warn", detail, do)
-    return Check("disk", "ok", detail)
+        state = "fail"
+    elif room.free_bytes < GIB or room.free_bytes * 20 < room.capacity_bytes:
+        state = "warn"
+    free, capacity = shown(room.free_bytes), shown(room.capacity_bytes)
+    return said("disk", state, "disk.room", "" if state == "ok" else do, free=free, all=capacity, where=where)
 
 
 def _together(places: tuple[str, ...]) -> str:
@@ -158,23 +171,22 @@ def certificates(facts: Facts) -> list[Check]:
 
 
 def _certificate(one: f.Certificate) -> Check:
-    what = "the cluster's CA" if one.kind == "ca" else "this node's certificate"
     soon = CA_DAYS if one.kind == "ca" else SERVER_DAYS
     do = "girginosvm membership status" if one.kind == "ca" else "journalctl -u girginosvm | grep certificate"
     if one.problem:
-        return Check("certificate", "fail", f"{what} cannot be read: {one.problem}", f"ls -l {one.path}")
+        return said("certificate", "fail", f"certificate.{one.kind}-unreadable", f"ls -l {one.path}", why=one.problem)
     if one.days_left <= 0:
-        return Check("certificate", "fail", f"{what} ended {-one.days_left} days ago", do)
+        return said("certificate", "fail", f"certificate.{one.kind}-ended", do, days=-one.days_left)
     if one.days_left <= soon:
-        return Check("certificate", "warn", f"{what} ends in {one.days_left} days, and was not renewed", do)
-    return Check("certificate", "ok", f"{what} is {one.age_days} days old and ends in {one.days_left} days")
+        return said("certificate", "warn", f"certificate.{one.kind}-ends", do, days=one.days_left)
+    return said("certificate", "ok", f"certificate.{one.kind}-ok", age=one.age_days, days=one.days_left)
 
 
 def cluster_key(facts: Facts) -> list[Check]:
     """How old the key is that secrets are sealed with: for people to know."""
     if facts.cluster_key_days is None:
         return []
-    return [Check("cluster key", "ok", f"it was last changed {facts.cluster_key_days} days ago")]
+    return [said("cluster key", "ok", "key.age", days=facts.cluster_key_days)]
 
 
 def clock(facts: Facts) -> list[Check]:
@@ -185,10 +197,10 @@ def clock(facts: Facts) -> list[Check]:
     off_ms = max(0, abs(worst.offset_ms) - worst.within_ms)
     state: State = "fail" if off_ms >= OFFSET_FAIL_MS else "warn" if off_ms >= OFFSET_WARN_MS else "ok"
     if state == "ok":
-        return [Check("clock", "ok", f"within {OFFSET_WARN_MS // 1000} s of {len(facts.offsets)} other nodes")]
-    way = "ahead of" if worst.offset_ms > 0 else "behind"
-    detail = f"the clock of {worst.node} is {off_ms / 1000:,.0f} s {way} this node's"
-    return [Check("clock", state, detail, "timedatectl, on both; systemctl restart chronyd where it is wrong")]
+        return [said("clock", "ok", "clock.ok", seconds=OFFSET_WARN_MS // 1000, count=len(facts.offsets))]
+    code = "clock.ahead" if worst.offset_ms > 0 else "clock.behind"
+    do = "timedatectl, on both; systemctl restart chronyd where it is wrong"
+    return [said("clock", state, code, do, name=worst.node, seconds=int(f"{off_ms / 1000:.0f}"))]
 
 
 def hypervisor(facts: Facts) -> list[Check]:
@@ -197,15 +209,17 @@ def hypervisor(facts: Facts) -> list[Check]:
     if now is None:
         return []
     if now.problem or not now.libvirt:
-        detail = now.problem or "libvirt does not answer"
-        return [Check("libvirt", "fail", detail, "systemctl status libvirtd virtqemud; virsh -c qemu:///system list")]
-    versions = f"libvirt {now.libvirt}, QEMU {now.qemu}"
+        do = "systemctl status libvirtd virtqemud; virsh -c qemu:///system list"
+        return [
+            said("libvirt", "fail", "libvirt.problem", do, why=now.problem) if now.problem
+            else said("libvirt", "fail", "libvirt.away", do)
+        ]  # fmt: skip
     if not now.qemu:
-        return [Check("libvirt", "fail", "QEMU is not there, or does not start", "apt install qemu-system-x86")]
+        return [said("libvirt", "fail", "libvirt.qemu", "apt install qemu-system-x86")]
     if now.acceleration != "kvm":
-        detail = f"{versions}; machines run without acceleration: {now.reason}"
-        return [Check("libvirt", "warn", detail, "ls -l /dev/kvm; grep -c -E 'vmx|svm' /proc/cpuinfo")]
-    return [Check("libvirt", "ok", f"{versions}, KVM")]
+        do = "ls -l /dev/kvm; grep -c -E 'vmx|svm' /proc/cpuinfo"
+        return [said("libvirt", "warn", "libvirt.tcg", do, libvirt=now.libvirt, qemu=now.qemu, why=now.reason)]
+    return [said("libvirt", "ok", "libvirt.ok", libvirt=now.libvirt, qemu=now.qemu)]
 
 
 def machines(facts: Facts) -> list[Check]:
@@ -214,19 +228,19 @@ def machines(facts: Facts) -> list[Check]:
     if facts.strays is None:
         return []
     if not facts.strays:
-        return [Check("machines", "ok", "no domain of ours is on this host that the cluster does not have here")]
-    first, more = facts.strays[0], len(facts.strays) - 1
-    detail = _stray(first) + (f"; {more} more like it" if more else "")
-    state: State = "fail" if first.runs else "warn"
-    return [Check("machines", state, detail, _stray_next(first))]
+        return [said("machines", "ok", "machines.ok")]
+    found = [_stray(one) for one in facts.strays[:_STRAYS]]
+    more = len(facts.strays) - len(found)
+    return [*found, said("machines", "warn", "machines.more", "virsh list --all", count=more)] if more else found
 
 
-def _stray(one: f.Stray) -> str:
-    what = f"domain {one.domain} ({one.id}) {'runs' if one.runs else 'is defined'} on this host, and the cluster"
+def _stray(one: f.Stray) -> Check:
+    state: State = "fail" if one.runs else "warn"
     if one.elsewhere:
-        so = "it may run twice" if one.runs else "it must not be started here"
-        return f"{what} has this machine on {one.elsewhere}: {so}"
-    return f"{what} does not have it: nobody looks after it, and its addresses may be given to others"
+        code = "machines.twice" if one.runs else "machines.elsewhere"
+        return said("machines", state, code, _stray_next(one), domain=one.domain, id=one.id, name=one.elsewhere)
+    code = "machines.unknown" if one.runs else "machines.unknown-off"
+    return said("machines", state, code, _stray_next(one), domain=one.domain, id=one.id)
 
 
 def _stray_next(one: f.Stray) -> str:
@@ -245,27 +259,30 @@ def pools(facts: Facts) -> list[Check]:
 
 def _pool(pool: f.Pool) -> Check:
     do = "girginosvm storage pool list; girginosvm storage disk list"
-    free = f"{shown(pool.free_bytes)} of {shown(pool.capacity_bytes)} are free"
+    room: dict[str, str | int] = {"name": pool.name, "free": shown(pool.free_bytes), "all": shown(pool.capacity_bytes)}
     if pool.problem:
-        return Check("pool", "fail", f"pool {pool.name}: {pool.problem}", do)
+        return said("pool", "fail", "pool.problem", do, name=pool.name, why=pool.problem)
     if pool.free_bytes * 100 < pool.capacity_bytes:
-        return Check("pool", "fail", f"pool {pool.name} is full: {free}", do)
+        return said("pool", "fail", "pool.full", do, **room)
     if pool.free_bytes * 100 < pool.capacity_bytes * pool.reserve_percent:
-        return Check("pool", "warn", f"pool {pool.name}: {free}, less than its reserve of {pool.reserve_percent} %", do)
-    return Check("pool", "ok", f"pool {pool.name}: {free}")
+        return said("pool", "warn", "pool.reserve", do, percent=pool.reserve_percent, **room)
+    return said("pool", "ok", "pool.ok", **room)
 
 
 def images(facts: Facts) -> list[Check]:
     """Each image that this node has says it has it."""
     if facts.images_lost:
-        names = ", ".join(facts.images_lost)
-        many = "1 image has" if len(facts.images_lost) == 1 else f"{len(facts.images_lost)} images have"
-        detail = f"{many} no file on this node any more: {names}"
-        return [Check("images", "fail", detail, "girginosvm image list; girginosvm image rm NAME, and fetch it again")]
+        names, count = ", ".join(facts.images_lost), len(facts.images_lost)
+        do = "girginosvm image list; girginosvm image rm NAME, and fetch it again"
+        return [
+            said("images", "fail", "images.lost-one", do, names=names) if count == 1
+            else said("images", "fail", "images.lost", do, names=names, count=count)
+        ]  # fmt: skip
     if facts.images is None:
         return []
-    detail = f"all {facts.images} images of this node have their files" if facts.images else "no image is on this node"
-    return [Check("images", "ok", detail)]
+    return [
+        said("images", "ok", "images.ok", count=facts.images) if facts.images else said("images", "ok", "images.none")
+    ]
 
 
 def ports(facts: Facts) -> list[Check]:
@@ -273,9 +290,9 @@ def ports(facts: Facts) -> list[Check]:
     deaf = [f"{port.number} ({port.what})" for port in facts.ports if not port.listens]
     if deaf:
         number = next(port.number for port in facts.ports if not port.listens)
-        return [Check("ports", "fail", f"nothing listens on {', '.join(deaf)}", f"ss -ltnp 'sport = :{number}'")]
+        return [said("ports", "fail", "ports.deaf", f"ss -ltnp 'sport = :{number}'", ports=", ".join(deaf))]
     open_ones = ", ".join(f"{port.number} ({port.what})" for port in facts.ports)
-    return [Check("ports", "ok", f"listening: {open_ones}")] if facts.ports else []
+    return [said("ports", "ok", "ports.ok", ports=open_ones)] if facts.ports else []
 
 
 def operations(facts: Facts) -> list[Check]:
@@ -284,21 +301,22 @@ def operations(facts: Facts) -> list[Check]:
         return []
     late = sorted((one for one in facts.pending if one.minutes >= HANGS_MINUTES), key=lambda one: -one.minutes)
     if not late:
-        return [Check("operations", "ok", f"{len(facts.pending)} run, none for long")]
+        return [said("operations", "ok", "operations.ok", count=len(facts.pending))]
     first = late[0]
-    detail = (
-        f"{len(late)} run for more than {HANGS_MINUTES} minutes; {first.kind} of {first.subject} for {first.minutes}: "
-        f"{first.step}"
-    )
-    return [Check("operations", "warn", detail, f"girginosvm operation show {first.id}")]
+    return [
+        said(
+            "operations", "warn", "operations.late", f"girginosvm operation show {first.id}", count=len(late),
+            limit=HANGS_MINUTES, kind=first.kind, name=first.subject, minutes=first.minutes, why=first.step,
+        )
+    ]  # fmt: skip
 
 
 def nodes(facts: Facts) -> list[Check]:
     """Nobody has fallen silent."""
     if facts.silent_nodes:
-        detail = f"not reached, or silent for more than three minutes: {', '.join(facts.silent_nodes)}"
-        return [Check("nodes", "warn", detail, "girginosvm node list; systemctl status girginosvm, on those")]
-    return [] if facts.silent_nodes is None else [Check("nodes", "ok", "no node is silent")]
+        do = "girginosvm node list; systemctl status girginosvm, on those"
+        return [said("nodes", "warn", "nodes.silent", do, names=", ".join(facts.silent_nodes))]
+    return [] if facts.silent_nodes is None else [said("nodes", "ok", "nodes.ok")]
 
 
 def releases(facts: Facts) -> list[Check]:
@@ -311,36 +329,35 @@ def releases(facts: Facts) -> list[Check]:
         by.setdefault(release or "a release that it has not said", []).append(name)
     runs = "; ".join(f"{', '.join(names)}: {release}" for release, names in sorted(by.items()))
     if len(by) > 1:
-        detail = f"different releases ({runs}); {now.reason}"
-        return [Check("releases", "warn", detail, "girginosvm membership status; upgrade the older nodes")]
-    return [Check("releases", "ok", f"every node runs the same release, at feature level {now.level}")]
+        do = "girginosvm membership status; upgrade the older nodes"
+        return [said("releases", "warn", "releases.differ", do, runs=runs, why=now.reason)]
+    return [said("releases", "ok", "releases.ok", level=now.level)]
 
 
 def tokens(facts: Facts) -> list[Check]:
     """No key is left lying for ever."""
     if facts.tokens_endless:
-        names = ", ".join(facts.tokens_endless)
-        detail = f"tokens without an end, older than half a year: {names}"
-        return [Check("tokens", "warn", detail, "girginosvm token revoke NAME, when nobody uses it any more")]
-    return [] if facts.tokens_endless is None else [Check("tokens", "ok", "no old token is without an end")]
+        do = "girginosvm token revoke NAME, when nobody uses it any more"
+        return [said("tokens", "warn", "tokens.endless", do, names=", ".join(facts.tokens_endless))]
+    return [] if facts.tokens_endless is None else [said("tokens", "ok", "tokens.ok")]
 
 
 def work(facts: Facts) -> list[Check]:
     """The node's own rounds get done what they should."""
     if facts.work:
-        return [Check("work", "warn", "; ".join(facts.work), "girginosvm health; girginosvm event list")]
-    return [] if facts.work is None else [Check("work", "ok", "every round of this node gets done")]
+        do = "girginosvm health; girginosvm event list"
+        return [said("work", "warn", "work.fails", do, why="; ".join(facts.work))]
+    return [] if facts.work is None else [said("work", "ok", "work.ok")]
 
 
 def settings(facts: Facts) -> list[Check]:
     """What the next start would read is what this process has read."""
     if facts.settings_problem:
-        detail = f"the next start would be refused: {facts.settings_problem}"
-        return [Check("settings", "fail", detail, "girginosvm doctor settings")]
+        return [said("settings", "fail", "settings.refused", "girginosvm doctor settings", why=facts.settings_problem)]
     if facts.settings_changed:
-        detail = f"changed since the agent began: {', '.join(facts.settings_changed)}"
-        return [Check("settings", "warn", detail, "systemctl restart girginosvm-raft girginosvm")]
-    return [] if facts.settings_changed is None else [Check("settings", "ok", "as the agent has read them")]
+        do = "systemctl restart girginosvm-raft girginosvm"
+        return [said("settings", "warn", "settings.changed", do, names=", ".join(facts.settings_changed))]
+    return [] if facts.settings_changed is None else [said("settings", "ok", "settings.ok")]
 
 
 CHECKS: Final[tuple[Callable[[Facts], list[Check]], ...]] = (

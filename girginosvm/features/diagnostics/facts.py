@@ -20,6 +20,8 @@ class Agreement(msgspec.Struct, frozen=True, kw_only=True):
     not_applied: int  # committed, and not in the database yet
     voters: int
     may_fail: int
+    leader: str = ""
+    voters_reached: int = 0
     unreached: tuple[str, ...] = ()
     behind: dict[str, int] = {}
     removed: str = ""  # what another member said of it

@@ -56,12 +56,15 @@ class Quorum(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Check(msgspec.Struct, frozen=True):
-    """One thing that was looked at. ``next`` is what to do when it is not as it should be."""
+    """One thing that was looked at. ``next`` is what to do when it is not as it should be. ``code`` and ``values`` are
+    what ``says`` was made of, for whoever says it in another language."""
 
     name: str
     state: State
     says: str
     next: str = ""
+    code: str = ""
+    values: dict[str, str | int] = {}
 
 
 class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ from girginosvm.features.diagnostics.model import Check
 
 AGREEMENT = f.Agreement(
     quorum=True, says="n1 leads, 3 of 3 voters are reached: 1 of 3 voters may fail", leads=True, leader_age_ms=0,
-    halted="", not_applied=0, voters=3, may_fail=1, behind={"n2": 0, "n3": 12},
+    halted="", not_applied=0, voters=3, may_fail=1, leader="n1", voters_reached=3, behind={"n2": 0, "n3": 12},
 )  # fmt: skip
 JOURNAL = f.Journal(1, 4 * MIB, 16 * MIB, 0, 1, 9, 0, "")
 DATABASE = f.Database(2 * MIB, MIB, "", "", 400, "")

@@ -30,7 +30,7 @@ class Client:
 
     def go(self) -> None:
         world = self.storm.world
-        if world.now >= STORM_MS:
+        if world.now >= self.storm.ends_ms:
             self.storm.busy -= 1
             return
         key = f"k{world.chance.randrange(KEYS)}"
@@ -109,6 +109,7 @@ class Storm(Faults):
     """``run`` raises Broken when anything that must hold does not."""
 
     more = ("join", "lose", "lose")
+    ends_ms = STORM_MS  # for clients
 
     def __init__(self, seed: int, *, dedup: bool = True) -> None:
         world = World(

@@ -268,7 +268,7 @@ class Flusher:
 
     def __init__(self, host: Host, journal: Journal) -> None:
         self._host = host
-        self._journal = journal
+        self.journal = journal
         self._done = 0
         self._fault: OSError | None = None
         self._records: Sequence[Record] = ()
@@ -285,7 +285,7 @@ class Flusher:
                 return
             self._records = ()
             try:
-                write(self._journal, records)
+                write(self.journal, records)
             except OSError as fault:
                 self._fault = fault
             else:
@@ -299,7 +299,7 @@ class Flusher:
         if self._records:
             self._host.disk.fuse = chance.randrange(0, 2 * len(self._records) + 3)
             with contextlib.suppress(OSError):
-                write(self._journal, self._records)
+                write(self.journal, self._records)
             self._host.disk.fuse = -1
 
     def done(self) -> int:
@@ -328,10 +328,12 @@ class Host:
         self.inbox: list[Event] = []
         self.node: Node | None = None
         self._due = -1
-        self._led = 0
+        self.first: Roster | None = None  # of one that joins: the members as they were then
         self.wires = Wires(self)
 
     def start(self) -> None:
+        if self.name in self.world.gone:
+            return
         self.life += 1
         self.up, self.paused, self.inbox, self._due, self.wires = True, False, [], -1, Wires(self)
         if isinstance(self.memory, Store):
@@ -345,7 +347,8 @@ class Host:
             return
         self.flusher = Flusher(self, journal)
         self.shelf = Shelf(self, files)
-        start = Start(self.name, self.world.founding, self.memory.applied_index(), self.memory.last_stamp_ms())
+        roster = self.first or self.world.founding
+        start = Start(self.name, roster, self.memory.applied_index(), self.memory.last_stamp_ms())
         if journal.vote.term < self.world.said_term.get(self.name, 0):
             raise Broken(f"{self.name} has forgotten term {self.world.said_term[self.name]}")
         self.node = Node(
@@ -502,6 +505,7 @@ class World:
         self._mute: set[tuple[str, str]] = set()  # nothing has come over it to the first of the two
         self._arrives: dict[tuple[str, str], int] = {}
         self.cut: set[tuple[str, str]] = set()
+        self.gone: set[str] = set()  # who does not start again
         self._stalled: dict[tuple[str, str], list[tuple[int, bytes]]] = {}
         self.leaders: dict[int, str] = {}
         self.contents: dict[tuple[int, int], int] = {}

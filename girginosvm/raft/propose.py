@@ -120,6 +120,34 @@ def _frame(message: object) -> bytes:
     return len(data).to_bytes(4) + data
 
 
+class _Pen:
+    """Writes frames to one connection. What is written in one turn of the loop leaves in one piece, since the outcomes
+    of a batch come together."""
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
+        self._frames: list[bytes] = []
+
+    async def write(self, frame: bytes) -> None:
+        """Soon; waits while the other end does not read."""
+        if not self._frames:
+            asyncio.get_running_loop().call_soon(self.flush)
+        self._frames.append(frame)
+        with contextlib.suppress(ConnectionError):
+            await self._writer.drain()
+
+    def flush(self) -> None:
+        """Now."""
+        frames, self._frames = self._frames, []
+        with contextlib.suppress(ConnectionError):
+            self._writer.write(b"".join(frames))
+
+    def close(self) -> None:
+        """What was written leaves, and then nothing more."""
+        self.flush()
+        self._writer.close()
+
+
 class Agreement(Protocol):
     """What the server serves."""
 
@@ -157,11 +185,12 @@ async def serve(
             if not isinstance(hello, Hello) or hello.release != release:
                 log.warning("raft.socket-refused", theirs=getattr(hello, "release", "?"), ours=release)
                 return
-            tasks.add(asyncio.create_task(_tell(writer, agreement)))
+            pen = _Pen(writer)
+            tasks.add(asyncio.create_task(_tell(pen, agreement)))
             while True:
                 message = _FROM_AGENT.decode(await _receive(reader))
                 heard()
-                task = asyncio.create_task(_serve_one(message, writer, agreement, turn, prefer))
+                task = asyncio.create_task(_serve_one(message, pen, agreement, turn, prefer))
                 tasks.add(task)
                 task.add_done_callback(tasks.discard)
         except (asyncio.IncompleteReadError, ConnectionError, TimeoutError):
@@ -184,11 +213,10 @@ async def serve(
         os.umask(before)
 
 
-async def _tell(writer: asyncio.StreamWriter, agreement: Agreement) -> None:
+async def _tell(pen: _Pen, agreement: Agreement) -> None:
     async for change in agreement.changes():
-        writer.write(_frame(Changed(change)))
-        await writer.drain()
-    writer.close()
+        await pen.write(_frame(Changed(change)))
+    pen.close()
 
 
 async def _served(
@@ -214,7 +242,7 @@ async def _served(
 
 
 async def _serve_one(
-    message: object, writer: asyncio.StreamWriter, agreement: Agreement, turn: Callable[[Turn], None],
+    message: object, pen: _Pen, agreement: Agreement, turn: Callable[[Turn], None],
     prefer: Callable[[int], None],
 ) -> None:  # fmt: skip
     if not isinstance(message, _Request):
@@ -224,9 +252,7 @@ async def _serve_one(
     if len(frame) > MAX_FRAME:
         lost = Unknown("answer-too-long", f"the request was served, and its answer of {len(frame):,} bytes is too long")
         frame = _frame(Answer(answer.id, problem=lost.body()))
-    with contextlib.suppress(ConnectionError):
-        writer.write(frame)
-        await writer.drain()
+    await pen.write(frame)
 
 
 async def glance(path: Path, *, release: str) -> Status | None:

@@ -11,7 +11,8 @@ from girginosvm.features.diagnostics.model import Diagnosis, Quorum
 )  # fmt: skip
 class ShowQuorum(Stream, frozen=True, kw_only=True):
     """As the node that is asked sees it; it answers without a quorum, too, and says what can still be done by hand.
-    Ends with 0 while changes are possible, with 7 while they are not."""
+    An observer has no line to other observers, and says of them that it does not look at them. Ends with 0 while
+    changes are possible, with 7 while they are not."""
 
 
 @action(

@@ -349,4 +349,5 @@ class ShowAuthority(Stream, frozen=True, kw_only=True):
     summary="Show the cluster as the node that is asked sees it", answers=model.Membership,
 )  # fmt: skip
 class ShowMembership(Stream, frozen=True, kw_only=True):
-    """Answered by the process itself: who leads and who is reached is not in the database."""
+    """Answered by the process itself: who leads and who is reached is not in the database. An observer does not look at
+    other observers: of these a voter says whether they are reached."""

@@ -358,6 +358,16 @@ def test_lines_that_are_of_no_use_any_more_are_ended_and_not_opened_again(five: 
     assert sum(isinstance(one, Up) for seen in five.events.values() for one in seen) == before
 
 
+def test_a_line_that_the_other_end_wants_is_not_ended_however_often_the_roster_changes(five: Ring) -> None:
+    """o2 was away, and takes x1 for a voter still."""
+    know(five, "v1", "x1", who=("o2",))
+    five.until(lambda: lines(five) == star("v1") | {frozenset(("o2", "x1"))})
+    for _ in range(3):
+        know(five, "v1", who=("x1",))
+        passes(five, 0.1)
+    assert not [one for one in five.events["x1"] if isinstance(one, Down) and one.peer == "o2"]
+
+
 def test_ends_that_both_dial_at_once_agree_on_one_line(authority: Authority) -> None:
     """Each believes that it is the observer, who looks for the voter."""
     for _ in range(10):

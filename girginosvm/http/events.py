@@ -130,7 +130,7 @@ class Hub:
         missed = self.after(mark) if mark else []
         listener = self.open()
         index = self.index
-        welcome = Welcome(caller, desk, every_s=self.look_s)
+        welcome = Welcome(request, caller, desk, every_s=self.look_s)
         try:
             response = _opened()
             await response.prepare(request)

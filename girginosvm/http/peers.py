@@ -132,7 +132,8 @@ async def _begun(place: str, reader: asyncio.StreamReader, partial: bool) -> int
     except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as fault:
         raise _away(place, fault) from fault
     first, *rest = head.split("\r\n")
-    status = first.split(" ")[1] if first.startswith("HTTP/1.") else ""
+    version, _, said = first.partition(" ")
+    status = said.partition(" ")[0] if version.startswith("HTTP/1.") else ""
     headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in rest)}
     if status == ("206" if partial else "200"):
         length = headers.get("content-length", "")

@@ -78,23 +78,30 @@ async def who(request: web.Request, desk: Desk, *, public: bool, permission: str
 
 class Welcome:
     """May the caller of an answer without an end still have it? Asked of the desk again every ``every_s``, however
-    much or little there is to tell: a session that was ended hears nothing that happens later than that."""
+    much or little there is to tell: a session that was ended hears nothing that happens later than that, nor does a
+    node that was removed, which asks in a person's name."""
 
-    def __init__(self, caller: Caller, desk: Desk, *, every_s: float) -> None:
+    def __init__(self, request: web.Request, caller: Caller, desk: Desk, *, every_s: float) -> None:
+        self._shown = certificate(request) if caller.by_node else None
         self._caller = caller
         self._desk = desk
         self._every_s = every_s
         self._asked = time.monotonic()
 
     async def lasts(self) -> bool:
-        """False once the token is known to be good for nothing. A desk that cannot say leaves it as it was."""
-        if not self._caller.token or time.monotonic() - self._asked < self._every_s:
+        """False once the token, or the node's certificate, is known to be good for nothing. A desk that cannot say
+        leaves it as it was."""
+        known = self._caller.token or self._caller.by_node
+        if not known or time.monotonic() - self._asked < self._every_s:
             return True
         try:
-            await self._desk.caller(self._caller.token, self._caller.address)
+            if self._caller.by_node:
+                await self._desk.member(self._shown)
+            else:
+                await self._desk.caller(self._caller.token, self._caller.address)
         except Unauthenticated:
             return False
-        except Problem:
-            return True
+        except Problem as problem:
+            return not (self._caller.by_node and isinstance(problem, Forbidden))
         self._asked = time.monotonic()
         return True

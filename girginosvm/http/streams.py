@@ -103,7 +103,7 @@ async def output(
         }
     )
     await response.prepare(request)
-    welcome = Welcome(caller, desk, every_s=look_s)
+    welcome = Welcome(request, caller, desk, every_s=look_s)
     try:
         async with contextlib.aclosing(_watched(pieces, look_s)) as watched:
             async for piece in watched:

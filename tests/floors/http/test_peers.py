@@ -82,6 +82,57 @@ async def test_who_is_no_member_is_nobody(house: House, tmp_path: Path, member: 
             pass
 
 
+async def test_a_node_whose_membership_nobody_can_look_up_just_now_is_left_its_stream(
+    house: House, second: Members, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def late(certificate: object) -> str:
+        raise Busy("read-slow", "the read took too long")
+
+    async with second.forward("n1", Call(actor=EVE, path="/v1/events/stream")) as pieces:
+        await anext(pieces)
+        monkeypatch.setattr(house.desk, "member", late)
+        for _ in range(3):  # it was asked about before each
+            while b"alive" not in await anext(pieces):
+                pass
+
+
+async def test_a_node_that_is_removed_hears_nothing_more_of_what_it_follows(house: House, second: Members) -> None:
+    call = Call(actor=EVE, path="/v1/vms/silent/serial?follow=true")
+    async with second.forward("n1", call) as pieces:
+        await anext(pieces)
+        house.desk.members.clear()
+        async with asyncio.timeout(5):
+            [_ async for _ in pieces]
+            await house.desk.left.wait()
+    house.desk.members = {"n2"}
+    async with second.forward("n1", Call(actor=EVE, path="/v1/events/stream")) as pieces:
+        await anext(pieces)
+        house.desk.members.clear()
+        async with asyncio.timeout(5):
+            [_ async for _ in pieces]
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.", b"HTTP/1.1", b"HTTP/1.1 ", b"", b"SSH-2.0-x", b"HTTP/2 200 OK"])
+async def test_what_is_no_answer_of_a_node_is_said_to_be_none(house: House, tmp_path: Path, answer: bytes) -> None:
+    async def odd(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer + b"\r\n\r\n")
+        writer.close()
+
+    identity = other(house, "n1")
+    server = await asyncio.start_server(odd, "127.0.0.1", 0, ssl=identity.context())
+    port = server.sockets[0].getsockname()[1]
+
+    async def where(node: str) -> str:
+        return f"127.0.0.1:{port}"
+
+    asks = Members(where, other(house, "n2").client_context, cluster="c1")
+    with pytest.raises(HostFault, match="answers no HTTP") as caught:
+        await asks.fetch_image("n1", "i1", tmp_path / "x", 0, lambda have: None)
+    assert caught.value.code == "node-strange"
+    server.close()
+
+
 async def test_a_name_without_a_certificate_is_worth_nothing(house: House) -> None:
     for token in ("good", ""):
         headers = {ACTOR: NAME} | ({"Authorization": f"Bearer {token}"} if token else {})

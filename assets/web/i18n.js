@@ -34,6 +34,12 @@ export function known(key) {
   return CATALOGUES[current][key] ?? en[key] ?? null;
 }
 
+/** What the server says by a code and values; null when this page does not know the code: then its English is shown. */
+export function worded(key, values = {}) {
+  const shown = Object.entries(values).map(([name, value]) => [name, typeof value === "number" ? number(value) : value]);
+  return known(key) === null ? null : t(key, Object.fromEntries(shown));
+}
+
 /** A number with the language's separators. */
 export function number(value, digits = 0) {
   return new Intl.NumberFormat(current, { maximumFractionDigits: digits }).format(value);

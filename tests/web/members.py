@@ -7,6 +7,8 @@ from typing import Any
 
 from aiohttp import web
 
+from girginosvm.features.node.words import TEXTS
+
 NOW = (datetime.now(UTC) - timedelta(seconds=95)).isoformat()
 HOLDERS = {"cordon": "person", "uncordon": "person", "maintenance": "maintenance"}
 STATES = {"person": "cordoned", "maintenance": "maintenance", "drain": "draining"}
@@ -26,15 +28,18 @@ def placement(node: str) -> dict[str, Any]:
     return {"node": node, "generation": 1, "at": NOW, "reasons": reasons(node)}
 
 
-def reasons(node: str) -> list[dict[str, str]]:
+def reason(node: str, word: str, **values: Any) -> dict[str, Any]:
+    """What placement says of a node, by its word."""
+    return {"node": node, "text": TEXTS[word].format(**values), "word": word, "values": values}
+
+
+def reasons(node: str) -> list[dict[str, Any]]:
     """What placement says of three nodes."""
-    found = {
-        "n1": "could take it: 37 % of its memory would be booked",
-        "n2": "could take it: 41 % of its memory would be booked",
-        "n3": "is cordoned: its disks are changed",
-    }
-    best = {"node": node, "text": "is the best of 2 that can take it: 25 % of its memory is booked with it"}
-    return [best, *({"node": name, "text": text} for name, text in found.items() if name != node)]
+    found = [
+        reason("n1", "could", share=37), reason("n2", "could", share=41),
+        reason("n3", "cordoned-why", why="its disks are changed"),
+    ]  # fmt: skip
+    return [reason(node, "best", of=2, share=25), *(one for one in found if one["node"] != node)]
 
 
 class Members:
@@ -197,6 +202,6 @@ class Members:
         """n2, unless more memory is asked for than any node has."""
         self.asked.append(dict(request.query))
         if int(request.query.get("memory_mb", 1024)) > 262144:
-            short = [{"node": name, "text": "has 108 GiB of memory free, 512 GiB asked"} for name in ("n1", "n2", "n3")]
+            short = [reason(name, "memory", free="108 GiB", asked="512 GiB") for name in ("n1", "n2", "n3")]
             return web.json_response({"node": "", "code": "memory-short", "fit": 0, "nodes": 3, "reasons": short})
         return web.json_response({"node": "n2", "code": "", "fit": 2, "nodes": 3, "reasons": reasons("n2")})

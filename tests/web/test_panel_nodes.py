@@ -276,6 +276,14 @@ def test_the_form_says_where_a_machine_would_land_before_it_is_made(visit: Any, 
     assert len(daemon.stand.asked) == before + 1
 
 
+def test_why_a_machine_is_where_it_is_is_said_in_the_viewers_language(visit: Any) -> None:
+    page = visit("#/machines/vm-00001", locale="tr-TR")
+    why = page.locator("#detail .sec").filter(has=page.get_by_role("heading", name="Neden burada"))
+    expect(why).to_contain_text("onu alabilen 2 düğümün en iyisi: onunla belleğinin %25 kadarı ayrılmış")
+    why.locator("summary").click()
+    expect(why).to_contain_text("kapatılmış: its disks are changed")
+
+
 def test_a_machine_says_why_it_is_where_it_is(visit: Any) -> None:
     page = visit("#/machines/vm-00001")
     why = page.locator("#detail .sec").filter(has=page.get_by_role("heading", name="Why here"))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from girginosvm.features.diagnostics.words import TEXTS
+from girginosvm.features.node.words import TEXTS as PLACED
 
 CHECKS = Path(__file__).resolve().parents[2] / "girginosvm/features/diagnostics/checks.py"
 WEB = Path(__file__).resolve().parents[2] / "assets" / "web"
@@ -45,6 +46,11 @@ def test_what_the_doctor_says_is_here_word_for_word() -> None:
     assert here == TEXTS
     names = {name.replace(" ", "-") for name in re.findall(r'said\(\s*"([a-z ]+)"', CHECKS.read_text(encoding="utf-8"))}
     assert names == {key.removeprefix("checked.") for key in catalogue("en") if key.startswith("checked.")}
+
+
+def test_what_placement_says_is_here_word_for_word() -> None:
+    here = {key.removeprefix("placed."): text for key, text in catalogue("en").items() if key.startswith("placed.")}
+    assert here == PLACED
 
 
 def test_every_text_that_is_asked_for_exists() -> None:

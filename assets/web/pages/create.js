@@ -1,7 +1,7 @@
 // Making things: the form is the operation's schema, below it the same as a command line and as a REST call.
 import { mayOpen } from "../access.js";
 import { get, newKey, send } from "../api.js";
-import { mebibytes, bytes, number, t } from "../i18n.js";
+import { bytes, mebibytes, number, t, worded } from "../i18n.js";
 import { complaint, dialog } from "../parts/dialog.js";
 import { h } from "../parts/dom.js";
 import { empty } from "../parts/empty.js";
@@ -88,8 +88,8 @@ function foresee(told) {
 
 /** The answer as a sentence: the node, of how many; or why there is none. */
 function landing({ node, fit, reasons }, asked) {
-  const why = reasons.slice(0, 3).map((one) => [one.node, one.text].filter(Boolean).join(" ")).join("; ");
-  if (!node) return [h("b", { class: "bad" }, t("create.nowhere")), h("span", { lang: "en" }, ` ${why}.`)];
+  const why = reasons.slice(0, 3).map((one) => [one.node, worded(`placed.${one.word}`, one.values) ?? one.text].filter(Boolean).join(" ")).join("; ");
+  if (!node) return [h("b", { class: "bad" }, t("create.nowhere")), h("span", {}, ` ${why}.`)];
   const row = byName("nodes", node), room = row && row.memory_mb - (row.memory_reserve_mb ?? 0);
   return [h("b", {}, t(fit === 1 ? "create.lands.only" : "create.lands", { node, n: number(fit) })), room > 0 && ` ${t("create.booked", { n: number((100 * (row.memory_used_mb + (Number(asked) || 0))) / room) })}`];
 }

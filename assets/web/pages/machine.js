@@ -2,7 +2,7 @@
 import { may } from "../access.js";
 import { get, list } from "../api.js";
 import { watchCluster } from "../cluster.js";
-import { mebibytes, number, t } from "../i18n.js";
+import { mebibytes, number, t, worded } from "../i18n.js";
 import { h, icon, shape } from "../parts/dom.js";
 import { operationLine } from "../parts/drawer.js";
 import { gate } from "../parts/gate.js";
@@ -123,10 +123,11 @@ function acceleration(vm) {
 /** The node by its name, as a link to its page when it has one. */
 const nodeLink = (name) => ([...rowsOf("nodes").values()].some((one) => one.name === name) ? h("a", { class: "link", href: to("nodes", name) }, name) : name);
 
-/** Why it is on its node: what was found of each when that was decided. The sentences are the server's. */
+/** Why it is on its node: what was found of each when that was decided. */
 function whyHere({ placement }) {
   const [chosen, ...others] = placement.reasons;
-  const line = (one) => h("li", { lang: "en" }, one.node ? [nodeLink(one.node), ` ${one.text}.`] : `${one.text}.`);
+  const text = (one) => worded(`placed.${one.word}`, one.values) ?? h("span", { lang: "en" }, one.text);
+  const line = (one) => h("li", {}, one.node && [nodeLink(one.node), " "], text(one), ".");
   return h("section", { class: "sec" }, h("div", { class: "sec-head" }, h("h3", {}, t("why-here")), h("span", { class: "end" }, time(placement.at))),
     h("ul", { class: "reasoned" }, line(chosen)), others.length > 0 && h("details", { class: "reasoned" }, h("summary", {}, t(others.length === 1 ? "why-here.one" : "why-here.others", { n: number(others.length) })), h("ul", {}, others.map(line))));
 }

@@ -1,18 +1,14 @@
 // What the node that answers finds when it looks at itself. It is asked when somebody opens it, and when told to: a look
 // takes seconds and reads the whole database.
 import { get } from "../api.js";
-import { known, number, t } from "../i18n.js";
+import { known, number, t, worded } from "../i18n.js";
 import { h } from "./dom.js";
 import { time } from "./side.js";
 import { stateMark } from "./state.js";
 
 const STATES = { ok: "healthy", warn: "attention", fail: "faulty" };
 /** What was found, in the viewer's language; in the node's own words where this page does not know the code. */
-function sentence({ code, values = {}, says }) {
-  if (!known(`check.${code}`)) return h("span", { lang: "en" }, says);
-  const shown = Object.entries(values).map(([name, value]) => [name, typeof value === "number" ? number(value) : value]);
-  return t(`check.${code}`, Object.fromEntries(shown));
-}
+const sentence = ({ code, values, says }) => worded(`check.${code}`, values) ?? h("span", { lang: "en" }, says);
 
 const line = (one) => h("li", {}, h("span", { class: "mark-cell" }, stateMark(STATES[one.state])), h("div", { class: "grow" }, h("b", { class: "strong" }, known(`checked.${one.name.replaceAll(" ", "-")}`) ?? one.name, ":"), " ", sentence(one), one.next && h("p", { class: "muted" }, t("doctor.next"), " ", h("code", {}, one.next))));
 

@@ -9,6 +9,7 @@ from girginosvm.core import levels
 from girginosvm.core.errors import Busy, Conflict, HostFault, Missing, OverQuota, Overreach, Problem, Stale
 from girginosvm.features.node.model import Asked, Beside, Decision, Pool
 from girginosvm.features.node.plan import SILENT_MS, Candidate, decide, decisive, is_heard, sentence
+from girginosvm.features.node.words import Said
 from girginosvm.state.db import Row
 from girginosvm.state.reader import Reader
 from girginosvm.state.tx import Tx
@@ -193,8 +194,8 @@ def _candidates(
     closed = {row["node"]: _closed(row) for row in db.all("SELECT * FROM node_cordon ORDER BY node, holder DESC")}
     for row in db.all("SELECT id, state, witness FROM member ORDER BY id"):
         if row["witness"] or row["state"] != "member":
-            closed[row["id"]] = "is a witness and runs no machines" if row["witness"] else "is still joining"
-    closed |= {row["id"]: "is no member any more" for row in db.all("SELECT id FROM member_gone ORDER BY id")}
+            closed[row["id"]] = Said("witness" if row["witness"] else "joining")
+    closed |= {row["id"]: Said("gone") for row in db.all("SELECT id FROM member_gone ORDER BY id")}
     rows = db.all(
         "SELECT id, name, node.memory_bytes, reserve_bytes, firmwares, reported_at_ms, "
         "ifnull(load.memory_bytes, 0) AS booked_bytes, ifnull(node_domain.domain, '') AS domain, since_ms FROM node "
@@ -206,7 +207,7 @@ def _candidates(
         Candidate(
             id=row["id"], name=row["name"], domain=row["domain"], memory_bytes=row["memory_bytes"],
             reserve_bytes=row["reserve_bytes"], booked_bytes=row["booked_bytes"],
-            firmwares=_TEXTS.decode(row["firmwares"]), closed=closed.get(row["id"], ""),
+            firmwares=_TEXTS.decode(row["firmwares"]), closed=closed.get(row["id"]),
             away_ms=-1 if row["since_ms"] is None or row["id"] == here else db.at_ms - row["since_ms"],
             silent_ms=0 if row["id"] == here else db.at_ms - row["reported_at_ms"],
             pool=pools.get(row["id"]), beside=beside.get(row["id"], alone),
@@ -215,9 +216,9 @@ def _candidates(
     )  # fmt: skip
 
 
-def _closed(row: Row) -> str:
-    how = {"maintenance": "is in maintenance", "drain": "is being drained"}.get(row["holder"], "is cordoned")
-    return f"{how}: {row['why']}" if row["why"] else how
+def _closed(row: Row) -> Said:
+    how = {"maintenance": "maintenance", "drain": "drained"}.get(row["holder"], "cordoned")
+    return Said(f"{how}-why", {"why": row["why"]}) if row["why"] else Said(how)
 
 
 def _refusal(asked: Asked, decision: Decision) -> Problem:

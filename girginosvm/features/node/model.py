@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from girginosvm.features.node.words import Said
+
 
 class Pool(msgspec.Struct, frozen=True):
     """A pool on one node. ``room_bytes``: what can still be booked above ``reserve_bytes``; less than 0 is none."""
@@ -34,12 +36,20 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What was found of one node. ``code`` is empty when it could take the machine."""
+    """What was found of one node. ``code`` is empty when it could take the machine. ``word`` and ``values`` are what
+    ``text`` was made of (``words.TEXTS``); empty where it only counts."""
 
     node: str
     name: str
     code: str
     text: str
+    word: str = ""
+    values: dict[str, str | int] = {}
+
+
+def verdict(node: str, name: str, code: str, said: Said | None) -> Verdict:
+    """One of these words; of a node beyond those that are kept nothing is said."""
+    return Verdict(node, name, code, said.text, said.word, said.values) if said else Verdict(node, name, code, "")
 
 
 class Decision(msgspec.Struct, frozen=True):

@@ -12,7 +12,8 @@ from typing import Final
 import msgspec
 
 from girginosvm.core.units import shown
-from girginosvm.features.node.model import Asked, Beside, Decision, Pool, Verdict
+from girginosvm.features.node.model import Asked, Beside, Decision, Pool, Verdict, verdict
+from girginosvm.features.node.words import Said
 
 # A node says that it is there once a minute; one that missed three words takes no machine. The leader says much sooner
 # that it does not reach one (``AWAY_MS``).
@@ -42,7 +43,7 @@ def is_heard(*, here: bool, away: bool, cut_off: bool) -> bool:
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
-    """A node as placement sees it. ``closed``: why it takes no machine, "" when it does; ``silent_ms``: since it was
+    """A node as placement sees it. ``closed``: why it takes no machine, None when it does; ``silent_ms``: since it was
     last heard of; ``away_ms``: since the leader lost it, -1 while it has it; ``pool``: None when it has not shown the
     asked pool yet."""
 
@@ -53,7 +54,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     reserve_bytes: int = 0
     booked_bytes: int = 0
     firmwares: tuple[str, ...] = ()
-    closed: str = ""
+    closed: Said | None = None
     silent_ms: int = 0
     away_ms: int = -1
     pool: Pool | None = None
@@ -71,9 +72,9 @@ def decide(asked: Asked, candidates: tuple[Candidate, ...]) -> Decision:
     fit: list[Candidate] = []
     lacking: list[Verdict] = []
     for candidate in sorted(candidates, key=lambda one: one.id):
-        code, text = _obstacle(asked, candidate)
+        code, said = _obstacle(asked, candidate)
         if code:
-            lacking.append(Verdict(candidate.id, candidate.name, code, text))
+            lacking.append(verdict(candidate.id, candidate.name, code, said))
         else:
             fit.append(candidate)
     crowd = Counter[str]()
@@ -81,7 +82,7 @@ def decide(asked: Asked, candidates: tuple[Candidate, ...]) -> Decision:
         crowd[candidate.failure_domain] += len(candidate.beside.names)
     fit.sort(key=lambda one: (crowd[one.failure_domain], len(one.beside.names), _share(asked, one), one.id))
     verdicts = [
-        Verdict(one.id, one.name, "", _merit(asked, one, n, len(fit), crowd[one.failure_domain]) if n < KEPT else "")
+        verdict(one.id, one.name, "", _merit(asked, one, n, len(fit), crowd[one.failure_domain]) if n < KEPT else None)
         for n, one in enumerate(fit)
     ]
     return Decision(fit[0].id if fit else "", (*verdicts, *lacking))
@@ -112,36 +113,39 @@ def sentence(verdicts: tuple[Verdict, ...]) -> str:
     return "; ".join(f"node {one.name} {one.text}" if one.node else one.text for one in told(verdicts))
 
 
-def _obstacle(asked: Asked, node: Candidate) -> tuple[str, str]:
-    """The first thing in the way, as code and reason; two empty texts when there is none."""
+def _obstacle(asked: Asked, node: Candidate) -> tuple[str, Said | None]:
+    """The first thing in the way, as code and reason; "" and None when there is none."""
     if asked.node and node.id != asked.node:
-        return "elsewhere", "is not the node that was asked for"
-    if node.closed:
+        return "elsewhere", Said("elsewhere")
+    if node.closed is not None:
         return "node-cordoned", node.closed
     if node.away_ms >= 0:
-        return "node-unheard", f"has not been reached for {_time(node.away_ms)}"
+        return "node-unheard", Said("away", {"time": _time(node.away_ms)})
     if node.silent_ms > SILENT_MS:
-        return "node-unheard", f"has not been heard of for {_time(node.silent_ms)}"
+        return "node-unheard", Said("silent", {"time": _time(node.silent_ms)})
     if node.firmwares and asked.firmware not in node.firmwares:
-        return "firmware-missing", f"has no {asked.firmware.upper()} firmware"
+        return "firmware-missing", Said("firmware", {"firmware": asked.firmware.upper()})
     return _no_room(asked, node)
 
 
-def _no_room(asked: Asked, node: Candidate) -> tuple[str, str]:
+def _no_room(asked: Asked, node: Candidate) -> tuple[str, Said | None]:
     pool = node.pool
     if pool is None:
-        return "pool-unknown", f"has not shown pool {asked.pool} yet"
+        return "pool-unknown", Said("pool-unknown", {"pool": asked.pool})
     if pool.problem:
-        return "pool-faulty", f"cannot use pool {asked.pool}: {pool.problem}"
+        return "pool-faulty", Said("pool-faulty", {"pool": asked.pool, "why": pool.problem})
     free = node.memory_bytes - node.reserve_bytes - node.booked_bytes
     if asked.memory_bytes > free:
-        return "memory-short", f"has {shown(max(free, 0))} of memory free, {shown(asked.memory_bytes)} asked"
+        return "memory-short", Said("memory", {"free": shown(max(free, 0)), "asked": shown(asked.memory_bytes)})
     if asked.disk_bytes > pool.room_bytes:
-        left = f"{shown(max(pool.room_bytes, 0))} left above its reserve of {shown(pool.reserve_bytes)}"
-        return "pool-full", f"has pool {asked.pool} with {left}, {shown(asked.disk_bytes)} asked"
+        left, reserve = shown(max(pool.room_bytes, 0)), shown(pool.reserve_bytes)
+        said = Said(
+            "pool-full", {"pool": asked.pool, "left": left, "reserve": reserve, "asked": shown(asked.disk_bytes)}
+        )
+        return "pool-full", said
     if node.beside.names and (asked.hard or node.beside.hard):
-        return "group-apart", f"has {_few(node.beside.names)} of the anti-affinity group {asked.group}"
-    return "", ""
+        return "group-apart", Said("group", {"names": _few(node.beside.names), "group": asked.group})
+    return "", None
 
 
 def _share(asked: Asked, node: Candidate) -> int:
@@ -149,19 +153,16 @@ def _share(asked: Asked, node: Candidate) -> int:
     return (node.booked_bytes + asked.memory_bytes) * 1_000_000 // max(1, node.memory_bytes - node.reserve_bytes)
 
 
-def _merit(asked: Asked, node: Candidate, place: int, of: int, crowd: int) -> str:
+def _merit(asked: Asked, node: Candidate, place: int, of: int, crowd: int) -> Said:
     """Why it was chosen (``place`` 0), or what would have been with it."""
-    share = f"{_share(asked, node) // 10_000} % of its memory"
-    group = ""
-    if asked.group:
-        where = f"domain {node.domain}" if node.domain else "it"
-        group = f"{where} has {crowd or 'no'} machine{'' if crowd == 1 else 's'} of group {asked.group}, "
-    if place:
-        return f"could take it: {group}{share} would be booked"
-    if asked.node:
-        return f"was asked for: {group}{share} is booked with it"
-    best = "the only one that can take it" if of == 1 else f"the best of {of} that can take it"
-    return f"is {best}: {group}{share} is booked with it"
+    values: dict[str, str | int] = {"share": _share(asked, node) // 10_000}
+    word = "could" if place else "asked" if asked.node else "only" if of == 1 else "best"
+    if word == "best":
+        values["of"] = of
+    if not asked.group:
+        return Said(word, values)
+    values |= {"group": asked.group, "count": crowd}
+    return Said(f"{word}-domain", values | {"domain": node.domain}) if node.domain else Said(f"{word}-node", values)
 
 
 def _few(names: tuple[str, ...]) -> str:

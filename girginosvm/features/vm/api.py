@@ -71,5 +71,5 @@ def held(reader: Reader) -> dict[str, Held]:
 def placed(tx: Tx, vm: str, node: str, generation: int, verdicts: tuple[Verdict, ...]) -> None:
     """Keep why a machine is where it is from ``generation`` on."""
     tx.run("DELETE FROM placement WHERE vm = ?", (vm,))
-    reasons = msgspec.json.encode([(one.name, one.text) for one in told(verdicts)]).decode()
+    reasons = msgspec.json.encode([(one.name, one.text, one.word, one.values) for one in told(verdicts)]).decode()
     tx.insert("placement", vm=vm, node=node, generation=generation, reasons=reasons, at_ms=tx.at_ms)

@@ -12,7 +12,8 @@ from girginosvm.core.action import Command, action
 from girginosvm.core.errors import Conflict, Missing
 from girginosvm.core.fields import field
 from girginosvm.features.node import api as nodes
-from girginosvm.features.node.model import Verdict
+from girginosvm.features.node.model import verdict
+from girginosvm.features.node.words import Said
 from girginosvm.features.vm.api import placed
 from girginosvm.features.vm.model import BroughtDisk, BroughtNic
 from girginosvm.state.reader import Reader
@@ -67,7 +68,7 @@ class BringVm(Command, frozen=True, kw_only=True):
             anti_affinity_soft=int(self.anti_affinity_soft),
         )  # fmt: skip
         node = nodes.called(tx, self.node)
-        placed(tx, self.id, self.node, self.generation, (Verdict(self.node, node, "", "brought it into the cluster"),))
+        placed(tx, self.id, self.node, self.generation, (verdict(self.node, node, "", Said("brought")),))
         for n, disk in enumerate(self.disks):
             if tx.one("SELECT 1 FROM vm_disk WHERE path = ?", (disk.path,)):
                 raise Conflict("disk-taken", f"{disk.path} is a disk of another machine")

@@ -12,7 +12,8 @@ from girginosvm.core.units import MIB
 from girginosvm.features.image import api as images
 from girginosvm.features.network import api as networks
 from girginosvm.features.node import api as nodes
-from girginosvm.features.node.model import Asked, Decision, Verdict
+from girginosvm.features.node.model import Asked, Decision, verdict
+from girginosvm.features.node.words import Said
 from girginosvm.features.operation import api as operations
 from girginosvm.features.storage import api as storage
 from girginosvm.features.vm.api import beside, changed, disk_bytes, firmware_for, machine, placed
@@ -303,7 +304,7 @@ class AdoptVm(Command, frozen=True, kw_only=True):
         self._devices(tx, row)
         node = nodes.known(tx, row["node"])
         generation = max(1, row["generation"])  # a domain with our mark has lived through some already
-        had = Verdict(row["node"], node["name"], "", "had it when it was adopted")
+        had = verdict(row["node"], node["name"], "", Said("adopted"))
         placed(tx, self.vm, row["node"], generation, (had,))
         tx.run("DELETE FROM vm_foreign WHERE node = ? AND id = ?", (row["node"], self.vm))
         operation = operations.start(

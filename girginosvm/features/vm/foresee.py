@@ -65,5 +65,5 @@ class ForeseePlacement(Query, frozen=True, kw_only=True):
             node=verdicts[0].name if decision.node else "",
             code="" if decision.node else decisive(verdicts) if verdicts else "no-node",
             fit=sum(not one.code for one in verdicts), nodes=len(verdicts),
-            reasons=[Reason(one.name, one.text) for one in told(verdicts)],
+            reasons=[Reason(one.name, one.text, one.word, one.values) for one in told(verdicts)],
         )  # fmt: skip

@@ -66,10 +66,13 @@ class Vm(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reason(msgspec.Struct, frozen=True):
-    """What was found of one node; ``node`` is empty where further ones are counted."""
+    """What was found of one node; ``node`` is empty where further ones are counted. ``word`` and ``values`` are what
+    ``text`` was made of, for whoever says it in another language; empty where there is no such word."""
 
     node: str
     text: str
+    word: str = ""
+    values: dict[str, str | int] = {}
 
 
 class Placement(msgspec.Struct, frozen=True, kw_only=True):
@@ -267,7 +270,7 @@ def _placement(reader: Reader, vm: str) -> Placement | None:
     )
     if row is None:  # a machine from before reasons were kept
         return None
-    reasons = [Reason(name, text) for name, text in msgspec.json.decode(row["reasons"])]
+    reasons = [Reason(*reason) for reason in msgspec.json.decode(row["reasons"])]
     return Placement(
         node=row["name"] or row["node"], generation=row["generation"], at=rfc3339(row["at_ms"]), reasons=reasons
     )

@@ -18,6 +18,7 @@ from girginosvm.features.network.commands import AddNetwork
 from girginosvm.features.node.commands import CordonNode, SetDomain, UncordonNode
 from girginosvm.features.node.model import Asked, Beside, Pool
 from girginosvm.features.node.plan import KEPT, SILENT_MS, Candidate, decide, decisive, sentence, told
+from girginosvm.features.node.words import Said
 from girginosvm.features.storage.commands import AddPool
 from girginosvm.features.vm.commands import CreateVm, DestroyVm
 from girginosvm.features.vm.foresee import Foreseen, ForeseePlacement
@@ -42,7 +43,7 @@ ALL_KINDS = (
     node("blind", pool=None),
     node("broken", pool=Pool(0, 0, "read-only file system")),
     node("busy", booked_bytes=14 * GIB),
-    node("closed", closed="is cordoned: its disks are changed"),
+    node("closed", closed=Said("cordoned-why", {"why": "its disks are changed"})),
     node("filled", pool=Pool(3 * GIB, 5 * GIB)),
     node("good", booked_bytes=3 * GIB),
     node("group", beside=Beside(("db1", "db2", "db3", "db4"), hard=True)),
@@ -54,9 +55,9 @@ def test_the_golden_reasons_name_what_stands_in_the_way_of_each_node() -> None:
     decision = decide(asked(group="db"), ALL_KINDS)
     assert decision.node == "id-good"
     assert sentence(decision.verdicts).split("; ") == [
-        "node good is the best of 2 that can take it: it has no machines of group db, 33 % of its memory is booked "
+        "node good is the best of 2 that can take it: machines of group db on it: 0, and 33 % of its memory is booked "
         "with it",
-        "node wide could take it: domain rack1 has no machines of group db, 40 % of its memory would be booked",
+        "node wide could take it: machines of group db in domain rack1: 0, and 40 % of its memory would be booked",
         "node away has not been heard of for 4 min",
         "node bios has no UEFI firmware",
         "node blind has not shown pool fast yet",
@@ -106,7 +107,7 @@ def test_a_soft_group_shares_a_node_only_when_nothing_else_is_left() -> None:
 
 
 def test_with_many_nodes_the_best_reasons_are_kept_and_the_rest_counted() -> None:
-    many = tuple(node(f"n{n:03}", closed="is cordoned" if n % 3 == 0 else "") for n in range(300))
+    many = tuple(node(f"n{n:03}", closed=Said("cordoned") if n % 3 == 0 else None) for n in range(300))
     kept = told(decide(asked(), many).verdicts)
     assert len(kept) == KEPT + 1
     assert kept[-1].text == "288 more nodes: 188 able to take it, 100 cordoned"

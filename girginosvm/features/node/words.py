@@ -1,0 +1,60 @@
+"""What placement says of a node, by word: the rest of a sentence that begins with the node, with named values. The
+panel has each of them in its languages (``placed.WORD``), and a test holds its English to this one. Pure.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+_BOOKED: Final = "{share} % of its memory is booked with it"
+_WOULD: Final = "{share} % of its memory would be booked"
+_BESIDE: Final = {
+    "": "",
+    "-node": "machines of group {group} on it: {count}, and ",
+    "-domain": "machines of group {group} in domain {domain}: {count}, and ",
+}
+TEXTS: Final = {
+    "elsewhere": "is not the node that was asked for",
+    "closed": "{why}",
+    "cordoned": "is cordoned",
+    "cordoned-why": "is cordoned: {why}",
+    "maintenance": "is in maintenance",
+    "maintenance-why": "is in maintenance: {why}",
+    "drained": "is being drained",
+    "drained-why": "is being drained: {why}",
+    "witness": "is a witness and runs no machines",
+    "joining": "is still joining",
+    "gone": "is no member any more",
+    "away": "has not been reached for {time}",
+    "silent": "has not been heard of for {time}",
+    "firmware": "has no {firmware} firmware",
+    "pool-unknown": "has not shown pool {pool} yet",
+    "pool-faulty": "cannot use pool {pool}: {why}",
+    "memory": "has {free} of memory free, {asked} asked",
+    "pool-full": "has pool {pool} with {left} left above its reserve of {reserve}, {asked} asked",
+    "group": "has {names} of the anti-affinity group {group}",
+    "adopted": "had it when it was adopted",
+    "brought": "brought it into the cluster",
+} | {
+    f"{word}{beside}": f"{head}: {group}{share}"
+    for word, head, share in (
+        ("could", "could take it", _WOULD), ("asked", "was asked for", _BOOKED),
+        ("only", "is the only one that can take it", _BOOKED),
+        ("best", "is the best of {of} that can take it", _BOOKED),
+    )
+    for beside, group in _BESIDE.items()
+}  # fmt: skip
+
+
+class Said(msgspec.Struct, frozen=True):
+    """One such sentence; numbers as they are, everything else as it is shown."""
+
+    word: str
+    values: dict[str, str | int] = {}
+
+    @property
+    def text(self) -> str:
+        """In English."""
+        return TEXTS[self.word].format(**self.values)

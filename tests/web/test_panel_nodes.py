@@ -93,6 +93,7 @@ def test_in_which_order_a_node_leads_is_asked_and_remembered(visit: Any, daemon:
     question.get_by_role("button", name="Set the turn of n2").click()
     expect(page.get_by_text("The turn of n2 is set.")).to_be_visible()
     assert daemon.stand.deeds == [("POST", "/v1/membership/lead", "")]
+    expect(page.locator(".facts:has-text('Reached')")).to_contain_text("LeadsFirst")
     expect(ask(page, "Turn to lead…", "n2").get_by_label("Turn")).to_have_value("first")
 
 

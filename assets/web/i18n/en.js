@@ -735,6 +735,7 @@ export default {
   "leave.refused": "{n} machines are on it: it is refused until they are gone.",
   "fact.domain": "Failure domain",
   "domain.none": "none: it fails alone",
+  "fact.lead": "Leads",
   "fact.reached": "Reached",
   "reached.yes": "yes",
   "reached.unseen": "This node has no vote, and neither has that one: there is no line between them. The voters reach it, or say that it is silent.",

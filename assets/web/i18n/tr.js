@@ -735,6 +735,7 @@ export default {
   "leave.refused": "Üzerinde {n} makine var: onlar gidene kadar reddedilir.",
   "fact.domain": "Arıza bölgesi",
   "domain.none": "yok: tek başına arızalanır",
+  "fact.lead": "Liderliği",
   "fact.reached": "Erişim",
   "reached.yes": "var",
   "reached.unseen": "Bu düğüm de o da seçmen değil: aralarında hat yok. Seçmenler ona ulaşır ya da sessiz olduğunu söyler.",

@@ -95,6 +95,7 @@ function part(found) {
   const since = awaySince(member.id);
   return h("section", { class: "sec" }, h("div", { class: "sec-head" }, h("h2", {}, t("cluster.agreement")), h("span", { class: "end" }, h("a", { class: "link", href: to("cluster") }, t("place.cluster")))),
     h("dl", { class: "facts pad" }, fact(t("col.role"), roleOf(member), alone() ? "" : t(`role.means.${member.state === "joining" ? "joining" : member.role}`)),
+      (member.order ?? "any") !== "any" && fact(t("fact.lead"), t(`lead.${member.order}`)),
       fact(t("fact.reached"), member.here ? t("member.here") : member.reached ? t("reached.yes") : stateMark(member.reached === null ? "unseen" : "away"), member.reached === null ? t("reached.unseen") : since ? duration((Date.now() - since) / 1000) : ""),
       member.lag !== null && fact(t("col.lag"), t("lag.say", { n: number(member.lag) })), fact(t("col.address"), h("span", { class: "mono" }, member.address || t("member.no-address"))),
       center && fact(t("col.center"), center.state === "serving" ? h("a", { class: "link", href: center.public_url }, center.public_url) : stateMark(center.state), center.problem)));

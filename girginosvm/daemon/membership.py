@@ -6,6 +6,8 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+import msgspec
+
 from girginosvm.core import access
 from girginosvm.core.access import Actor, Role
 from girginosvm.core.action import Stream
@@ -84,6 +86,7 @@ class Membership:
         self.witness = config.witness
         self.removed = False  # another member has said so
         self.given_up = False  # and that it was by a recovery
+        self.recovers_until_ms = 0  # it was told to go on alone (monotonic)
         self.parted = ""  # who says that it was recovered without this node, which has a leader all the same
         self.port = config.port  # the one that was opened, when 0 was asked for
 
@@ -133,7 +136,8 @@ class Membership:
         if standing.lacking:
             problems.append(f"this node shows what an old copy of its database has: {standing.lacking}")
         releases: Releases = await self._read(Releases.of)
-        return membership_of(rows, standing, place, problems, releases, out=self.removed)
+        said = membership_of(rows, standing, place, problems, releases, out=self.removed)
+        return msgspec.structs.replace(said, recovers=self._clock.monotonic_ms() < self.recovers_until_ms)
 
     async def seen(self) -> tuple[Place, tuple[api.Row, ...], Status | Problem]:
         """This node, the members' rows (its own, too, before it has one), and how agreement stands; or why the raft

@@ -33,6 +33,7 @@ from girginosvm.raft.standing import Status
 from girginosvm.state.reader import Reader
 
 PROOF_LEAST: Final = 10
+_GOING_MS: Final = 30_000  # in which whoever goes on alone has become the only member
 _ANSWER_S: Final = 5.0
 Read = Callable[[Callable[[Reader], Any]], Awaitable[Any]]
 
@@ -46,6 +47,15 @@ class Found(msgspec.Struct, frozen=True):
     names: dict[str, str]
     machines: dict[str, tuple[str, ...]]
     logs: dict[str, Base | None]
+    going: frozenset[str]  # of those who are heard: told to go on alone, too
+
+
+class _Other(msgspec.Struct, frozen=True):
+    """What another member says of itself."""
+
+    there: bool
+    last: Base | None = None
+    going: bool = False
 
 
 class Survivor:
@@ -72,20 +82,33 @@ class Survivor:
                 "local-only", "a cluster is recovered by root on the surviving node itself, over its socket",
                 hint="sign in to that host and run girginosvm cluster recover there",
             )  # fmt: skip
-        found = await self._look(caller.actor)
-        show = asked.dry_run or not (asked.without or asked.proof or asked.i_am_sure)
+        if asked.dry_run or not (asked.without or asked.proof or asked.i_am_sure):
+            return Answer(value=await self._sheet(*await self._judged(asked, caller.actor)), status=200)
+        # Before anybody is asked: of two survivors that are told at once at least one hears it of the other.
+        self._membership.recovers_until_ms = self._clock.monotonic_ms() + _GOING_MS
+        try:
+            return await self._go_on(asked, caller.actor)
+        except Problem:
+            self._membership.recovers_until_ms = 0
+            raise
+
+    async def _judged(
+        self, asked: RecoverCluster, actor: Actor
+    ) -> tuple[Found, frozenset[str], recovery.Recovery | recovery.Refusal]:
+        found = await self._look(actor)
         gone = _resolved(asked.without, found) if asked.without else _supposed(found)
-        verdict = recovery.decide(found.sight, gone, found.logs, found.names)
+        return found, gone, recovery.decide(found.sight, gone, found.logs, found.names, found.going)
+
+    async def _go_on(self, asked: RecoverCluster, actor: Actor) -> Answer:
+        found, gone, verdict = await self._judged(asked, actor)
         sheet = await self._sheet(found, gone, verdict)
-        if show:
-            return Answer(value=sheet, status=200)
         if not asked.without:
             raise Unsafe("without-missing", "say which nodes are gone for good: --without NODE", hint=sheet.command)
         if isinstance(verdict, recovery.Refusal):
             raise Unsafe(verdict.code, verdict.reason, hint=verdict.hint)
         words = _proof(asked, sheet)
         await self._client.recover(
-            recovery.Wish(tuple(sorted(gone)), tuple(found.names.items()), words, msgspec.msgpack.encode(caller.actor))
+            recovery.Wish(tuple(sorted(gone)), tuple(found.names.items()), words, msgspec.msgpack.encode(actor))
         )
         self._log.warning("cluster.recovers", without=sheet.gone, proof=words)
         return Answer(value=msgspec.structs.replace(sheet, done=True, sentence="", command=_back(sheet)), status=202)
@@ -109,16 +132,17 @@ class Survivor:
             tasks = {
                 one: group.create_task(self._heard(one, actor, sight, places.get(one, ""))) for one in sorted(others)
             }
-        logs = {one: task.result()[1] for one, task in tasks.items() if task.result()[0]}
-        return Found(sight, status, names, machines, logs)
+        heard = {one: task.result() for one, task in tasks.items() if task.result().there}
+        logs, going = {one: said.last for one, said in heard.items()}, {one for one in heard if heard[one].going}
+        return Found(sight, status, names, machines, logs, frozenset(going))
 
-    async def _heard(self, member: str, actor: Actor, sight: recovery.Sight, raft: str) -> tuple[bool, Base | None]:
+    async def _heard(self, member: str, actor: Actor, sight: recovery.Sight, raft: str) -> _Other:
         """Is it there, and how far does its log reach, as it says itself? ``raft``: its Raft port, where it is asked
         who it is, since this node may have no line to it: two observers have none."""
         met = await self._peers.meet(member)
         if met != "itself":
             there = met == "silent" or member in sight.reached
-            return there or (raft != "" and await self._peers.meet(member, raft) == "itself"), None
+            return _Other(there or (raft != "" and await self._peers.meet(member, raft) == "itself"))
         try:
             async with (
                 asyncio.timeout(_ANSWER_S),
@@ -126,8 +150,9 @@ class Survivor:
             ):
                 said = msgspec.json.decode(b"".join([piece async for piece in pieces]), type=Seen)
         except (Problem, TimeoutError, msgspec.MsgspecError):
-            return True, None
-        return True, Base(said.last_index, said.last_term) if said.last_index else None
+            return _Other(there=True)
+        last = Base(said.last_index, said.last_term) if said.last_index else None
+        return _Other(there=True, last=last, going=said.recovers)
 
     # What is said.
 

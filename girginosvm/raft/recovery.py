@@ -76,10 +76,12 @@ class Recovery(msgspec.Struct, frozen=True):
 
 
 def decide(
-    at: Sight, gone: Set[str], logs: Mapping[str, Base | None] | None, names: Mapping[str, str]
-) -> Recovery | Refusal:
+    at: Sight, gone: Set[str], logs: Mapping[str, Base | None] | None, names: Mapping[str, str],
+    going: Set[str] = frozenset(),
+) -> Recovery | Refusal:  # fmt: skip
     """May ``at.member`` go on without ``gone``? ``logs``: how far the log of each survivor reaches that is heard, None
-    for one that does not say; no mapping at all: that was looked at before."""
+    for one that does not say; no mapping at all: that was looked at before. ``going``: survivors that say they are
+    told to go on alone themselves."""
 
     def called(members: Set[str]) -> str:
         return ", ".join(sorted(names.get(one, one) for one in members))
@@ -107,6 +109,11 @@ def decide(
             "recover-unaccounted",
             f"{called(open_ones)} votes, is not reached, and is not named as gone: it may go on without this node",
             "find out what became of it; when it is gone for good, name it with --without, too",
+        )  # fmt: skip
+    if going:
+        return Refusal(
+            "recover-elsewhere", f"{called(going)} is told to go on alone at this moment, too: that makes two clusters",
+            "say it to one of them only, in half a minute; the others join that one",
         )  # fmt: skip
     return _elsewhere(at, logs, names) or Recovery(
         tuple(sorted(gone)), tuple(sorted((at.members | at.voters) - gone - {at.member})),

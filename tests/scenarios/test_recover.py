@@ -8,6 +8,7 @@ import os
 import ssl
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -271,6 +272,29 @@ def test_a_survivor_that_is_there_is_told_to_come_back(start: Start) -> None:
     joined(fourth, third, "n4")
     assert sorted(one["name"] for one in membership(third)["members"]) == ["n3", "n4"]
     settled(fourth, 2)
+
+
+def test_of_two_survivors_that_are_told_at_once_at_most_one_goes_on(start: Start) -> None:
+    """Their logs are equal, and each hears the other: both went on, as two clusters with one id in one term."""
+    nodes = {one: start(one).ready() for one in ("n1", "n2", "n3", "n4")}
+    for name in ("n2", "n3", "n4"):
+        joined(nodes[name], nodes["n1"], name)
+    settled(nodes["n4"], 3)
+    watches = next(one["name"] for one in membership(nodes["n1"])["members"] if one["role"] == "observer")
+    lives, *gone = (name for name in nodes if name != watches)
+    survivors = [nodes[lives], nodes[watches]]
+    for name in gone:
+        nodes[name].stop()
+    for node in survivors:
+        node.until("/v1/membership", lambda found: not found["quorum"])
+    for _ in range(20):  # until both have looked at the same time
+        with ThreadPoolExecutor() as pool:
+            said = list(pool.map(lambda node: recover(node, *gone, proof=PROOF), survivors))
+        took = [status for status, _ in said].count(202)
+        assert took < 2, said
+        if took:
+            return
+        assert {answer["code"] for _, answer in said} <= {"recover-elsewhere"}, said
 
 
 def test_an_observer_gives_up_nobody_whose_raft_process_is_there_though_it_has_no_line_to_it(start: Start) -> None:

@@ -137,10 +137,10 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     level: int
 
 
-class Membership(msgspec.Struct, frozen=True, kw_only=True):
+class Membership(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The cluster as the node that is asked sees it. ``leader`` is a node's name, empty while nobody leads; ``last_*``
     is the end of this node's log, committed or not. ``level`` is the active feature level, ``level_reason`` why it is
-    not raised further."""
+    not raised further. ``recovers``: this node was told a moment ago to go on alone."""
 
     cluster: str
     node: str
@@ -156,3 +156,4 @@ class Membership(msgspec.Struct, frozen=True, kw_only=True):
     level_reason: str
     members: list[Member]
     problems: list[str]
+    recovers: bool = False

@@ -107,6 +107,15 @@ def test_a_survivor_with_a_longer_log_is_the_one_to_go_on(log: Base) -> None:
     assert found.hint == "recover on host-n2"
 
 
+def test_of_two_survivors_that_are_told_at_once_not_both_go_on() -> None:
+    at = sight("n1 n2 n3 n4", reached="n2")
+    logs = {"n2": at.last}
+    assert isinstance(decide(at, {"n3", "n4"}, logs, {}), Recovery)
+    found = decide(at, {"n3", "n4"}, logs, {"n2": "host-n2"}, {"n2"})
+    assert isinstance(found, Refusal)
+    assert (found.code, "host-n2 is told to go on alone" in found.reason) == ("recover-elsewhere", True)
+
+
 def test_an_observer_may_have_the_longest_log() -> None:
     assert refused(sight(reached="n3", observers="n3"), "n2", {"n3": Base(101, 3)}) == "recover-elsewhere"
 

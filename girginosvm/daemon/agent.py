@@ -237,7 +237,7 @@ class Agent:
             parts.certificates, keeper, key, self._config.path("pki", "cluster.key"), node=parts.site.node, read=read,
             say=say, status=self._client.status, log=self._log,
         )  # fmt: skip
-        retention = RetentionReconciler(self._config, status=self._client.status, read=read, say=say)
+        retention = RetentionReconciler(self._config, status=self._client.status, read=read, say=say, clock=self._clock)
         parted = PartedReconciler(membership, self._client, read=read, log=self._log)
         late = [Loop(one, self._log) for one in (keeper, members, center, trust, parted, retention)]
         self._loops += late

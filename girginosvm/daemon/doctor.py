@@ -120,6 +120,7 @@ class Diagnostics:
             agreement=agreement_of(shown, status, REMOVED if self._membership.removed else ""),
             journal=journal_of(status, own.size_of(self._config.path("raft", "journal"))),
             database=database, offsets=offsets, hypervisor=hypervisor, strays=strayed,
+            log_ahead_ms=status.last_at_ms - now_ms if status else 0,
             rooms=rooms(self._config),
             certificates=certificates(self._config.path("pki"), now_ms),
             cluster_key_days=days_since(self._config.path("pki", "cluster.key"), now_ms),

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from girginosvm.core.action import Command
+from girginosvm.core.clock import Clock
 from girginosvm.core.settings import Settings
 from girginosvm.features.event import api as events
 from girginosvm.features.event.commands import PruneHistory
@@ -28,8 +29,10 @@ class RetentionReconciler:
     def __init__(
         self, config: Settings, *, status: Callable[[], Awaitable[Status]],
         read: Callable[[Callable[[Reader], Any]], Awaitable[Any]], say: Callable[[Command], Awaitable[object]],
+        clock: Clock,
     ) -> None:  # fmt: skip
         self._config = config
+        self._clock = clock
         self._status = status
         self._read = read
         self._say = say
@@ -38,21 +41,25 @@ class RetentionReconciler:
         """One batch, when one is due."""
         if (await self._status()).role != "leader":
             return None
-        wanted: PruneHistory | None = await self._read(lambda reader: due(reader, self._config))
+        wanted: PruneHistory | None = await self._read(
+            lambda reader: due(reader, self._config, wall_ms=self._clock.wall_ms())
+        )
         if wanted is None:
             return None
         await self._say(wanted)
         return _PAUSE_S
 
 
-def due(reader: Reader, config: Settings) -> PruneHistory | None:
-    """The next batch by these settings, in log time; None: not enough is too old."""
-    old = _before(reader, config.event_days)
-    ended = _before(reader, config.operation_days)
+def due(reader: Reader, config: Settings, *, wall_ms: int) -> PruneHistory | None:
+    """The next batch by these settings; None: not enough is too old. In log time, or by this node's clock if that is
+    behind it: a leader that began with a clock far ahead has taken the log's time with it, and that never goes back."""
+    now_ms = min(reader.at_ms, wall_ms)
+    old = _before(now_ms, config.event_days)
+    ended = _before(now_ms, config.operation_days)
     old = old if events.due(reader, old) else 0
     ended = ended if operations.due(reader, ended, events.BATCH) else 0
     return PruneHistory(events_before_ms=old, operations_before_ms=ended) if old or ended else None
 
 
-def _before(reader: Reader, days: int) -> int:
-    return max(0, reader.at_ms - max(days * events.DAY_MS, events.LEAST_MS)) if days else 0
+def _before(now_ms: int, days: int) -> int:
+    return max(0, now_ms - max(days * events.DAY_MS, events.LEAST_MS)) if days else 0

@@ -854,6 +854,7 @@ export default {
   "check.certificate.server-ok": "bu düğümün sertifikası {age} günlük, süresi {days} gün sonra doluyor",
   "check.key.age": "en son {days} gün önce değişti",
   "check.clock.ok": "diğer {count} düğümün saatiyle fark {seconds} sn altında",
+  "check.clock.log": "günlüğün zamanı bu düğümün saatinden {minutes} dk ileride: bu saat geride, ya da bir lider bir zamanlar ileri bir saatle başladı; bundan sonra olanlar günlüğün zamanıyla damgalanır",
   "check.clock.ahead": "{name} düğümünün saati bununkinden {seconds} sn ileride",
   "check.clock.behind": "{name} düğümünün saati bununkinden {seconds} sn geride",
   "check.libvirt.problem": "{why}",

@@ -20,6 +20,7 @@ CA_DAYS: Final = 60
 SERVER_DAYS: Final = 25  # it is renewed 30 days before its end
 OFFSET_WARN_MS: Final = 5_000
 OFFSET_FAIL_MS: Final = 60_000
+LOG_AHEAD_MS: Final = 600_000
 HANGS_MINUTES: Final = 15
 WAL_BYTES: Final = 512 * MIB
 JOURNAL_BYTES: Final = 2 * GIB
@@ -191,16 +192,24 @@ def cluster_key(facts: Facts) -> list[Check]:
 
 def clock(facts: Facts) -> list[Check]:
     """Wall clocks decide nothing in agreement; they do for tokens, certificates and people."""
+    found = _log_time(facts)
     if not facts.offsets:
-        return []
+        return found
     worst = max(facts.offsets, key=lambda one: (abs(one.offset_ms), one.node))
     off_ms = max(0, abs(worst.offset_ms) - worst.within_ms)
     state: State = "fail" if off_ms >= OFFSET_FAIL_MS else "warn" if off_ms >= OFFSET_WARN_MS else "ok"
     if state == "ok":
-        return [said("clock", "ok", "clock.ok", seconds=OFFSET_WARN_MS // 1000, count=len(facts.offsets))]
+        return [*found, said("clock", "ok", "clock.ok", seconds=OFFSET_WARN_MS // 1000, count=len(facts.offsets))]
     code = "clock.ahead" if worst.offset_ms > 0 else "clock.behind"
     do = "timedatectl, on both; systemctl restart chronyd where it is wrong"
-    return [said("clock", state, code, do, name=worst.node, seconds=int(f"{off_ms / 1000:.0f}"))]
+    return [*found, said("clock", state, code, do, name=worst.node, seconds=int(f"{off_ms / 1000:.0f}"))]
+
+
+def _log_time(facts: Facts) -> list[Check]:
+    """The log's time never goes back, so one leader that began with a wrong clock is seen for long."""
+    if facts.log_ahead_ms < LOG_AHEAD_MS:
+        return []
+    return [said("clock", "warn", "clock.log", "timedatectl", minutes=facts.log_ahead_ms // 60_000)]
 
 
 def hypervisor(facts: Facts) -> list[Check]:

@@ -147,6 +147,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     certificates: tuple[Certificate, ...] = ()
     cluster_key_days: int | None = None
     offsets: tuple[Offset, ...] | None = None
+    log_ahead_ms: int = 0  # the newest entry's stamp beside this node's wall clock
     hypervisor: Hypervisor | None = None
     strays: tuple[Stray, ...] | None = None  # the running ones first
     pools: tuple[Pool, ...] = ()

@@ -48,6 +48,8 @@ TEXTS: Final = {
     "certificate.server-ok": "this node's certificate is {age} days old and ends in {days} days",
     "key.age": "it was last changed {days} days ago",
     "clock.ok": "within {seconds} s of {count} other nodes",
+    "clock.log": "the log's time is {minutes} min ahead of this node's clock: this clock is behind, or a leader once "
+    "began with one that was ahead; what happens from now on is stamped with the log's time",
     "clock.ahead": "the clock of {name} is {seconds} s ahead of this node's",
     "clock.behind": "the clock of {name} is {seconds} s behind this node's",
     "libvirt.problem": "{why}",

@@ -104,6 +104,8 @@ BROKEN: list[tuple[dict[str, Any], str, str, str]] = [
     (authority(days_left=-3), "certificate", "fail", "the cluster's CA ended 3 days ago"),
     (offset(5_600), "clock", "warn", "the clock of n3 is 5 s ahead of this node's"),
     (offset(-61_000), "clock", "fail", "the clock of n3 is 60 s behind this node's"),
+    ({"log_ahead_ms": 600_000}, "clock", "warn", "the log's time is 10 min ahead of this node's clock"),
+    ({"log_ahead_ms": 600_000, "offsets": ()}, "clock", "warn", "a leader once began with one that was ahead"),
     (hypervisor(problem="libvirt is away"), "libvirt", "fail", "libvirt is away"),
     (hypervisor(libvirt=""), "libvirt", "fail", "libvirt does not answer"),
     (hypervisor(qemu=""), "libvirt", "fail", "QEMU is not there"),

@@ -12,6 +12,7 @@ from features.engine import NODE, Engine
 from features.nodes import cluster, created
 from features.replay import replay
 
+from girginosvm.core.clock import SystemClock
 from girginosvm.core.errors import HostFault
 from girginosvm.core.log import Log
 from girginosvm.core.settings import Settings
@@ -29,6 +30,14 @@ from girginosvm.state.history import verify
 from tests.features.vm.test_list_plans import Planned
 
 LONG_MS = 500 * api.DAY_MS
+LATE = 1 << 60  # a wall clock that is not behind the log
+
+
+class Late(SystemClock):
+    """Never behind the log."""
+
+    def wall_ms(self) -> int:
+        return LATE
 
 
 class Noted(Planned):
@@ -182,13 +191,20 @@ def settings(**days: Any) -> Settings:
 
 
 def test_a_batch_is_due_once_all_of_it_is_too_old(old: Engine) -> None:
-    wanted = due(old.reader, settings())
+    wanted = due(old.reader, settings(), wall_ms=LATE)
     assert wanted == PruneHistory(events_before_ms=old.reader.at_ms - 400 * api.DAY_MS)
-    assert due(old.reader, settings(event_days=0)) is None  # for ever
-    assert due(old.reader, settings(event_days=501)) is None
-    least = due(old.reader, settings(event_days=1))
+    assert due(old.reader, settings(event_days=0), wall_ms=LATE) is None  # for ever
+    assert due(old.reader, settings(event_days=501), wall_ms=LATE) is None
+    least = due(old.reader, settings(event_days=1), wall_ms=LATE)
     assert least is not None
     assert least.events_before_ms == old.reader.at_ms - 2 * api.DAY_MS
+
+
+def test_a_log_whose_time_ran_ahead_takes_no_history_with_it(old: Engine) -> None:
+    """A leader began with a clock that was years ahead, and it was set right since."""
+    right = old.reader.at_ms - 400 * api.DAY_MS
+    assert due(old.reader, settings(), wall_ms=old.reader.at_ms) is not None
+    assert due(old.reader, settings(), wall_ms=right) is None
 
 
 @pytest.mark.parametrize("days", [-1, 40_000])
@@ -211,11 +227,11 @@ async def test_whoever_leads_says_it_until_no_batch_is_due(old: Engine, role: st
         said.append(command)
         return old.run(command)
 
-    rounds = RetentionReconciler(settings(), status=status, read=read, say=speak)
+    rounds = RetentionReconciler(settings(), status=status, read=read, say=speak, clock=Late())
     async with asyncio.TaskGroup() as group:
         lanes = Lanes(group, lambda: None, Log(level="error"))
         while await rounds.reconcile(lanes) is not None:
             assert len(said) < 50
     assert bool(said) == (role == "leader")
-    assert (due(old.reader, settings()) is None) == (role == "leader")
+    assert (due(old.reader, settings(), wall_ms=LATE) is None) == (role == "leader")
     assert verify(old.reader_db) is None

@@ -138,6 +138,14 @@ class _Life:
         pki = config.path("pki")
         self._credentials = Credentials(pki / "ca.crt", pki / "server.pem", me.cluster)
         try:
+            self._credentials.context(server=True)
+        except OSError as fault:
+            gone = [one.name for one in (self._credentials.ca, self._credentials.own) if not one.exists()]
+            why = f"{', '.join(gone)} is not there" if gone else str(fault)
+            raise HostFault(
+                "pki-damaged", f"the certificates in {pki} cannot be used: {why}", hint="put them back from a copy"
+            ) from fault
+        try:
             transport = Transport(me.member, Address(config.bind, config.raft_port), self._credentials, self._log)
         except OSError as fault:
             raise HostFault(

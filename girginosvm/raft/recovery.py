@@ -130,7 +130,8 @@ def _needless(at: Sight) -> Refusal:
         )  # fmt: skip
     return Refusal(
         "recover-needless", f"{connected}, and nobody leads: a host that stands still keeps its line",
-        "end the raft process that says nothing, or switch its host off for good; then ask again",
+        "girginosvm quorum on those nodes: if somebody leads there, this node is behind, and follows again once a node "
+        "that it knows leads (girginosvm membership lead); else end the raft process that says nothing, and ask again",
     )  # fmt: skip
 
 

@@ -294,3 +294,21 @@ def test_a_full_disk_on_the_way_is_said_it_votes_meanwhile_and_goes_on_when_ther
     write(second, "with-its-vote")
     room.sized(ROOM_KIB)
     whole(first, names | {"with-its-vote"})
+
+
+@pytest.mark.parametrize("name", ["ca.crt", "server.pem"])
+def test_a_member_without_its_certificates_says_so_and_blames_no_port(start: Start, name: str) -> None:
+    first, second = start("n1").ready(), start("n2").ready()
+    joined(second, first, "n2")
+    settled(second, 2)
+    second.stop()
+    kept = (home(second) / "pki" / name).read_bytes()
+    (home(second) / "pki" / name).unlink()
+    second = start("n2", again=True)
+    second.may_end = "raft ended with 9"
+    second.wait(lambda: second.ends, "the refusal")
+    assert said(second, '"code":"pki-damaged"')
+    assert said(second, f"{name} is not there")
+    second.stop()
+    (home(second) / "pki" / name).write_bytes(kept)
+    settled(start("n2", again=True), 2)

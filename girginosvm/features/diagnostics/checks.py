@@ -43,7 +43,7 @@ def agent(facts: Facts) -> list[Check]:
     """Somebody answers at all."""
     if not facts.agent:
         return []
-    do = "systemctl status girginosvm girginosvm-raft; journalctl -u girginosvm"
+    do = "systemctl status girginosvm girginosvm-raft; journalctl -u girginosvm -u girginosvm-raft"
     return [said("agent", "fail", "agent.away", do, why=facts.agent)]
 
 

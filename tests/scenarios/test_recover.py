@@ -368,7 +368,9 @@ def test_what_nobody_has_acknowledged_and_is_on_the_disk_stays_and_becomes_valid
     status, said = recover(leader, name, proof=PROOF)
     assert (status, said["code"]) == (409, "recover-needless")
     assert "a host that stands still keeps its line" in said["detail"]
-    other.stop()
+    other._stopping = True  # and as it stands: gone on, it would take the entry in before it ends
+    for process in other._processes.values():
+        process.kill()
     leader.wait(lambda: shown(leader)["possible"], "the end of the line")  # that it is silent was known before
     assert any("become valid" in one for one in shown(leader)["may_be_lost"])
     recovered(leader, name)

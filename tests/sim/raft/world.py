@@ -448,6 +448,7 @@ class Wires:
         for peer in mine:
             if peer not in self.mesh.members:
                 self.drop(peer, "no member any more")
+        self._trying.difference_update(self.mesh.useless(self._trying))
         for peer in self.mesh.useless(peer for peer in world.lines_of(name) if world.dialled(name, peer)):
             self.drop(peer, "neither of the two may lead")
 
@@ -465,7 +466,7 @@ class Wires:
     def _try(self, peer: str) -> None:
         """A dial gets through, or does not."""
         world, other = self._host.world, self._host.world.hosts.get(peer)
-        if self._host.life != self._life:
+        if self._host.life != self._life or peer not in self._trying:
             return
         if other is not None and other.up and other.paused:  # its kernel answers; nobody shakes hands
             world.later(100, lambda: self._try(peer))

@@ -176,7 +176,6 @@ class Node:
             self._outbox.release()  # what waited for the disk alone
             for event in events:  # all that has come is heard before any patience is judged
                 self._on(event, now)
-            self.owed.begin(now)  # the disk works while the rest of the turn is done
             self._early.count(self.core, self.log)
             self._elect(now)
             self._pump(now)

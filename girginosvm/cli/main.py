@@ -212,13 +212,16 @@ class Counter:
             raise
 
     def _confirm(self, request: verbs.Request) -> None:
-        """Whatever ends something is meant: a person says so on a terminal, a script by ``--yes`` or ``--confirm``."""
+        """Whatever ends something is meant: a person says so on a terminal. In a script what is named is meant, and
+        what takes more along than it names has to be confirmed, by ``--yes`` or ``--confirm``."""
         own = any(field["name"] == "confirm" for field in request.verb["fields"])
         if not (request.options._yes or request.values.get("confirm")):
-            if not (sys.stdin.isatty() and self._live):
+            terminal = sys.stdin.isatty() and self._live
+            if not terminal and request.verb.get("foresees"):
                 detail = f"{str(request.verb['summary']).lower()}: nobody can be asked here whether that is meant"
                 raise Trouble("Unsafe", "confirm-missing", detail, hint="--yes; --dry-run shows what would go")
-            self._ask(request)
+            if terminal:
+                self._ask(request)
         if own:
             request.values["confirm"] = True
 

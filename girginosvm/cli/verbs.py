@@ -169,9 +169,8 @@ def _add_manners(group: argparse._ArgumentGroup, verb: Verb) -> None:
     if verb.get("destroys"):
         own = any(field["name"] == "confirm" for field in verb["fields"])
         yes = ("--yes",) if own else ("--yes", "--confirm")
-        group.add_argument(
-            *yes, dest="_yes", action="store_true", help="that is meant: do not ask; scripts have to say it"
-        )
+        scripts = "; scripts have to say it" if verb.get("foresees") else ""
+        group.add_argument(*yes, dest="_yes", action="store_true", help=f"that is meant: do not ask{scripts}")
         group.add_argument("--dry-run", dest="_dry_run", action="store_true", help="show what would be destroyed")
 
 

@@ -72,14 +72,14 @@ def measure() -> None:
         (host.root / "plain").mkdir(mode=0o755)
         shutil.chown(host.root / "plain", host.qemu, host.qemu)  # QEMU makes its VNC socket in it
         shutil.copy(host.root / f"var/lib/girginosvm/seeds/{first}.iso", host.root / "plain/seed.iso")
-        product("vm", "destroy", "b0", "--purge", "--force", "--yes")
+        product("vm", "destroy", "b0", "--purge", "--force")
         until(lambda: product.vm("b0") is None, 60, "b0 to go")
         virsh(host, xml, image, 0)
         mine, plain = [], []
         for number in range(1, RUNS + 1):
             took, _ = ours(product, number)
             mine.append(took)
-            product("vm", "destroy", f"b{number}", "--purge", "--force", "--yes")
+            product("vm", "destroy", f"b{number}", "--purge", "--force")
             until(lambda: not host.emulators(), 60, "QEMU to go")
             plain.append(virsh(host, xml, image, number))
         line("create to the first serial byte", spread(mine, "s"),

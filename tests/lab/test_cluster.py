@@ -99,7 +99,7 @@ def test_the_leader_is_killed_and_neither_writes_nor_machines_stop(
     until(lambda: state_of(voting, asked, leader) == "silent", 30, f"{leader} to be called silent")
     voting.nodes[asked]("vm", "create", "--name", "meanwhile", "--image", "tiny", "--network", "lab", "--memory", "128")
     assert voting.nodes[asked].wait_state("meanwhile", "running")["node"] != leader
-    voting.nodes[asked]("vm", "destroy", "meanwhile", "--purge", "--force", "--yes")
+    voting.nodes[asked]("vm", "destroy", "meanwhile", "--purge", "--force")
     voting.nodes[leader].start()
     voting.nodes[leader].wait()
     for name in voting.nodes:

@@ -97,7 +97,7 @@ def test_a_machine_of_an_unknown_image_leaves_nothing_half_made(product: Product
 def test_destroy_with_purge_leaves_nothing(product: Product, web: str) -> None:
     machine = product.vm("web")
     assert machine is not None
-    product("vm", "destroy", "web", "--purge", "--force", "--yes")
+    product("vm", "destroy", "web", "--purge", "--force")
     until(lambda: product.vm("web") is None, 60, "the machine to go")
     until(lambda: not product.host.emulators(), 30, "QEMU to go")
     assert product("ipam", "leases") == []

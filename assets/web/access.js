@@ -4,6 +4,7 @@ import { person } from "./api.js";
 
 const ADMIN_NOUNS = ["user", "token", "session", "settings"];
 const ADMIN_READS = ["user.read", "token.read"];
+const ADMIN_DEEDS = ["membership.token", "membership.join", "membership.leave", "membership.remove", "cluster.recover", "center.promote", "center.demote"];
 // Forms, and what sending one needs.
 const FORMS = {
   "machines/new": "vm.create", "images/new": "image.create", "images/upload": "image.create", "network/new": "network.create", "storage/new": "pool.create",
@@ -15,7 +16,7 @@ export function allowed(role, permission) {
   const [noun, verb] = permission.split(".");
   if (verb === "report") return false;
   if (role === "admin" || noun === "self") return true;
-  if (ADMIN_READS.includes(permission)) return false;
+  if (ADMIN_READS.includes(permission) || ADMIN_DEEDS.includes(permission)) return false;
   return verb === "read" || (role === "operator" && !ADMIN_NOUNS.includes(noun));
 }
 

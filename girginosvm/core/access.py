@@ -35,6 +35,12 @@ class Actor(msgspec.Struct, frozen=True):
 # Nouns whose every change is the administrator's, and the few reads that show who can get in.
 _ADMIN_NOUNS: Final = frozenset({"user", "token", "session", "settings"})
 _ADMIN_READS: Final = frozenset({"user.read", "token.read"})
+# What makes an administrator of whoever does it: a node that is let in is given the cluster's keys, a center is
+# promoted with a new administrator, and a removal or a recovery decides who the cluster is.
+_ADMIN_DEEDS: Final = frozenset({
+    "membership.token", "membership.join", "membership.leave", "membership.remove", "cluster.recover",
+    "center.promote", "center.demote",
+})  # fmt: skip
 # Said by the platform itself, never by a person.
 _PLATFORM: Final = "report"
 
@@ -46,7 +52,7 @@ def allowed(role: Role, permission: str) -> bool:
         return False
     if role is Role.ADMIN or noun == "self":
         return True
-    if permission in _ADMIN_READS:
+    if permission in _ADMIN_READS or permission in _ADMIN_DEEDS:
         return False
     if verb == "read":
         return True

@@ -197,7 +197,10 @@ class Node:
     def _next(self, now: int) -> int:
         if self.core.leading:
             return now + self.timing.heartbeat_ms // 2
-        return max(now + 1, min(self.elections.deadline_ms, now + self.timing.heartbeat_ms))
+        soon = now + self.timing.heartbeat_ms
+        if self.member not in self.core.voters:  # it never stands, so its patience may be over for ever
+            return soon
+        return max(now + 1, min(self.elections.deadline_ms, soon))
 
     # What came in.
 

@@ -22,6 +22,17 @@ def test_no_person_and_no_token_says_what_only_the_platform_says(kind: str, role
     assert not any(may(kind, role, f"{noun}.report") for noun in ("vm", "image", "user", "self", "cluster"))
 
 
+@pytest.mark.parametrize(
+    "permission",
+    ["membership.token", "membership.join", "membership.leave", "membership.remove", "cluster.recover",
+     "center.promote", "center.demote"],
+)  # fmt: skip
+def test_what_would_make_an_administrator_of_an_operator_is_the_administrators(permission: str) -> None:
+    assert may("session", Role.ADMIN, permission)
+    assert not may("session", Role.OPERATOR, permission)
+    assert may("session", Role.OPERATOR, "membership.drain")
+
+
 def test_a_node_that_speaks_for_a_person_may_report_and_else_no_more_than_the_person() -> None:
     assert may("node", Role.VIEWER, "image.report")
     assert not may("node", Role.VIEWER, "image.create")

@@ -219,8 +219,17 @@ def test_a_voter_that_is_behind_votes_for_whom_it_knows_without_a_vote(clock: Fa
     assert stand.said(messages.PreVote) == [("n3", messages.PreVote(7))]
     stand.hear("n3", 2, AskVote(2, 9, 1))
     stand.settle()
-    assert stand.said(messages.Vote) == [("n3", messages.Vote(2))]
+    assert [(peer, vote.term) for peer, vote in stand.said(messages.Vote)] == [("n3", 2)]
 
 
 def test_a_roster_is_what_it_was_after_the_wire() -> None:
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(THREE), type=Roster) == THREE
+
+
+def test_an_observer_that_hears_nobody_rests_between_its_turns(clock: FakeClock) -> None:
+    stand = Stand(clock=clock)
+    stand.follow(1, 0, 0, item(1, 1, change=Change("demote", "n1")), commit=1)
+    stand.settle()
+    assert stand.node.role == "observer"
+    clock.mono += 60_000
+    assert stand.node.turn(()) - clock.mono == stand.node.timing.heartbeat_ms

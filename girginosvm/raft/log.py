@@ -131,9 +131,10 @@ class Log(CoreJournal):  # type: ignore[misc]
 
     def settled(self, committed: int) -> Roster:
         """The newest roster that nobody can take back: what may be told to people."""
-        return self._settled(committed)[1]
+        return self.settled_at(committed)[1]
 
-    def _settled(self, committed: int) -> tuple[int, Roster]:
+    def settled_at(self, committed: int) -> tuple[int, Roster]:
+        """The entry that it is from, and the roster."""
         return ([one for one in self._rosters if one[0] <= committed] or self._rosters[:1])[-1]
 
     def electable(self, committed: int) -> frozenset[str]:
@@ -214,7 +215,7 @@ class Log(CoreJournal):  # type: ignore[misc]
 
     def known(self, committed: int) -> bytes:
         """The newest roster that nobody can take back, as ``Rosters``: it goes with a snapshot."""
-        return msgspec.msgpack.encode(Rosters((self._settled(committed),)))
+        return msgspec.msgpack.encode(Rosters((self.settled_at(committed),)))
 
     def restart(self, base: Base, rosters: bytes) -> None:
         """The log goes on after ``base``, which the database holds durably; what it had is void. ``rosters`` as

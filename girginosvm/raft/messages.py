@@ -185,9 +185,25 @@ class AskSnapshot(Shape, frozen=True, tag=18):
     index: Number
 
 
+class Known(Shape, frozen=True):
+    """A member, and the IP and port it listens on."""
+
+    id: Name
+    address: Annotated[str, Meta(max_length=64)]
+
+
+class Introduce(Shape, frozen=True, tag=19):
+    """Who belongs to the cluster since the entry ``index``, for whoever has been away: one of them may lead by now.
+    Said at every feature level: who does not know it passes it over, and is where it was."""
+
+    index: Number
+    members: Annotated[tuple[Known, ...], Meta(max_length=1_000)]
+
+
 Body = (
     Append | Ack | AskVote | Vote | AskPreVote | PreVote | Newer | TimeoutNow | Confirm | Confirmed | Forward
     | NotTaken | AskRead | ReadAt | Offer | AskPiece | Piece | AskSnapshot
+    | Introduce
 )  # fmt: skip
 
 

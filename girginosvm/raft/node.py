@@ -28,6 +28,7 @@ from girginosvm.raft.elections import LAST, Decision, Elections
 from girginosvm.raft.filter import Alarm, Deliver, Drop, Early, Reply, StepDown, View, Wait, judge
 from girginosvm.raft.flush import Flusher
 from girginosvm.raft.intake import Intake
+from girginosvm.raft.introductions import Introductions, introduction
 from girginosvm.raft.journal import Base, Journal
 from girginosvm.raft.lacking import Asking, order, sentence
 from girginosvm.raft.lines import Down, Event, Heard, Network, Up
@@ -94,6 +95,7 @@ class Node:
         self._outbox = Outbox(self.log, network, clock, self._up)
         self.reads = Reads(start.member, self._say)
         self.intake = Intake(self._say, network.drop)
+        self._introductions = Introductions()
         self._make_core()
         self._reach()
         self._early = Early()
@@ -210,6 +212,7 @@ class Node:
                 self._up.add(peer)
                 self._outbox.line(peer)
                 self.core.connected(peer, voter=peer in self.core.voters)
+                self._introduce(peer)
                 if peer == self.core.leader:
                     for batch in self.proposals.sent_in(self.core.term):
                         self._say(peer, batch.forward(again=True))
@@ -257,6 +260,9 @@ class Node:
                 self.reads.begin(self.core, self.log, peer, nonce)
             case messages.ReadAt(nonce, index):
                 self.reads.known(nonce, index)
+            case messages.Introduce():
+                if self._introductions.heard(peer, frame.body, self.log.roster, self.log.changed_at):
+                    self._reach()
             case messages.Offer():
                 self._offered(peer, frame.term, frame.body, now)
             case messages.AskSnapshot(index):
@@ -349,7 +355,14 @@ class Node:
 
     def _reach(self) -> None:
         self._told = self.log.roster
-        self._network.set_members(self._told, self.log.electable(self.core.committed))
+        whom = self._introductions.whom(self._told, self.log.changed_at)
+        self._network.set_members(whom, self.log.electable(self.core.committed))
+        for peer in sorted(self._up):
+            self._introduce(peer)
+
+    def _introduce(self, peer: str) -> None:
+        index, roster = self.log.settled_at(self.core.committed)
+        self._say(peer, introduction(index, roster))
 
     # What is due.
 

@@ -123,6 +123,23 @@ def test_an_observer_does_not_look_at_another_one_until_it_votes_again(start: St
         node.wait(lambda node=node: reach(node) == dict.fromkeys(nodes, True), f"{name} to reach everybody")
 
 
+def test_one_that_was_away_comes_back_to_a_leader_that_joined_meanwhile(start: Start) -> None:
+    nodes = cluster(start, 3)
+    leader = membership(nodes["n1"])["leader"]
+    away = next(name for name in nodes if name != leader)
+    nodes.pop(away).stop()
+    for name in ("n4", "n5"):
+        nodes[name] = start(name).ready()
+        joined(nodes[name], nodes[leader], name)
+    nodes["n4"].wait(lambda: role(nodes["n4"], "n4") == "voter", "n4 to vote")
+    nodes[leader].ask("POST", "/v1/membership/lead", {"node": "n4", "order": "first"})
+    nodes["n4"].until("/v1/membership", lambda found: found["leader"] == "n4")
+    acknowledged = wrote(nodes["n4"], "meanwhile")
+    nodes[away] = start(away, again=True)
+    nodes[away].wait(lambda: acknowledged in written(nodes[away]), "what was written meanwhile")
+    assert membership(nodes[away])["leader"] == "n4"
+
+
 def test_a_node_that_dies_takes_no_machine_seconds_later_and_is_ready_when_it_is_back(start: Start) -> None:
     nodes = cluster(start, 3)
     leader = membership(nodes["n1"])["leader"]

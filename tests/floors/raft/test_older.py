@@ -28,7 +28,7 @@ from girginosvm.raft.messages import Ack, Append, AskPiece, Malformed, Offer, Sn
 # What a newer release may say: another message, more to a message, more to a frame.
 NEWER = (
     [3, [99, "x", b"y", {"z": 1}]],
-    [3, [19]],
+    [3, [99]],
     [3, [4, 3, 0, "why"]],
     [3, [1, 3, 0, 0, 0, [], "more"]],
     [3, [4, 3], "more"],

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from girginosvm.core.errors import Problem
+from girginosvm.core.errors import Problem, Unknown
 from tests.floors.raft import deaths
 from tests.floors.raft.pki import Authority
 from tests.floors.raft.trio import Trio
@@ -131,7 +131,10 @@ async def whole_again(trio: Trio, name: str, index: int) -> None:
     """It has what the others have, and takes part."""
     status = await trio.reaches(name, index)
     assert (status.lacking, status.halted) == ("", "")
-    assert await trio.propose(name, b"here again") == b"did here again"
+    try:
+        assert await trio.propose(name, b"here again") == b"did here again"
+    except Unknown:  # the line to a process ends once a snapshot has taken the place of entries, whoever asks meanwhile
+        assert await trio.propose(name, b"here again") == b"did here again"
     mine, theirs = [
         json.loads(await trio.propose(one, b"tally")) for one in (name, next(iter(set(trio.processes) - {name})))
     ]

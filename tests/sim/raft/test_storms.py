@@ -273,6 +273,36 @@ def test_a_node_joins_gets_a_vote_and_leaves_again_while_writes_go_on(voters: in
     assert first.member.log.roster.voters == set(world.voters)
 
 
+@pytest.mark.parametrize("away", ["n3", "o1"])
+@pytest.mark.parametrize("seed", range(4))
+def test_who_was_away_follows_a_leader_that_joined_meanwhile(away: str, seed: int) -> None:
+    """Its own log does not know the leader, so those that it does know introduce it."""
+    world = World(seed, observers=1)
+    first = world.led()
+    if first.name == away:
+        first.member.hand_over("n1")
+        world.run(world.now + 500)
+    world.hosts[away].stop(power=True)
+    world.run(world.now + 2000)
+    for change in ("add", "nominate", "promote"):
+        changed(world, Change(change, "x1"))
+        if change == "add":
+            joiner = world.hosts["x1"] = Host(world, "x1")
+            joiner.start()
+            world.run(world.now + 500)
+    leader = world.leader()
+    assert leader is not None
+    leader.member.hand_over("x1")
+    world.run(world.now + 1000)
+    assert world.leader() is joiner
+    joiner.propose(Put("a", "k", "v"), lambda outcome: None)
+    world.hosts[away].start()
+    world.run(world.now + 3000)
+    assert world.leader() is joiner
+    assert world.hosts[away].store.registers.get("k") == "v"
+    assert "x1" in world.hosts[away].member.log.roster.ids
+
+
 @pytest.mark.parametrize("power", [True, False])
 @pytest.mark.parametrize("voters", [1, 2])
 def test_a_leader_that_dies_while_it_gives_a_vote_leads_again_when_it_is_back(voters: int, power: bool) -> None:

@@ -25,7 +25,8 @@ from girginosvm.state.reader import Reader
 
 # Rounds of 5 s: elections take less than one.
 _SILENT_ROUNDS = 2
-_OFFER_S = 60.0  # between two hand-overs to the same member
+_OFFER_S = 5.0  # between two hand-overs to the same member, which did not take it
+_GIVEN_S = 60.0  # so long the lead does not go back to the member that has given it
 Read = Callable[[Callable[[Reader], Any]], Awaitable[Any]]
 
 
@@ -47,7 +48,8 @@ class MembersReconciler:
         self._say = say
         self._log = log
         self._silent = 0  # rounds without a leader
-        self._offered: dict[str, float] = {}  # to whom the lead went, and when (the loop's time)
+        self._offered: dict[str, float] = {}  # to whom the lead was to go, and when (the loop's time)
+        self._led = (0, 0.0)  # the term that was seen last, and since when
 
     async def reconcile(self, lanes: Lanes) -> float | None:
         """One round: at most one change of members."""
@@ -117,7 +119,7 @@ class MembersReconciler:
             me=place.member, leading=status.role == "leader", members=frozenset(status.members),
             voters=frozenset(status.voters), reached=heard(status), nominated=frozenset(status.nominated),
             away=frozenset(one for one, silent_ms in status.silent_ms.items() if silent_ms >= voters.AWAY_MS),
-            lag=status.lag, offered=self._lately_offered(heard(status)),
+            lag=status.lag, offered=self._not_now(status),
         )  # fmt: skip
         step = plan.plan(rows, gone, domains, standing)
         if step is None:
@@ -130,11 +132,13 @@ class MembersReconciler:
         self._log.info("membership.step", step=type(step).__name__, reason=step.reason)
         return 0.2  # the next step, once this one is seen
 
-    def _lately_offered(self, reached: frozenset[str]) -> frozenset[str]:
-        """Whoever was away meanwhile did not give the lead back: it lost it."""
+    def _not_now(self, status: Status) -> frozenset[str]:
+        """Whoever has given the lead away has a reason (its agent is silent), and may give it away again."""
         now = asyncio.get_running_loop().time()
-        self._offered = {one: at for one, at in self._offered.items() if one in reached and now - at < _OFFER_S}
-        return frozenset(self._offered)
+        if status.term != self._led[0]:
+            self._led = (status.term, now)
+        given = {status.lead_from} if now - self._led[1] < _GIVEN_S else set()
+        return frozenset(given | {one for one, at in self._offered.items() if now - at < _OFFER_S})
 
     async def _take(self, step: plan.Step, place: Place) -> None:
         match step:

@@ -199,6 +199,7 @@ def look(node: Node, journal: Journal, now: int, *, last_stamp_ms: int) -> Statu
         commit_index=node.core.committed, lag=dict(node.contacts.lag) if leads else {},
         silent_ms=node.contacts.silent_ms(members - {node.member}, now) if leads or forsaken else {},
         leader_age_ms=age_ms, rank=node.elections.rank,
+        lead_from=node.lead_from if leads else "",
         journal=journal.health(node.owed.flushes, flushing_ms=flushing_ms),
         deciding=tuple(sorted(node.log.roster.voters)),
         electable=tuple(sorted(electable)), everybody=tuple(sorted(everybody)), last_term=node.log.last.term,

@@ -101,6 +101,8 @@ class Node:
         self._early = Early()
         self._voted: tuple[int, set[str]] = (0, set())
         self._led_term = 0
+        self._given_by = ""  # who told this member to stand
+        self.lead_from = ""  # who gave it the lead that it has
 
     # What callers want.
 
@@ -321,6 +323,7 @@ class Node:
                 return  # a learner cannot lead, and who lacks the state should not
             case TimeoutNow():
                 self._outbox.transfer_until_ms = now + TRANSFER_MS
+                self._given_by = peer
                 self.elections.stand(now)
         self._align(anew=self.core.deliver(peer, body))
 
@@ -443,6 +446,7 @@ class Node:
         leads = self.core.term if self.core.leading else 0
         if leads and leads != self._led_term:
             self._lines.info("raft.leads", term=leads)
+            self.lead_from = self._given_by if now < self._outbox.transfer_until_ms else ""
             self.contacts.leads(now)
         elif leads != self._led_term:
             self._lines.info("raft.leads-no-more", term=self._led_term)

@@ -57,6 +57,7 @@ class Status(msgspec.Struct, frozen=True):
     # So also while no leader is heard: the voters then ask each other all the time. To others nobody speaks.
     silent_ms: dict[str, int] = {}
     leader_age_ms: int | None = 0  # since a leader was last heard; 0 as leader, None when this process has heard none
+    lead_from: str = ""  # as leader, who has given it the lead; "" when nobody has
     rank: int = 0  # how good this member is to lead, as far as it was told: 2 for the last
     journal: JournalHealth = JournalHealth()
     # By every roster in the log, committed or not: who votes by the newest, who may lead, who belongs.

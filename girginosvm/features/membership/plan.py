@@ -47,7 +47,8 @@ Step = Open | Add | Remove | HandOver | Choice
 class Standing(msgspec.Struct, frozen=True):
     """How agreement stands, as this node sees it. ``members`` and ``voters`` are empty for a cluster of one. ``away``:
     who has been silent for so long that another should vote in its place. ``lag``: entries that a member is known to
-    lack. ``offered``: to whom the lead went a moment ago, which came back: it is not to go round in circles."""
+    lack. ``offered``: to whom the lead was offered a moment ago, and who has given it away: it is not to go round in
+    circles."""
 
     me: str
     leading: bool

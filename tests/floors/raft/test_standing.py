@@ -179,3 +179,17 @@ def test_a_voter_that_hears_no_leader_says_who_is_silent(stand: Stand) -> None:
     stand.hear("n3", 1, messages.Newer())
     stand.clock.mono += 200
     assert asked(stand).silent_ms == {"n2": 1_100, "n3": 200}
+
+
+def test_a_leader_says_who_has_given_it_the_lead(stand: Stand) -> None:
+    stand.follow(1, 0, 0)
+    stand.hear("n2", 1, messages.TimeoutNow(1))
+    stand.settle()
+    stand.hear("n3", 2, Vote(2))
+    stand.settle()
+    assert (asked(stand).role, asked(stand).lead_from) == ("leader", "n2")
+
+
+def test_whoever_was_elected_was_given_nothing(stand: Stand) -> None:
+    stand.lead()
+    assert (asked(stand).role, asked(stand).lead_from) == ("leader", "")

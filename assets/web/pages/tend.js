@@ -4,7 +4,7 @@ import { may } from "../access.js";
 import { newKey, plain, send } from "../api.js";
 import { number, t } from "../i18n.js";
 import { ask, blast } from "../parts/dialog.js";
-import { h } from "../parts/dom.js";
+import { h, icon } from "../parts/dom.js";
 import { toast } from "../parts/toast.js";
 import { rowsOf, soon } from "../store.js";
 import { demote, promote, removeMember } from "./member.js";
@@ -67,7 +67,7 @@ export const undrain = (node) => deed(node, "undrain", { path: "/v1/membership/u
 /** In which order it should lead. */
 export function orderLead(node) {
   const now = memberOf(node.id)?.order ?? "any";
-  const field = h("label", { class: "field" }, h("span", {}, t("lead.order")), h("select", { class: "in", name: "order" }, ["first", "any", "last"].map((one) => h("option", { value: one, selected: one === now }, t(`lead.${one}`)))));
+  const field = h("label", { class: "field" }, h("span", {}, t("lead.order")), h("span", { class: "pick" }, h("select", { class: "in", name: "order" }, ["first", "any", "last"].map((one) => h("option", { value: one, selected: one === now }, t(`lead.${one}`)))), icon("down")));
   deed(node, "lead", { path: "/v1/membership/lead", line: (form) => `membership lead --node ${node.name} --order ${form.get("order")}`, body: (form) => ({ node: node.name, order: form.get("order") }), fields: [field] });
 }
 

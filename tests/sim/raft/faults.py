@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sim.raft.world import Broken, Host, World
+from sim.raft.invariants import Broken
+from sim.raft.world import Host, World
 
 from girginosvm.core.entries import Change
 from girginosvm.core.errors import Problem
@@ -68,26 +69,26 @@ class Faults:
     def _cut(self) -> None:
         host = self._some()
         for peer in self.world.hosts:
-            self.world.cut |= {(host.name, peer), (peer, host.name)}
+            self.world.network.part(host.name, peer)
         self._heal_later()
 
     def _one_way(self) -> None:
         host = self._some()
         inward = self.world.chance.random() < 0.5
         for peer in self.world.hosts:
-            self.world.cut.add((peer, host.name) if inward else (host.name, peer))
+            self.world.network.cut.add((peer, host.name) if inward else (host.name, peer))
         self._heal_later()
 
     def _bridge(self) -> None:
         one, other = self.world.chance.sample(list(self.world.hosts), 2)
-        self.world.cut |= {(one, other), (other, one)}
+        self.world.network.part(one, other)
         self._heal_later()
 
     def _heal_later(self) -> None:
-        self.world.later(self.world.chance.randrange(100, 2500), self.world.heal)
+        self.world.later(self.world.chance.randrange(100, 2500), self.world.network.heal)
 
     def _heal(self) -> None:
-        self.world.heal()
+        self.world.network.heal()
 
     def _slow(self) -> None:
         host = self._some()
@@ -179,7 +180,7 @@ class Faults:
 
     def calm(self) -> None:
         """All is whole again. Broken when a member has stopped for another reason than its disk."""
-        self.world.heal()
+        self.world.network.heal()
         for host in self.world.hosts.values():
             host.slow_ms, host.disk.room = 0, 1 << 40
             if host.node is not None and host.node.stopped:

@@ -11,9 +11,12 @@ from pathlib import Path
 
 import msgspec
 from sim.raft.faults import Faults
+from sim.raft.invariants import Broken, Invariants
 from sim.raft.linear import Operation
+from sim.raft.registers import Put
 from sim.raft.storm import SHORT, Client, Storm
-from sim.raft.world import PIECE, QUIET, Broken, Chance, Host, Put, World
+from sim.raft.timeline import Chance
+from sim.raft.world import QUIET, Host, World
 
 from girginosvm.core import codec
 from girginosvm.core.access import Actor, Role
@@ -24,45 +27,52 @@ from girginosvm.daemon import recovery as doing
 from girginosvm.raft import recovery as deciding
 from girginosvm.raft.alone import Alone
 from girginosvm.raft.cluster import look
-from girginosvm.raft.files import Files
 from girginosvm.raft.log import roster_of
+from girginosvm.raft.node import Node
 
 PATIENCE_MS = 2500  # before a person believes it
 ENDS_MS = 9500
 ROOT = msgspec.msgpack.encode(Actor("local", "local", "root", Role.ADMIN, "local"))
 
 
+class TwoClusters(Invariants):
+    """Each cluster has a history of its own; terms and entries never meet (``leaders``, ``contents``), nor members."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.recovered: set[str] = set()
+        self._after: dict[int, tuple[int, int]] = {}
+        self.changed_at = 0  # the newest change of members that the old cluster has applied
+
+    def applied(self, name: str, entry: Entry) -> None:
+        if entry.change is not None and name not in self.recovered:
+            self.changed_at = max(self.changed_at, entry.index)
+        super().applied(name, entry)
+
+    def history(self, name: str) -> dict[int, tuple[int, int]]:
+        return self._after if name in self.recovered else self.committed
+
+    def turned(self, name: str, life: int, node: Node) -> None:
+        super().turned(name, life, node)
+        leader = node.core.leader
+        if leader and (leader in self.recovered) != (name in self.recovered):
+            raise Broken(f"{name} follows {leader}, which is of the other cluster")
+
+
 class Parted(World):
-    """A world with two clusters, in the end."""
+    """A world with two clusters, in the end; ``recovered`` are those of the new one."""
+
+    invariants: TwoClusters
 
     def __init__(self, seed: int, *, voters: int, observers: int) -> None:
         # A newcomer takes a snapshot; or reads the whole log, and meets the old members in it.
-        super().__init__(seed, voters=voters, observers=observers, retention=SHORT if seed // 4 % 2 else None)
-        self.recovered: set[str] = set()
-        self.after: dict[int, tuple[int, int]] = {}
-        self.changed_at = 0  # the newest change of members that the old cluster has applied
-
-    def applied(self, host: Host, entry: Entry) -> None:
-        """Each cluster has a history of its own; terms and entries never meet (``leaders``, ``contents``)."""
-        if entry.change is not None and host.name not in self.recovered:
-            self.changed_at = max(self.changed_at, entry.index)
-        old = self.committed
-        if host.name in self.recovered:
-            self.committed = self.after
-        try:
-            super().applied(host, entry)
-        finally:
-            self.committed = old
+        retention = SHORT if seed // 4 % 2 else None
+        super().__init__(seed, voters=voters, observers=observers, retention=retention, invariants=TwoClusters())
+        self.recovered = self.invariants.recovered
 
     def leader(self) -> Host | None:
         """Of the old cluster: what its agents still ask for, the new one is not asked for."""
         return None if self.recovered else super().leader()
-
-    def look(self, host: Host) -> None:
-        super().look(host)
-        leader = host.member.core.leader
-        if leader and (leader in self.recovered) != (host.name in self.recovered):
-            raise Broken(f"{host.name} follows {leader}, which is of the other cluster")
 
 
 class LastResort(Storm):
@@ -136,7 +146,7 @@ class LastResort(Storm):
             verdict = deciding.decide(sight, gone, logs, {})
             if isinstance(verdict, deciding.Recovery):
                 # It is promised for the voters that this log knows: somebody may have gone on without its vote.
-                self.whole = verdict.whole and node.log.changed_at >= self.parted.changed_at
+                self.whole = verdict.whole and node.log.changed_at >= self.parted.invariants.changed_at
                 words = deciding.Wish(tuple(sorted(gone)), (), "I saw them burn", ROOT)
                 doing.take(folder, status, words, survivor.clock, Chance(self.world))
                 return survivor
@@ -156,7 +166,7 @@ class LastResort(Storm):
         for other in world.hosts.values():
             other.stop(power=False)
         world.gone = set(world.hosts) - {host.name}
-        world.recovered = {host.name}
+        world.recovered.add(host.name)
         for life in range(12):
             host.disk.fuse = world.chance.randrange(0, 14) if life < 10 and world.chance.random() < 0.7 else -1
             try:
@@ -177,11 +187,8 @@ class LastResort(Storm):
     async def _alone(self, host: Host, folder: Path) -> None:
         """One life of the raft process, as ``daemon.raft`` composes it."""
         store, chance = host.store, Chance(self.world)
-        store.snapshots = host.snapshots
         plan = doing.found(folder, host.name)
-        journal = Files(host.snapshots, Path("snapshots"), store, piece_bytes=PIECE).opened(
-            host.disk, segment_bytes=1 << 14
-        )
+        _, journal = host.opened()
         if plan is not None:
             roster = roster_of(journal) or self.world.founding
             doing.settle(journal, roster, plan, QUIET, stamp_ms=store.last_stamp_ms())

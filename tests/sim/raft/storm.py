@@ -6,8 +6,10 @@ import itertools
 from collections import defaultdict
 
 from sim.raft.faults import Faults
+from sim.raft.invariants import Broken
 from sim.raft.linear import NEVER, Operation, linearizable
-from sim.raft.world import Broken, Host, Put, World
+from sim.raft.registers import Put
+from sim.raft.world import Host, World
 
 from girginosvm.core.errors import Busy, NoQuorum, Problem, Unknown
 from girginosvm.raft.applying import Retention
@@ -112,9 +114,7 @@ class Storm(Faults):
     ends_ms = STORM_MS  # for clients
 
     def __init__(self, seed: int, *, dedup: bool = True) -> None:
-        world = World(
-            seed, voters=5 if seed % 4 == 0 else 3, observers=seed % 3, dedup=dedup, retention=SHORT
-        )  # fmt: skip
+        world = World(seed, voters=5 if seed % 4 == 0 else 3, observers=seed % 3, dedup=dedup, retention=SHORT)
         super().__init__(world, STORM_MS - 1000)
         self.history: dict[str, list[Operation]] = defaultdict(list)
         self.acknowledged: list[str] = []
@@ -183,7 +183,7 @@ class Storm(Faults):
         """Lines that the rule wants and that are not there, or the other way round."""
         return [
             (one, other) for one, other in itertools.combinations(sorted(self.world.hosts), 2)
-            if useful(one, other, self._electable()) != (other in self.world.lines_of(one))
+            if useful(one, other, self._electable()) != (other in self.world.network.lines_of(one))
         ]  # fmt: skip
 
     def _equal(self) -> bool:

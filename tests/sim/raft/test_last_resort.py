@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sim.raft.invariants import Broken
 from sim.raft.last_resort import LastResort
 from sim.raft.test_storms import caught
-from sim.raft.world import Broken
 
 from girginosvm.core.entries import Entry
 from girginosvm.daemon import recovery as doing

@@ -9,9 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sim.raft.invariants import Broken
 from sim.raft.linear import NEVER, Operation, linearizable
+from sim.raft.registers import Put
 from sim.raft.storm import Storm
-from sim.raft.world import Broken, Host, Put, World
+from sim.raft.world import Host, World
 
 from girginosvm.core.entries import Change
 from girginosvm.core.errors import Problem
@@ -34,7 +36,7 @@ def test_no_storm_breaks_what_must_hold() -> None:
     for seed in range(FIRST, FIRST + COUNT):
         one = storm(seed)
         acknowledged += len(one.acknowledged)
-        terms += max(one.world.leaders)
+        terms += max(one.world.invariants.leaders)
         changes += len(one.changed)
         installs += one.world.installs
     # A storm in which nothing gets through, or nobody is ever replaced, would show nothing.
@@ -116,10 +118,10 @@ def half_cut(seed: int) -> None:
     world = World(seed)
     leader = world.led()
     follower = next(name for name in world.voters if name != leader.name)
-    world.cut |= {(leader.name, follower), (follower, leader.name)}
+    world.network.part(leader.name, follower)
     world.run(9000)
-    if len(world.leaders) != 1:
-        raise Broken(f"seed {seed}: leaders {world.leaders}")
+    if len(world.invariants.leaders) != 1:
+        raise Broken(f"seed {seed}: leaders {world.invariants.leaders}")
 
 
 def test_a_node_that_lost_the_leader_alone_does_not_unseat_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,11 +136,12 @@ def test_a_node_that_was_cut_off_disturbs_nobody_when_it_returns() -> None:
         world = World(seed)
         leader = world.led()
         lost = next(name for name in world.voters if name != leader.name)
-        world.cut |= {(peer, lost) for peer in world.voters} | {(lost, peer) for peer in world.voters}
+        for peer in world.voters:
+            world.network.part(lost, peer)
         world.run(8000)
-        world.heal()
+        world.network.heal()
         world.run(12_000)
-        assert len(world.leaders) == 1
+        assert len(world.invariants.leaders) == 1
 
 
 @pytest.mark.parametrize(("power", "most_ms"), [(True, 800), (False, 200)])
@@ -192,7 +195,7 @@ def test_a_leader_whose_flush_hangs_is_replaced_and_its_caller_learns_the_truth(
 def test_a_hand_over_takes_less_than_a_tenth_of_a_second_and_refuses_nobody() -> None:
     for seed in range(10):
         world = World(seed)
-        world.slow_lines = 0.0
+        world.network.slow_lines = 0.0
         leader = world.led()
         following = next(name for name in world.voters if name != leader.name)
         answers: list[object] = []
@@ -267,7 +270,7 @@ def test_a_node_joins_gets_a_vote_and_leaves_again_while_writes_go_on(voters: in
     assert joiner.member.role == "observer"
     changed(world, Change("remove", "x1"))
     # It was told; or it was not quick enough, hears nobody, and asks the others' panels.
-    assert "x1" not in joiner.member.log.roster.ids or not world.lines_of("x1")
+    assert "x1" not in joiner.member.log.roster.ids or not world.network.lines_of("x1")
     world.run(10_000)
     assert [type(answer) for answer in answers] == [bytes] * 60
     assert first.member.log.roster.voters == set(world.voters)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import msgspec
-from sim.raft.world import Broken
+from sim.raft.invariants import Broken
 from sim.write.database import Database
 from sim.write.ledger import Ledger
 from sim.write.people import Book

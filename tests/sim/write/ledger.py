@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable
 
 import msgspec
-from sim.raft.world import Broken
+from sim.raft.invariants import Broken
 
 from girginosvm.core import codec
 from girginosvm.core.codec import Outcome

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from sim.raft.world import Broken
+from sim.raft.invariants import Broken
 from sim.write.world import Gone, WriteHost, WriteWorld
 
 from girginosvm.core.access import Actor, Role

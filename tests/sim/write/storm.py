@@ -6,7 +6,7 @@ import asyncio
 from typing import NamedTuple
 
 from sim.raft.faults import Faults
-from sim.raft.world import Broken
+from sim.raft.invariants import Broken
 from sim.write import audit
 from sim.write.people import ADMIN, Book, Person, Reporter, founded
 from sim.write.world import WriteWorld
@@ -38,10 +38,8 @@ def weather(seed: int) -> Tally:
     except Exception as fault:
         faults = fault.exceptions if isinstance(fault, ExceptionGroup) else [fault]
         raise Broken(f"SEEDS=1 FIRST={seed}: {list(faults)!r}; faults: {'; '.join(one.faults)}") from fault
-    book = one.book
-    return Tally(
-        len(book.done), len(book.refused), len(book.doubted), one.world.ledger.repeated, len(one.world.leaders)
-    )
+    book, terms = one.book, len(one.world.invariants.leaders)
+    return Tally(len(book.done), len(book.refused), len(book.doubted), one.world.ledger.repeated, terms)
 
 
 class WriteStorm(Faults):

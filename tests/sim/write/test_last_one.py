@@ -142,8 +142,8 @@ def depose(world: WriteWorld, leader: WriteHost, how: str) -> None:
         leader.wake()
     elif how == "cut off":
         for peer in world.hosts:
-            world.cut |= {(leader.name, peer), (peer, leader.name)}
-        world.later(1500, world.heal)
+            world.network.part(leader.name, peer)
+        world.later(1500, world.network.heal)
     else:
         leader.stop(power=how == "power")
         world.later(1500, leader.start)

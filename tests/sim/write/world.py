@@ -12,8 +12,8 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-import pysyncobj.syncobj
-from sim.raft.world import Chance, Host, World
+from sim.raft.timeline import Chance
+from sim.raft.world import Host, World
 from sim.write.database import Database
 from sim.write.ledger import Ledger
 
@@ -167,17 +167,13 @@ class WriteWorld(World):
         return Database(self._home / name, watch)
 
     def complete(self, story: Coroutine[Any, Any, None]) -> None:
-        """The story, to its end; the core's own clock is the world's meanwhile."""
-        real = pysyncobj.syncobj.monotonicTime
-        pysyncobj.syncobj.monotonicTime = lambda: self.now / 1000
-        try:
+        """The story, to its end."""
+        with self.core_clock():
             self.loop.run_until_complete(story)
-        finally:
-            pysyncobj.syncobj.monotonicTime = real
 
     def close(self) -> None:
         """Everything ends, also after a break in the middle."""
-        self._queue.clear()
+        self.forget()
         left = asyncio.all_tasks(self.loop)
         for task in left:
             task.cancel()

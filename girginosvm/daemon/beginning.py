@@ -5,9 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from girginosvm.core import points
 from girginosvm.core.errors import Busy, Conflict, NoQuorum, Unknown
@@ -15,16 +14,15 @@ from girginosvm.core.log import Log
 from girginosvm.core.settings import Settings
 from girginosvm.daemon.membership import Membership
 from girginosvm.daemon.signin import SignIn
+from girginosvm.daemon.voice import Say
 from girginosvm.features.auth.api import Account, account
 from girginosvm.features.cluster.commands import FoundCluster, RecordKeyMark
+from girginosvm.features.site import Read
 from girginosvm.hypervisor import owners
-from girginosvm.state.reader import Reader
 
 FIRST_ADMIN: Final = "admin@local"
 _PAUSE_S: Final = 0.2
 _PAUSE_MOST_S: Final = 5.0
-Read = Callable[[Callable[[Reader], Any]], Awaitable[Any]]
-Say = Callable[..., Awaitable[Any]]
 
 
 class Beginning:

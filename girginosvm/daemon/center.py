@@ -5,17 +5,14 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from girginosvm.core.action import Command
 from girginosvm.core.log import Log
 from girginosvm.features.center import api
 from girginosvm.features.center.commands import ReportCenter
 from girginosvm.features.lanes import Lanes
+from girginosvm.features.site import Read
 from girginosvm.http.door import Door
-from girginosvm.state.reader import Reader
-
-Read = Callable[[Callable[[Reader], Any]], Awaitable[Any]]
 
 
 class CenterReconciler:

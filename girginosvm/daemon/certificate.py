@@ -5,19 +5,15 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any
 
 from girginosvm.core.clock import Clock
 from girginosvm.core.log import Log
 from girginosvm.features.center import api as centers
 from girginosvm.features.lanes import Lanes
 from girginosvm.features.node import api as nodes
+from girginosvm.features.site import Read
 from girginosvm.http.tls import Identity
-from girginosvm.state.reader import Reader
-
-Read = Callable[[Callable[[Reader], Any]], Awaitable[Any]]
 
 
 class CertificateReconciler:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
@@ -12,11 +11,10 @@ from girginosvm.core.access import Actor, Role
 from girginosvm.core.action import Command
 from girginosvm.core.errors import Conflict, Forbidden, Unsafe
 from girginosvm.core.settings import Settings
-from girginosvm.core.units import MIB, shown
 from girginosvm.features.image.commands import PullImage, RecordImage
 from girginosvm.features.membership import api as members
 from girginosvm.features.node import api as nodes
-from girginosvm.features.site import Site
+from girginosvm.features.site import Read, Site
 from girginosvm.features.vm.commands import CreateVm
 from girginosvm.hypervisor.ports import Host
 from girginosvm.hypervisor.seed import user_data_kind
@@ -65,9 +63,7 @@ def here(node: str) -> Callable[[Any, Actor], Awaitable[Command]]:
     return filled
 
 
-def gone_for_good(
-    read: Callable[[Callable[[Reader], Any]], Awaitable[Any]],
-) -> Callable[[Any, Actor], Awaitable[Command]]:
+def gone_for_good(read: Read) -> Callable[[Any, Actor], Awaitable[Command]]:
     """Machines are given up with their node only once the leader does not reach it: they would run on there, without
     anybody who knows of them, and their addresses and names would be given to others."""
 
@@ -88,21 +84,6 @@ def check_gone_for_good(reader: Reader, member: str) -> None:
             "and nobody would know of them",
             hint="switch the host off for good, and ask again when girginosvm node list calls it silent",
         )  # fmt: skip
-
-
-def full_places(config: Settings) -> list[str]:
-    """A sentence for each directory of ours whose file system has less than 1 MiB, or no inode, left (statvfs(3))."""
-    found = []
-    for part in ("db", "raft", "pki", "images", "seeds", "serial"):
-        path = config.path(part)
-        if not path.is_dir():
-            continue
-        room = os.statvfs(path)
-        if room.f_bavail * room.f_frsize < MIB:
-            found.append(f"{path} is full: {shown(room.f_bavail * room.f_frsize)} are free")
-        elif room.f_files and not room.f_favail:
-            found.append(f"{path} is full: no inode is free")
-    return found
 
 
 async def pull(asked: PullImage, actor: Actor, site: Site) -> Command:

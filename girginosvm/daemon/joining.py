@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -20,13 +20,11 @@ from girginosvm.daemon.join_token import fingerprint_in
 from girginosvm.daemon.place import Place
 from girginosvm.features.membership import api, commands, model
 from girginosvm.features.registry import REGISTRY
+from girginosvm.features.site import Read
 from girginosvm.http import outward, tls
 from girginosvm.http.desk import Answer
 from girginosvm.raft.membership import Member as Peer
 from girginosvm.raft.membership import Roster
-from girginosvm.state.reader import Reader
-
-Read = Callable[[Callable[[Reader], Any]], Awaitable[Any]]
 
 
 class Joining:

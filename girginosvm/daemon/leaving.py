@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
 from girginosvm.core.access import Actor
 from girginosvm.core.clock import Clock
@@ -13,15 +13,15 @@ from girginosvm.core.log import Log
 from girginosvm.core.settings import Settings
 from girginosvm.daemon import turn
 from girginosvm.daemon.identity import Member
+from girginosvm.daemon.voice import Say
 from girginosvm.features.membership import api, commands, lead, model, parting
 from girginosvm.features.node import api as nodes
+from girginosvm.features.site import Read
 from girginosvm.http.desk import Answer
 from girginosvm.raft.propose import Client
 from girginosvm.raft.standing import heard
 from girginosvm.state.reader import Reader
 
-Read = Callable[[Callable[[Reader], Any]], Awaitable[Any]]
-Say = Callable[..., Awaitable[Any]]
 _HAND_OVERS: Final = 25
 
 

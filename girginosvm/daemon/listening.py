@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from girginosvm.daemon.desk import Watch
-from girginosvm.daemon.reconcile import Loop
+from girginosvm.daemon.reconcile import Rounds
 from girginosvm.features.event import queries as events
 from girginosvm.http.events import Change as Published
 from girginosvm.http.events import Hub
@@ -16,26 +16,25 @@ from girginosvm.state.reader import Readers
 
 class Listener:
     """``heard``: changes as they come, None after each new connection. ``same`` looks whether the raft process still is
-    this member. ``loops`` is asked each time: reconcilers come while this listens."""
+    this member."""
 
     def __init__(
         self, heard: asyncio.Queue[Change | None], hub: Hub, watch: Watch, readers: Readers, *,
-        same: Callable[[], None], loops: Callable[[], Sequence[Loop]],
+        same: Callable[[], None], rounds: Rounds,
     ) -> None:  # fmt: skip
         self._heard = heard
         self._hub = hub
         self._watch = watch
         self._readers = readers
         self._same = same
-        self._loops = loops
+        self._rounds = rounds
 
     async def run(self) -> None:
         """Until cancelled."""
         while True:
             change = await self._heard.get()
             tables = await self._anew() if change is None else await self._one(change)
-            for loop in self._loops():
-                loop.changed(tables)
+            self._rounds.changed(tables)
 
     async def _anew(self) -> tuple[str, ...]:
         """Nobody knows what was missed: everything is read again."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from girginosvm.core.action import Command
 from girginosvm.core.entries import Change
@@ -18,16 +17,15 @@ from girginosvm.features.membership.authority import KeepAuthority
 from girginosvm.features.membership.commands import DescribeMember
 from girginosvm.features.node import api as nodes
 from girginosvm.features.node.commands import ReportAway
+from girginosvm.features.site import Read
 from girginosvm.http.tls import Identity
 from girginosvm.raft.propose import Client
 from girginosvm.raft.standing import Status, heard
-from girginosvm.state.reader import Reader
 
 # Rounds of 5 s: elections take less than one.
 _SILENT_ROUNDS = 2
 _OFFER_S = 5.0  # between two hand-overs to the same member, which did not take it
 _GIVEN_S = 60.0  # so long the lead does not go back to the member that has given it
-Read = Callable[[Callable[[Reader], Any]], Awaitable[Any]]
 
 
 class MembersReconciler:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
 import msgspec
 
@@ -23,10 +23,12 @@ from girginosvm.daemon.leaving import Leaving
 from girginosvm.daemon.partings import Partings
 from girginosvm.daemon.picture import Releases, membership_of, votes
 from girginosvm.daemon.place import Place, place_of, reachable_at
+from girginosvm.daemon.voice import Say
 from girginosvm.features.membership import api, commands, model, parting
 from girginosvm.features.membership.queries import resolve
 from girginosvm.features.membership.tokens import id_of
 from girginosvm.features.node import api as nodes
+from girginosvm.features.site import Read
 from girginosvm.features.times import rfc3339
 from girginosvm.http import outward, tls
 from girginosvm.http.desk import Answer, Caller
@@ -34,8 +36,6 @@ from girginosvm.raft.propose import Client
 from girginosvm.raft.standing import Status
 from girginosvm.state.reader import Reader
 
-Read = Callable[[Callable[[Reader], Any]], Awaitable[Any]]
-Say = Callable[..., Awaitable[Any]]
 STREAMS: Final = (
     commands.ShowMembership, commands.CreateJoinToken, commands.JoinCluster, commands.AskAdmission,
     commands.ShowAuthority, commands.LeaveCluster, commands.AskStanding, commands.AddWitness,

@@ -7,8 +7,7 @@ together, and are a majority), nothing but people can say which one stays; so it
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Final
 
 from girginosvm.core.errors import Problem
 from girginosvm.core.log import Log
@@ -17,12 +16,11 @@ from girginosvm.features.lanes import Lanes
 from girginosvm.features.membership import api
 from girginosvm.features.membership.commands import AskStanding
 from girginosvm.features.node import api as nodes
+from girginosvm.features.site import Read
 from girginosvm.http import outward
 from girginosvm.raft.propose import Client
-from girginosvm.state.reader import Reader
 
 _ANSWER_S: Final = 2.0
-Read = Callable[[Callable[[Reader], Any]], Awaitable[Any]]
 
 
 class PartedReconciler:

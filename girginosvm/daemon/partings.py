@@ -10,10 +10,10 @@ from girginosvm.daemon.host import check_gone_for_good
 from girginosvm.daemon.leaving import check_leaving
 from girginosvm.features.membership import api, parting
 from girginosvm.features.node import api as nodes
+from girginosvm.features.site import Read
 from girginosvm.raft.standing import Status, heard
 from girginosvm.state.reader import Reader
 
-Read = Callable[[Callable[[Reader], Any]], Awaitable[Any]]
 Seen = Callable[[], Awaitable[tuple[Any, tuple[api.Row, ...], Status | Problem]]]
 
 

@@ -92,3 +92,39 @@ class Loop:
             self._log.error("reconcile.failed", code=code, detail=detail)
         self.last_problem = detail
         return float(min(_FIRST_S * 2 ** min(self._failures - 1, 10), _LAST_S))
+
+
+class Rounds:
+    """The reconcilers of one life of the agent."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._loops: list[Loop] = []
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def begin(self, group: asyncio.TaskGroup, reconcilers: Iterable[Reconciler]) -> None:
+        """These too, from now on."""
+        begun = [Loop(one, self._log) for one in reconcilers]
+        self._loops += begun
+        self._tasks += [group.create_task(loop.run()) for loop in begun]
+
+    def changed(self, tables: Iterable[str]) -> None:
+        """See ``Loop.changed``."""
+        named = tuple(tables)
+        for loop in self._loops:
+            loop.changed(named)
+
+    def wake(self, room: str) -> None:
+        """That room looks again soon."""
+        for loop in self._loops:
+            if loop.reconciler.name == room:
+                loop.wake()
+
+    def unfinished(self) -> list[str]:
+        """What they last could not do, a sentence each."""
+        return [f"{loop.reconciler.name}: {loop.last_problem}" for loop in self._loops if loop.last_problem]
+
+    def end(self) -> None:
+        """Wherever they are."""
+        for task in self._tasks:
+            task.cancel()

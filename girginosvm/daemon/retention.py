@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Final
 
 from girginosvm.core.action import Command
 from girginosvm.core.clock import Clock
@@ -12,6 +12,7 @@ from girginosvm.features.event import api as events
 from girginosvm.features.event.commands import PruneHistory
 from girginosvm.features.lanes import Lanes
 from girginosvm.features.operation import api as operations
+from girginosvm.features.site import Read
 from girginosvm.raft.standing import Status
 from girginosvm.state.reader import Reader
 
@@ -27,9 +28,8 @@ class RetentionReconciler:
     resync_s = 600.0
 
     def __init__(
-        self, config: Settings, *, status: Callable[[], Awaitable[Status]],
-        read: Callable[[Callable[[Reader], Any]], Awaitable[Any]], say: Callable[[Command], Awaitable[object]],
-        clock: Clock,
+        self, config: Settings, *, status: Callable[[], Awaitable[Status]], read: Read,
+        say: Callable[[Command], Awaitable[object]], clock: Clock,
     ) -> None:  # fmt: skip
         self._config = config
         self._clock = clock

@@ -14,11 +14,10 @@ from girginosvm.core.clock import Chance, Clock
 from girginosvm.core.errors import Conflict, Forbidden, Missing, Unauthenticated
 from girginosvm.daemon.secrets import Turns
 from girginosvm.features.auth import api, commands, model
+from girginosvm.features.site import Read
 from girginosvm.features.times import rfc3339
 from girginosvm.http.desk import Answer, Caller
-from girginosvm.state.reader import Reader
 
-Read = Callable[[Callable[[Reader], Any]], Awaitable[Any]]
 # The executor's ``command``: what it answers has ``value`` and ``index``.
 Say = Callable[[Command, Actor], Awaitable[Any]]
 

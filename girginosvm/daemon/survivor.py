@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Final
 
 import msgspec
 
@@ -24,18 +24,17 @@ from girginosvm.features.membership import api
 from girginosvm.features.membership.commands import ShowMembership
 from girginosvm.features.membership.model import Membership as Seen
 from girginosvm.features.node.api import machines_on
+from girginosvm.features.site import Read
 from girginosvm.http.desk import Answer, Caller
 from girginosvm.http.peers import Members
 from girginosvm.raft import recovery
 from girginosvm.raft.journal import Base
 from girginosvm.raft.propose import Client
 from girginosvm.raft.standing import Status
-from girginosvm.state.reader import Reader
 
 PROOF_LEAST: Final = 10
 _GOING_MS: Final = 30_000  # in which whoever goes on alone has become the only member
 _ANSWER_S: Final = 5.0
-Read = Callable[[Callable[[Reader], Any]], Awaitable[Any]]
 
 
 class Found(msgspec.Struct, frozen=True):

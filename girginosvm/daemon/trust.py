@@ -11,7 +11,7 @@ import asyncio
 import base64
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from girginosvm.core.action import Command
 from girginosvm.core.errors import Conflict, Stale
@@ -21,11 +21,9 @@ from girginosvm.daemon.secrets import ClusterKey
 from girginosvm.features.lanes import Lanes
 from girginosvm.features.membership import api, plan
 from girginosvm.features.membership.authority import AdvanceAuthority, OfferAuthority, ReportTrust
+from girginosvm.features.site import Read
 from girginosvm.http.tls import Identity, new_authority
 from girginosvm.raft.standing import Status
-from girginosvm.state.reader import Reader
-
-Read = Callable[[Callable[[Reader], Any]], Awaitable[Any]]
 
 
 class TrustReconciler:

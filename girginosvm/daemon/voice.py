@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -12,6 +12,8 @@ from girginosvm.core.action import Command
 # Reports of one life of the process. One that makes more is past the next life's first number only by entries that the
 # log already has, so numbers never go back.
 _LIFE_BITS: Final = 20
+# A command into the log, in this node's name; with an actor behind it, in somebody's.
+Say = Callable[..., Awaitable[Any]]
 
 
 class Voice:

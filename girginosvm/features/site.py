@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from girginosvm.core.action import Command
 from girginosvm.core.clock import Clock
@@ -14,7 +14,8 @@ from girginosvm.core.settings import Settings
 from girginosvm.hypervisor.ports import Host
 from girginosvm.state.reader import Reader
 
-T = TypeVar("T")
+# A look at the database, in one snapshot of it: the answer of the function that is given a reader.
+Read = Callable[[Callable[[Reader], Any]], Awaitable[Any]]
 
 
 class Site:
@@ -27,7 +28,7 @@ class Site:
         node: str,
         settings: Settings,
         host: Host,
-        read: Callable[[Callable[[Reader], Any]], Awaitable[Any]],
+        read: Read,
         say: Callable[[Command], Awaitable[object]],
         unseal: Callable[[str], str],
         clock: Clock,

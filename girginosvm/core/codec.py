@@ -39,6 +39,10 @@ class Envelope(msgspec.Struct, frozen=True):
     level: int = 1
 
 
+class _Known(Envelope, frozen=True, forbid_unknown_fields=True):
+    """One with nothing in it that this release does not know."""
+
+
 class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     """What became of a command: a value, or a problem. Recorded under the request id."""
 
@@ -52,6 +56,7 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
 # Deterministic: a set or a dict in an outcome has the same bytes on every replica, whatever its hash seed.
 _encoder: Final = msgspec.msgpack.Encoder(order="deterministic")
 _envelope: Final = msgspec.msgpack.Decoder(Envelope)
+_known: Final = msgspec.msgpack.Decoder(_Known)
 _outcome: Final = msgspec.msgpack.Decoder(Outcome)
 
 
@@ -69,6 +74,14 @@ def word(node: str, request_id: str, name: str, body: bytes, *, version: int = 1
 def envelope(data: bytes) -> Envelope:
     """Decoded strictly; msgspec.ValidationError or DecodeError when it is none."""
     return _envelope.decode(data)
+
+
+def known(data: bytes) -> Envelope | None:
+    """As ``envelope`` does, in one look; None when it has a field that this release does not know, or is none."""
+    try:
+        return _known.decode(data)
+    except msgspec.ValidationError:
+        return None
 
 
 def outcome(data: bytes) -> Outcome:

@@ -28,6 +28,16 @@ DETERMINISTIC: Final = (
     apsw.TooBigError,
 )  # fmt: skip
 
+# Of the writing connection. Undo of a command stays in memory: as a file it is written twice over, page by page. The
+# write-ahead log grows to 16 MiB: pages that many commands change are copied from it, and flushed, once for them all.
+_WRITER: Final = (
+    "journal_mode=wal", "foreign_keys=on", "trusted_schema=off", "temp_store=memory", "cache_size=-16000",
+    "wal_autocheckpoint=4000",
+    # A commit may be lost with the power; the journal replays it (tests/floors/state shows it).
+    "synchronous=normal",
+)  # fmt: skip
+_STATEMENTS: Final = 400  # kept prepared; a release has about so many
+
 Row = dict[str, Any]
 
 
@@ -57,12 +67,12 @@ def open_writer(path: Path) -> apsw.Connection:
     if not path.exists():
         for rest in _beside(path):  # of a database that is gone: nothing of it belongs into a new one
             rest.unlink(missing_ok=True)
-    db = apsw.Connection(str(path))
+    db = apsw.Connection(str(path), statementcachesize=_STATEMENTS)
     db.set_busy_timeout(5000)
     try:
-        # NORMAL: a commit may be lost with the power; the journal replays it (tests/floors/state shows it).
-        for pragma in ("journal_mode=wal", "synchronous=normal", "foreign_keys=on", "trusted_schema=off"):
+        for pragma in _WRITER:
             db.execute(f"pragma {pragma}").fetchall()
+        _steady(db)
     except apsw.Error:
         db.close()
         raise
@@ -90,19 +100,25 @@ def _beside(path: Path) -> tuple[Path, Path]:
 
 def open_reader(path: Path) -> apsw.Connection:
     """A read-only connection; any process, any number."""
-    db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+    db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, statementcachesize=_STATEMENTS)
     db.set_busy_timeout(1000)
     for pragma in ("query_only=on", "trusted_schema=off", "cache_size=-8000"):
         db.execute(f"pragma {pragma}").fetchall()
+    _steady(db)
     return db
+
+
+def _steady(db: apsw.Connection) -> None:
+    """A statement's plan is made once. Without this SQLite prepares one anew whenever a value is bound that its plan
+    could depend on (sqlite.org/queryplanner-ng.html#qpsg), which costs more than running it."""
+    db.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
 
 
 def rows(db: apsw.Connection, sql: str, params: Iterable[Any] = ()) -> list[Row]:
     """All rows as dictionaries by column name."""
-    cursor = db.cursor()
-    cursor.execute(sql, tuple(params))
+    cursor = db.execute(sql, tuple(params))
     try:
-        names = [column[0] for column in cursor.description]
+        names = [column[0] for column in cursor.get_description()]
     except apsw.ExecutionCompleteError:  # no row at all
         return []
     return [dict(zip(names, row, strict=False)) for row in cursor]

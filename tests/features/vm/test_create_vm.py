@@ -175,3 +175,23 @@ def test_a_machine_that_crashed_and_should_be_off_is_simply_stopped(engine: Engi
     engine.run(StopVm(vm=vm))
     engine.run(ReportVm(vm=vm, node=NODE, state="crashed", reason="crashed", reached=2))
     assert ShowVm(vm=vm).fetch(engine.reader).state == "stopped"
+
+
+def test_a_create_like_one_before_has_no_statement_prepared(engine: Engine) -> None:
+    """Preparing costs more than running, on every node. The guard is asked when a statement is prepared, only then."""
+    image = engine.furnish()
+    db = engine.machine._db
+    guard, asked = db.authorizer, list[Any]()
+    assert guard is not None
+
+    def watched(*words: Any) -> int:
+        asked.append(words)
+        return guard(*words)
+
+    db.authorizer = watched  # from here on everything is prepared anew, once
+    for name in ("a", "b"):
+        engine.run(create(engine, image, name))
+    assert asked
+    asked.clear()
+    engine.run(create(engine, image, "c"))
+    assert asked == []

@@ -37,6 +37,7 @@ from girginosvm.daemon.secrets import ClusterKey, load_key
 from girginosvm.daemon.trust import TrustReconciler
 from girginosvm.features.auth.api import anybody
 from girginosvm.features.cluster.api import key_mark
+from girginosvm.features.event.queries import of_entry
 from girginosvm.features.image.reconciler import ImageReconciler
 from girginosvm.features.membership.api import standing
 from girginosvm.features.network.reconciler import NetworkReconciler
@@ -122,7 +123,7 @@ class Agent:
         key = load_key(self._config.path("pki", "cluster.key"), self._base.chance, founded=founded, mark=mark)
         self._parts = parts = compose(self._base, self._me, key, leave=self._become)
         state = await self._readers.read(lambda reader: (reader.incarnation, reader.applied_index))
-        hub = Hub(*state)
+        hub = Hub(*state, lines=lambda index: self._readers.glance(lambda reader: of_entry(reader, index)))
         await self._watch.moved(state[1])
         listener = Listener(self._heard, hub, self._watch, self._readers, same=self._same, rounds=self._rounds)
         self._tasks = (group.create_task(listener.run()),)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from girginosvm.daemon.desk import Watch
 from girginosvm.daemon.reconcile import Rounds
-from girginosvm.features.event import queries as events
 from girginosvm.http.events import Change as Published
 from girginosvm.http.events import Hub
 from girginosvm.raft.changes import Change
@@ -30,25 +29,27 @@ class Listener:
         self._rounds = rounds
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Until cancelled. What has come meanwhile is taken in at once: whoever waits is woken once for all of it."""
         while True:
-            change = await self._heard.get()
-            tables = await self._anew() if change is None else await self._one(change)
+            heard = [await self._heard.get()]
+            while not self._heard.empty():
+                heard.append(self._heard.get_nowait())
+            tables = await self._anew() if None in heard else await self._all([one for one in heard if one is not None])
             self._rounds.changed(tables)
 
-    async def _anew(self) -> tuple[str, ...]:
+    async def _anew(self) -> frozenset[str]:
         """Nobody knows what was missed: everything is read again."""
         self._same()
         incarnation, index = await self._readers.read(lambda reader: (reader.incarnation, reader.applied_index))
         if index > self._hub.index or incarnation != self._hub.incarnation:
             self._hub.restart(incarnation, index)
         await self._watch.moved(index)
-        return ()
+        return frozenset()
 
-    async def _one(self, change: Change) -> tuple[str, ...]:
-        await self._watch.moved(change.index)
-        lines: tuple[events.Event, ...] = ()
-        if "event" in change.tables:
-            lines = await self._readers.glance(lambda reader: events.of_entry(reader, change.index))
-        self._hub.publish(Published(change.index, change.tables, lines))
-        return change.tables or ("none",)
+    async def _all(self, changes: Sequence[Change]) -> frozenset[str]:
+        await self._watch.moved(changes[-1].index)
+        tables: set[str] = set()
+        for change in changes:
+            self._hub.publish(Published(change.index, change.tables))
+            tables.update(change.tables)
+        return frozenset(tables) or frozenset({"none"})

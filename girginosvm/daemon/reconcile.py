@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final, Protocol
 
 from girginosvm.core.errors import Problem
@@ -14,6 +14,7 @@ from girginosvm.features.lanes import Lanes
 _FIRST_S: Final = 1.0
 _LAST_S: Final = 60.0
 _REST_S: Final = 0.25
+_REST: Final = 3
 
 
 class Reconciler(Protocol):
@@ -46,14 +47,14 @@ class Loop:
     def __init__(self, reconciler: Reconciler, log: Log) -> None:
         self.reconciler = reconciler
         self._log = log.bind(reconciler=reconciler.name)
+        self._tables = frozenset(reconciler.wakes_on)
         self._wake = asyncio.Event()
         self._failures = 0
         self.last_problem = ""
 
-    def changed(self, tables: Iterable[str]) -> None:
-        """Wake when one of its tables changed; an empty table list means: anything may have."""
-        named = tuple(tables)
-        if not named or set(named) & set(self.reconciler.wakes_on):
+    def changed(self, tables: Collection[str]) -> None:
+        """Wake when one of its tables changed; no table means: anything may have."""
+        if not tables or not self._tables.isdisjoint(tables):
             self.wake()
 
     def wake(self) -> None:
@@ -61,8 +62,8 @@ class Loop:
         self._wake.set()
 
     async def run(self) -> None:
-        """Until cancelled; its pieces of work end with it. A round looks at everything: after one it rests for as long
-        as that took, so that in a burst of changes one look serves many, and half of the time is the others'."""
+        """Until cancelled; its pieces of work end with it. A round looks at everything: after one it rests for three
+        times as long (0.25 s at most), so that in a burst of changes one look serves many, and the time is others'."""
         clock = asyncio.get_running_loop().time
         async with asyncio.TaskGroup() as group:
             lanes = Lanes(group, self.wake, self._log)
@@ -74,7 +75,7 @@ class Loop:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(wait_s):
                         await self._wake.wait()
-                await asyncio.sleep(ended + min(ended - began, _REST_S) - clock())
+                await asyncio.sleep(ended + min(_REST * (ended - began), _REST_S) - clock())
 
     async def _round(self, lanes: Lanes) -> float:
         try:
@@ -108,11 +109,10 @@ class Rounds:
         self._loops += begun
         self._tasks += [group.create_task(loop.run()) for loop in begun]
 
-    def changed(self, tables: Iterable[str]) -> None:
+    def changed(self, tables: Collection[str]) -> None:
         """See ``Loop.changed``."""
-        named = tuple(tables)
         for loop in self._loops:
-            loop.changed(named)
+            loop.changed(tables)
 
     def wake(self, room: str) -> None:
         """That room looks again soon."""

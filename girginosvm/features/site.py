@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -65,4 +66,4 @@ class Site:
 
     def pool_path(self, path: str) -> str:
         """A pool's or volume's path, under the root in labs."""
-        return str(Path(self.settings.root, path.lstrip("/")))
+        return os.path.join(self.settings.root, path.lstrip("/"))

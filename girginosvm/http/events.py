@@ -1,7 +1,8 @@
 """The live stream: one Server-Sent Event per log entry, resumed by id without a gap, or one ``reset``.
 
-The hub keeps the last entries in memory. Who comes with an id that they reach back to gets every entry after it;
-anybody else gets ``reset``: read everything anew, then go on from the id that came with it.
+The hub keeps in memory which tables the last entries changed. Who comes with an id that they reach back to gets every
+entry after it; anybody else gets ``reset``: read everything anew, then go on from the id that came with it. An entry's
+lines of history are read when somebody is told of it, once for all who are.
 """
 
 from __future__ import annotations
@@ -9,28 +10,44 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import deque
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import msgspec
 from aiohttp import web
 
 from girginosvm.core.action import Stream
-from girginosvm.core.errors import Busy, Invalid
+from girginosvm.core.errors import Busy, Invalid, Problem
 from girginosvm.http.desk import Caller, Desk
 from girginosvm.http.session import Welcome
 
 HEARTBEAT_S: Final = 15.0
 _QUEUE: Final = 256
 _WRITE_S: Final = 10.0
+_FRAMES: Final = 256
 _ID: Final = re.compile(r"([A-Za-z0-9-]{1,64})\.([0-9]{1,18})\.([0-9]{1,9})")
 
 
 class Change(msgspec.Struct, frozen=True):
-    """What one log entry changed: tables, and its lines of history in their public form."""
+    """Which tables one log entry changed."""
 
     index: int
     tables: tuple[str, ...]
-    events: tuple[Any, ...] = ()
+
+
+class _Told(msgspec.Struct, frozen=True):
+    """As a listener gets it: with the entry's lines of history in their public form."""
+
+    index: int
+    tables: tuple[str, ...]
+    events: tuple[Any, ...]
+
+
+Lines = Callable[[int], Awaitable[tuple[Any, ...]]]
+
+
+async def _none(index: int) -> tuple[Any, ...]:
+    return ()
 
 
 class Listener:
@@ -49,7 +66,8 @@ class Listener:
 
 
 class Hub:
-    """Where the daemon says what was applied, once per entry and in order."""
+    """Where the daemon says what was applied, once per entry and in order. ``lines`` reads an entry's lines of history,
+    in their public form."""
 
     def __init__(
         self,
@@ -60,6 +78,7 @@ class Hub:
         room: int = _QUEUE,
         listeners: int = 200,
         look_s: float = HEARTBEAT_S,
+        lines: Lines = _none,
     ) -> None:
         # How often a stream says that it is alive, and whether its caller may still have it is asked.
         self.look_s = look_s
@@ -71,6 +90,8 @@ class Hub:
         # The index after which the ring holds everything.
         self._floor = index
         self._listeners: set[Listener] = set()
+        self._lines = lines
+        self._frames: dict[int, bytes] = {}  # of the last entries that somebody was told of
 
     def publish(self, change: Change) -> None:
         """An entry was applied here. One at or below the last is dropped (a reconnect repeats)."""
@@ -87,6 +108,7 @@ class Hub:
         """What was missed is unknown (the database was restored, or the line to it was cut): everybody reads anew."""
         self.incarnation, self.index, self._floor = incarnation, index, index
         self._ring.clear()
+        self._frames.clear()
         self.stop()
 
     def stop(self) -> None:
@@ -137,10 +159,10 @@ class Hub:
             first = "reset" if missed is None else "ready"
             await _send(response, _frame(self.mark(index), first, {"index": index}) if not missed else b":\n\n")
             for change in missed or ():
-                await _send(response, self._framed(change))
+                await _send(response, await self._framed(change))
             await self._live(response, listener, welcome)
-        except (TimeoutError, ConnectionError):
-            return response  # the reader is gone or too slow: it comes back with its last id
+        except (TimeoutError, ConnectionError, Problem):
+            return response  # the reader is gone, or it or the database too slow: it comes back with its last id
         finally:
             self.close(listener)
         return response
@@ -157,10 +179,19 @@ class Hub:
             if change is None:
                 await _send(response, b": alive\n\n")
             elif not listener.too_slow:
-                await _send(response, self._framed(change))
+                await _send(response, await self._framed(change))
 
-    def _framed(self, change: Change) -> bytes:
-        return _frame(self.mark(change.index), "change", change)
+    async def _framed(self, change: Change) -> bytes:
+        if change.index in self._frames:
+            return self._frames[change.index]
+        mark, life = self.mark(change.index), self.incarnation
+        lines = await self._lines(change.index) if "event" in change.tables else ()
+        frame = _frame(mark, "change", _Told(change.index, change.tables, lines))
+        if life == self.incarnation:  # in another one the entry of this number may be another
+            if len(self._frames) >= _FRAMES:
+                self._frames.clear()
+            self._frames[change.index] = frame
+        return frame
 
 
 def _opened() -> web.StreamResponse:

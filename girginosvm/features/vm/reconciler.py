@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -25,6 +26,9 @@ from girginosvm.features.vm.news import is_news, report_of
 from girginosvm.features.vm.reports import ReportForeign, ReportVm
 from girginosvm.features.vm.serial import turn
 from girginosvm.features.vm.wanted import machines
+
+# A serial port writes no more than a few MiB in that time.
+_LOGS_MS: Final = 10_000
 
 
 class _Host(msgspec.Struct, frozen=True):
@@ -62,6 +66,7 @@ class VmReconciler:
         self._newest: dict[str, int] = {}
         self._memories: dict[str, _Memory] = {}
         self._foreign: bytes = b""
+        self._logs_due_ms = 0
 
     async def reconcile(self, lanes: Lanes) -> float | None:
         """One round; answers seconds until it wants to be woken, None: at the next change."""
@@ -69,7 +74,9 @@ class VmReconciler:
         wanted: tuple[Wanted, ...] = await self._site.read(lambda reader: machines(reader, self._site))
         found = await self._look(wanted)
         await self._say_foreign(wanted, found)
-        await asyncio.to_thread(self._turn_serial_logs, wanted)
+        if self._site.clock.monotonic_ms() >= self._logs_due_ms:
+            await asyncio.to_thread(self._turn_serial_logs, wanted)
+            self._logs_due_ms = self._site.clock.monotonic_ms() + _LOGS_MS
         self._newest = {machine.id: machine.generation for machine in wanted}
         for forgotten in self._memories.keys() - self._newest.keys() - busy:
             del self._memories[forgotten]
@@ -86,7 +93,7 @@ class VmReconciler:
             self._probed = True
         domains = {domain.id: domain for domain in await host.domains.observe()}
         volumes: set[str] = set()
-        for directory in sorted({str(Path(disk.path).parent) for machine in wanted for disk in machine.disks}):
+        for directory in sorted({os.path.dirname(disk.path) for machine in wanted for disk in machine.disks}):
             with contextlib.suppress(HostFault):  # a missing directory has no volumes; ensure says why it cannot
                 volumes |= {volume.path for volume in await host.volumes.observe(directory)}
         bridges = frozenset(bridge.name for bridge in await host.bridges.observe() if bridge.up)

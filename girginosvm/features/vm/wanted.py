@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -45,7 +46,8 @@ def machines(reader: Reader, site: Site) -> tuple[Wanted, ...]:
             (site.node,),
         )
     )
-    return tuple(_wanted(row, disks.get(row["id"], []), nics.get(row["id"], []), site) for row in rows)
+    bases = str(site.image_path(""))
+    return tuple(_wanted(row, disks.get(row["id"], []), nics.get(row["id"], []), site, bases) for row in rows)
 
 
 def _by_vm(rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
@@ -55,12 +57,14 @@ def _by_vm(rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def _wanted(row: dict[str, Any], disks: list[dict[str, Any]], nics: list[dict[str, Any]], site: Site) -> Wanted:
+def _wanted(
+    row: dict[str, Any], disks: list[dict[str, Any]], nics: list[dict[str, Any]], site: Site, bases: str
+) -> Wanted:
     return Wanted(
         id=row["id"], name=row["name"], generation=row["generation"], power=row["power"], stop_mode=row["stop_mode"],
         stop_by_ms=row["stop_by_ms"], reboots=row["reboots"], reboot_force=bool(row["reboot_force"]),
         doomed=row["doomed"], adopted=bool(row["adopted"]), vcpu=row["vcpu"], memory_bytes=row["memory_bytes"],
-        firmware=row["firmware"], disks=tuple(_disk(disk, site) for disk in disks),
+        firmware=row["firmware"], disks=tuple(_disk(disk, site, bases) for disk in disks),
         nics=tuple(_nic(nic) for nic in nics), ssh_keys=tuple(msgspec.json.decode(row["ssh_keys"])),
         user_data=row["user_data"], found_state=row["f_state"], found_reason=row["f_reason"],
         found_generation=row["f_generation"], found_reboots=row["f_reboots"],
@@ -68,8 +72,8 @@ def _wanted(row: dict[str, Any], disks: list[dict[str, Any]], nics: list[dict[st
     )  # fmt: skip
 
 
-def _disk(row: dict[str, Any], site: Site) -> WantedDisk:
-    base = str(site.image_path(images.file_name(row["image"], row["image_format"]))) if row["image"] else ""
+def _disk(row: dict[str, Any], site: Site, bases: str) -> WantedDisk:
+    base = f"{bases}/{images.file_name(row['image'], row['image_format'])}" if row["image"] else ""
     return WantedDisk(
         path=site.pool_path(row["path"]), format=row["format"], size_bytes=row["size_bytes"], base=base,
         base_format=row["image_format"], full_copy=bool(row["full_copy"]), awaits=_awaits(row),
@@ -85,9 +89,15 @@ def _awaits(row: dict[str, Any]) -> str:
     return f"image {row['image_name']} is being copied from {where}"
 
 
+@lru_cache(maxsize=256)
+def _prefix(cidr: str) -> int:
+    """Its length. Many interfaces are on few networks, and to read one takes longer than all of the rest."""
+    return ipaddress.IPv4Network(cidr).prefixlen if cidr else 0
+
+
 def _nic(row: dict[str, Any]) -> WantedNic:
     return WantedNic(
         mac=row["mac"], tap=row["tap"], bridge=row["bridge"], mtu=row["mtu"], address=row["address"],
-        prefix=ipaddress.IPv4Network(row["cidr"]).prefixlen if row["cidr"] else 0, gateway=row["gateway"],
+        prefix=_prefix(row["cidr"]), gateway=row["gateway"],
         dns=tuple(msgspec.json.decode(row["dns"])),
     )  # fmt: skip

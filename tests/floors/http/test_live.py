@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 
 from girginosvm.http.events import Change
-from tests.floors.http.toyhouse import UPLOAD_LIMIT, House
+from tests.floors.http.toyhouse import UNREADABLE, UPLOAD_LIMIT, House
 
 HEADERS = {"Authorization": "Bearer good"}
 
@@ -42,6 +42,46 @@ async def test_a_listener_gets_every_change_and_resumes_where_it_was(house: Hous
     ):
         async with house.client.get(house.url + "/v1/events/stream", **way) as response:
             assert [frame["id"] for frame in await frames(response, 2)] == ["inc.9.0", "inc.11.0"]
+
+
+async def test_lines_of_history_are_read_when_somebody_listens_and_once_for_all(house: House):
+    where = house.url + "/v1/events/stream"
+    house.hub.publish(Change(8, ("event", "vm")))
+    house.hub.publish(Change(9, ("vm",)))
+    async with house.client.get(where, headers=HEADERS) as one, house.client.get(where, headers=HEADERS) as other:
+        for response in (one, other):
+            await frames(response, 1)
+        assert house.read == []
+        house.hub.publish(Change(10, ("event", "vm")))
+        for response in (one, other):
+            (change,) = await frames(response, 1)
+            assert change["data"] == '{"index":10,"tables":["event","vm"],"events":[{"text":"entry 10"}]}'
+    async with house.client.get(where + "?since=inc.7.0", headers=HEADERS) as response:
+        found = [frame["data"] for frame in await frames(response, 3)]
+        assert '"events":[{"text":"entry 8"}]' in found[0]
+        assert '"events":[]' in found[1]
+    assert house.read == [10, 8]
+
+
+async def test_a_database_that_cannot_be_read_in_time_ends_the_stream_before_the_change(house: House):
+    async with house.client.get(house.url + "/v1/events/stream", headers=HEADERS) as response:
+        await frames(response, 1)
+        house.hub.publish(Change(UNREADABLE, ("event",)))
+        async with asyncio.timeout(5):
+            assert b"change" not in await response.content.read()
+
+
+async def test_a_new_history_s_entry_has_its_own_lines_whatever_its_number(house: House):
+    where = house.url + "/v1/events/stream"
+    async with house.client.get(where, headers=HEADERS) as response:
+        await frames(response, 1)
+        house.hub.publish(Change(8, ("event",)))
+        await frames(response, 1)
+    house.hub.restart("inc2", 7)
+    house.hub.publish(Change(8, ("event",)))
+    async with house.client.get(where + "?since=inc2.7.0", headers=HEADERS) as response:
+        assert [frame["id"] for frame in await frames(response, 1)] == ["inc2.8.0"]
+    assert house.read == [8, 8]
 
 
 async def test_an_id_that_is_too_old_or_of_another_life_gets_one_reset(house: House):

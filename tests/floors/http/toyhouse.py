@@ -17,7 +17,7 @@ import msgspec
 from girginosvm.core import access
 from girginosvm.core.access import Actor, Role
 from girginosvm.core.action import Command, Condition, Page, Query, Stream, Walk, action
-from girginosvm.core.errors import Conflict, Forbidden, Invalid, Missing, Unauthenticated
+from girginosvm.core.errors import Busy, Conflict, Forbidden, Invalid, Missing, Unauthenticated
 from girginosvm.core.fields import Name, Ref, field
 from girginosvm.core.ids import member_of, member_uri
 from girginosvm.core.log import Log
@@ -116,6 +116,7 @@ REGISTRY = Registry(
 )  # fmt: skip
 TOKENS = {"good": Role.ADMIN, "look": Role.VIEWER, "new": Role.ADMIN}
 UPLOAD_LIMIT = 300_000
+UNREADABLE = 66  # the entry whose lines of history are not read in time
 
 
 class MemoryDesk:
@@ -248,12 +249,19 @@ class House:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.desk = MemoryDesk(folder)
-        self.hub = Hub("inc", 7, keep=8, room=4, look_s=0.05)
+        self.hub = Hub("inc", 7, keep=8, room=4, look_s=0.05, lines=self._lines)
+        self.read: list[int] = []  # entries whose lines of history were looked up
         self.logged = io.StringIO()
         self.socket = folder / "run" / "agent.sock"
         self.identity = Identity(folder / "pki", uri=member_uri("c1", "n1"))
         self.url = ""
         self.port = 0
+
+    async def _lines(self, index: int) -> tuple[Any, ...]:
+        self.read.append(index)
+        if index == UNREADABLE:
+            raise Busy("read-slow", "the read took over 5 s")
+        return ({"text": f"entry {index}"},)
 
     async def start(self, **door: Any) -> None:
         assets = self.folder / "assets"

@@ -18,7 +18,7 @@ from girginosvm.features.diagnostics import checks, facts
 from girginosvm.features.times import rfc3339
 from girginosvm.http.ages import age_of
 from girginosvm.hypervisor import own
-from girginosvm.raft.propose import glance
+from girginosvm.raft.client import glance
 from girginosvm.state import db
 from girginosvm.state.reader import Reader
 

@@ -51,7 +51,7 @@ from girginosvm.http.door import Door
 from girginosvm.http.events import Hub
 from girginosvm.http.server import application
 from girginosvm.raft.changes import Change
-from girginosvm.raft.propose import Client
+from girginosvm.raft.client import Client
 from girginosvm.state.reader import Reader, Readers
 
 AGAIN = -1
@@ -67,7 +67,8 @@ class Agent:
         self._log = log
         self._heard: asyncio.Queue[Change | None] = asyncio.Queue()
         self._readers = Readers(config.path("db", "state.db"))
-        self._client = Client(config.run_path("raft.sock"), release=__version__, changed=self._heard.put, log=log)
+        changed = self._heard.put_nowait
+        self._client = Client(config.run_path("raft.sock"), release=__version__, changed=changed, log=log)
         self._watch = Watch()
         self._rounds = Rounds(log)
         self._base = Base(

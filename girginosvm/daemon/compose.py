@@ -35,7 +35,7 @@ from girginosvm.features.site import Site
 from girginosvm.features.vm.commands import CreateVm
 from girginosvm.http.peers import Members
 from girginosvm.http.tls import Identity
-from girginosvm.raft.propose import Client
+from girginosvm.raft.client import Client
 from girginosvm.state.reader import Readers, Sight
 
 

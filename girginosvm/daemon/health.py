@@ -14,7 +14,7 @@ from girginosvm.daemon.desk import Watch
 from girginosvm.daemon.membership import Membership
 from girginosvm.daemon.reconcile import Rounds
 from girginosvm.features.node.queries import Health
-from girginosvm.raft.propose import Client
+from girginosvm.raft.client import Client
 
 # What keeps the first words back, and is said by the raft process itself.
 _SAID_ELSEWHERE: Final = ("", "halted", "database-behind")

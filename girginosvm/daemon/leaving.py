@@ -18,7 +18,7 @@ from girginosvm.features.membership import api, commands, lead, model, parting
 from girginosvm.features.node import api as nodes
 from girginosvm.features.site import Read
 from girginosvm.http.desk import Answer
-from girginosvm.raft.propose import Client
+from girginosvm.raft.client import Client
 from girginosvm.raft.standing import heard
 from girginosvm.state.reader import Reader
 

@@ -19,7 +19,7 @@ from girginosvm.features.node import api as nodes
 from girginosvm.features.node.commands import ReportAway
 from girginosvm.features.site import Read
 from girginosvm.http.tls import Identity
-from girginosvm.raft.propose import Client
+from girginosvm.raft.client import Client
 from girginosvm.raft.standing import Status, heard
 
 # Rounds of 5 s: elections take less than one.

@@ -32,7 +32,7 @@ from girginosvm.features.site import Read
 from girginosvm.features.times import rfc3339
 from girginosvm.http import outward, tls
 from girginosvm.http.desk import Answer, Caller
-from girginosvm.raft.propose import Client
+from girginosvm.raft.client import Client
 from girginosvm.raft.standing import Status
 from girginosvm.state.reader import Reader
 

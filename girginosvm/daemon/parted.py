@@ -18,7 +18,7 @@ from girginosvm.features.membership.commands import AskStanding
 from girginosvm.features.node import api as nodes
 from girginosvm.features.site import Read
 from girginosvm.http import outward
-from girginosvm.raft.propose import Client
+from girginosvm.raft.client import Client
 
 _ANSWER_S: Final = 2.0
 

@@ -29,10 +29,11 @@ from girginosvm.raft.applying import Retention
 from girginosvm.raft.cluster import Cluster
 from girginosvm.raft.disk import RealDisk
 from girginosvm.raft.files import Files
+from girginosvm.raft.ipc import Turn
 from girginosvm.raft.journal import SUFFIX, Journal
 from girginosvm.raft.log import roster_of
 from girginosvm.raft.membership import Roster, founded
-from girginosvm.raft.propose import Turn, serve
+from girginosvm.raft.serve import serve
 from girginosvm.raft.transport import Address, Credentials, Transport
 from girginosvm.state.db import set_aside
 from girginosvm.state.machine import Machine

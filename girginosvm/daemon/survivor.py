@@ -28,8 +28,8 @@ from girginosvm.features.site import Read
 from girginosvm.http.desk import Answer, Caller
 from girginosvm.http.peers import Members
 from girginosvm.raft import recovery
+from girginosvm.raft.client import Client
 from girginosvm.raft.journal import Base
-from girginosvm.raft.propose import Client
 from girginosvm.raft.standing import Status
 
 PROOF_LEAST: Final = 10

@@ -157,7 +157,7 @@ class Upgrade:
         if level <= self._machine.level:
             self._because(verdict.reason)
             return
-        steps = self._machine.steps(level)
+        steps = await asyncio.to_thread(self._machine.steps, level)
         await asyncio.to_thread(self._machine.rehearse, steps)
         await self._say(
             RaiseLevel(level=level, voters=tuple(sorted(voters)), reached=tuple(sorted(reached)), steps=steps)

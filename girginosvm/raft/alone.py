@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -18,14 +18,17 @@ from typing import Final, Protocol, TypeVar
 from girginosvm.core.clock import Clock
 from girginosvm.core.entries import Applied, Entry, Halt, Place
 from girginosvm.core.entries import Change as MemberChange
-from girginosvm.core.errors import Busy, HostFault, Invalid, Unknown
+from girginosvm.core.errors import Busy, HostFault, Invalid, Problem, Unknown
 from girginosvm.core.log import Log
 from girginosvm.core.points import reach
-from girginosvm.raft.changes import Change, Listeners
+from girginosvm.raft.answers import answered
+from girginosvm.raft.changes import Change, Listeners, Told
 from girginosvm.raft.journal import Journal, Vote
+from girginosvm.raft.proposals import Answer
 from girginosvm.raft.standing import FLUSH, Flushes, Status, stalled
 
 T = TypeVar("T")
+_Waiting = tuple[bytes, Answer]
 BATCH_BYTES: Final = 1024 * 1024
 BATCH_COST_MS: Final = 10.0
 MAX_WAITING: Final = 10_000
@@ -92,7 +95,7 @@ class Alone:
         self._machine = machine
         self._log = log
         self._node = node
-        self._waiting: list[tuple[bytes, asyncio.Future[bytes]]] = []
+        self._waiting: list[_Waiting] = []
         self._wake = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="apply")
         self._listeners = Listeners()
@@ -148,6 +151,10 @@ class Alone:
 
     async def propose(self, command: bytes) -> bytes:
         """The command's outcome. Invalid, Busy: surely not done; Unknown: this node halted on the way."""
+        return await answered(partial(self.submit, command))
+
+    def submit(self, command: bytes, answer: Answer) -> None:
+        """The same, for whoever does not wait: ``answer`` gets the outcome, or a problem; or it is raised."""
         if len(command) > BATCH_BYTES:
             raise Invalid("command-too-large", f"the command has {len(command):,} bytes; {BATCH_BYTES:,} fit")
         if self._stopping:
@@ -158,10 +165,8 @@ class Alone:
             raise self._stall()
         if len(self._waiting) >= MAX_WAITING:
             raise Busy("too-many-waiting", f"{MAX_WAITING} commands wait already", retry_after_s=1)
-        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._waiting.append((command, future))
+        self._waiting.append((command, answer))
         self._wake.set()
-        return await future
 
     async def change(self, change: MemberChange) -> None:
         """Nobody else can belong to a cluster of one: it has to be opened first."""
@@ -175,10 +180,9 @@ class Alone:
         if self.halted:
             raise Busy("halted", f"this node has stopped applying: {self.halted}")
 
-    async def changes(self) -> AsyncIterator[Change]:
-        """Applied entries as they come. Ends when this stops, or when the listener is 10,000 behind."""
-        async for change in self._listeners.changes():
-            yield change
+    def listen(self, told: Told) -> Callable[[], None]:
+        """Hear of applied entries from now on; answers what ends it."""
+        return self._listeners.listen(told)
 
     def status(self) -> Status:
         """A look from the side."""
@@ -239,7 +243,7 @@ class Alone:
     def _stall(self) -> Busy:
         return Busy("disk-stalled", stalled(self._doing, time.monotonic() - self._since), retry_after_s=1)
 
-    def _take(self) -> list[tuple[bytes, asyncio.Future[bytes]]]:
+    def _take(self) -> list[_Waiting]:
         """As many as fit 1 MiB and 10 ms of recent apply cost, at least one."""
         most = max(1, int(BATCH_COST_MS / self._cost_ms))
         size = count = 0
@@ -291,31 +295,28 @@ class Alone:
         except Exception as fault:
             self._log.error("journal.not-compacted", fault=f"{type(fault).__name__}: {fault}")
 
-    def _answer(self, batch: list[tuple[bytes, asyncio.Future[bytes]]], applied: Applied, entry: Entry) -> None:
-        for (_, future), outcome in zip(batch, applied.outcomes, strict=True):
-            if not future.done():
-                future.set_result(outcome)
+    def _answer(self, batch: list[_Waiting], applied: Applied, entry: Entry) -> None:
+        for (_, answer), outcome in zip(batch, applied.outcomes, strict=True):
+            answer(outcome)
         self._listeners.tell(Change(entry.index, entry.at_ms, applied.tables))
 
-    def _disk_fault(self, batch: list[tuple[bytes, asyncio.Future[bytes]]], fault: OSError) -> None:
+    def _disk_fault(self, batch: list[_Waiting], fault: OSError) -> None:
         code = "journal-full" if fault.errno in (errno.ENOSPC, errno.EDQUOT) else "journal-faulty"
         self._log.error("journal.refused", code=code, fault=str(fault))
         self._trouble = f"the journal's disk does not take more: {fault.strerror}"
-        problem = Busy(code, f"{self._trouble}; nothing was changed")
-        for _, future in batch:
-            if not future.done():
-                future.set_exception(problem)
+        _tell(batch, Busy(code, f"{self._trouble}; nothing was changed"))
 
-    def _halt(self, batch: list[tuple[bytes, asyncio.Future[bytes]]], reason: str) -> None:
+    def _halt(self, batch: list[_Waiting], reason: str) -> None:
         self.halted = reason
         self._log.error("raft.halted", reason=reason)
-        for _, future in batch:
-            if not future.done():
-                future.set_exception(Unknown("halted", f"this node stopped while the command was on its way: {reason}"))
+        _tell(batch, Unknown("halted", f"this node stopped while the command was on its way: {reason}"))
         self._refuse(Busy("halted", f"this node has stopped applying: {reason}"))
 
     def _refuse(self, problem: Busy) -> None:
         waiting, self._waiting = self._waiting, []
-        for _, future in waiting:
-            if not future.done():
-                future.set_exception(problem)
+        _tell(waiting, problem)
+
+
+def _tell(callers: list[_Waiting], problem: Problem) -> None:
+    for _, answer in callers:
+        answer(problem)

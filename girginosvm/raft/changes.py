@@ -1,14 +1,10 @@
-"""Who wants to hear of applied entries: queues that never hold back the one who tells."""
+"""Who wants to hear of applied entries."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from typing import Final
+from collections.abc import Callable
 
 import msgspec
-
-_MOST: Final = 10_000
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -19,36 +15,34 @@ class Change(msgspec.Struct, frozen=True):
     tables: tuple[str, ...]
 
 
+# Called for each change, at once; with None when nothing comes any more: read everything anew, or this node stops.
+Told = Callable[[Change | None], None]
+
+
 class Listeners:
-    """One event loop's. Whoever falls behind is ended, and reads everything anew."""
+    """One event loop's. Nobody holds back the one who tells."""
 
     def __init__(self) -> None:
-        self._queues: set[asyncio.Queue[Change | None]] = set()
+        self._told: dict[int, Told] = {}
+        self._count = 0
 
-    async def changes(self) -> AsyncIterator[Change]:
-        """Applied entries as they come. Ends with ``end``, or when the listener is 10,000 behind."""
-        queue: asyncio.Queue[Change | None] = asyncio.Queue(_MOST)
-        self._queues.add(queue)
-        try:
-            while (change := await queue.get()) is not None:
-                yield change
-        finally:
-            self._queues.discard(queue)
+    def listen(self, told: Told) -> Callable[[], None]:
+        """Hear of changes from now on; answers what ends it."""
+        self._count += 1
+        number = self._count
+        self._told[number] = told
+        return lambda: self._forget(number)
 
     def tell(self, change: Change) -> None:
-        """To everybody who keeps up."""
-        for queue in list(self._queues):
-            if queue.full():
-                self._queues.discard(queue)
-                queue.get_nowait()
-                queue.put_nowait(None)
-            else:
-                queue.put_nowait(change)
+        """To everybody."""
+        for told in list(self._told.values()):
+            told(change)
 
     def end(self) -> None:
-        """Nothing comes any more to those who listen now: they read everything anew, or this node stops."""
-        queues, self._queues = self._queues, set()
-        for queue in queues:
-            if queue.full():
-                queue.get_nowait()
-            queue.put_nowait(None)
+        """To those who listen now, that nothing comes any more."""
+        told, self._told = self._told, {}
+        for one in told.values():
+            one(None)
+
+    def _forget(self, number: int) -> None:
+        self._told.pop(number, None)

@@ -1,22 +1,23 @@
-"""A member among others: the same face as ``Alone``, with the node in a thread of its own.
+"""A member among others: the same face as ``Alone``, with the node in the event loop.
 
-That thread owns node, core and lines. What asyncio wants of it goes through ``_ask``; what it answers comes back in
-one call per turn.
+The loop runs a turn of the node when something has come over the lines, a thread has finished what the node gave it
+(flush, apply, snapshot), somebody has asked, or a time is due. Whatever waits for a disk is in those threads, so
+nothing in this one takes longer than the node's own turn. What is asked in one round of the loop has one turn.
 """
 
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
+from functools import partial
 
 from girginosvm.core.clock import Chance, Clock
 from girginosvm.core.entries import Applied, Change, Entry
-from girginosvm.core.errors import Busy, Invalid, Problem
+from girginosvm.core.errors import Busy, Invalid
 from girginosvm.core.log import Log
 from girginosvm.raft import changes, mesh
 from girginosvm.raft.alone import BATCH_BYTES, StateMachine
+from girginosvm.raft.answers import answered
 from girginosvm.raft.apply import ThreadApplier
 from girginosvm.raft.applying import Retention
 from girginosvm.raft.core import Timing
@@ -25,6 +26,7 @@ from girginosvm.raft.flush import ThreadFlusher
 from girginosvm.raft.journal import Journal
 from girginosvm.raft.membership import Roster
 from girginosvm.raft.node import Node, Start
+from girginosvm.raft.proposals import Answer
 from girginosvm.raft.standing import FLUSH, FORSAKEN_MS, Status, stalled
 from girginosvm.raft.store import ThreadStore
 from girginosvm.raft.transport import Credentials, Transport
@@ -50,130 +52,156 @@ class Cluster:
             retention=retention, applied=self._applied, jumped=self._jumped,
         )  # fmt: skip
         self._listeners = changes.Listeners()
-        self._asked: deque[Callable[[], None]] = deque()
-        self._told: list[Callable[[], None]] = []
-        self._stopping = False
+        self._asked: list[Callable[[], None]] = []
+        self._told: list[Callable[[], None]] = []  # at the end of the turn: a fault of a listener is not the node's
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread = threading.Thread(target=self._run, name="raft", daemon=True)
+        self._soon = False
+        self._due_ms = 0
+        self._alarm: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
         """Take part."""
         self._loop = asyncio.get_running_loop()
-        self._thread.start()
+        self._loop.add_reader(self._transport.fileno(), self._turn)
+        self._want_turn(self._loop)
 
     async def stop(self) -> None:
         """Take no further part; what waits is refused, what is under way is unknown."""
-        self._stopping = True
-        self._transport.wake()
-        await asyncio.to_thread(self._thread.join)
+        loop, self._loop = self._loop, None
+        if loop is not None:
+            loop.remove_reader(self._transport.fileno())
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self.node.stop("this node is stopping", fault=False)
+        self._put()
+        self._tell()
+        await asyncio.to_thread(self._close)
         self._listeners.end()
 
-    async def propose(self, command: bytes) -> bytes:
-        """The command's outcome, applied here. Invalid, Busy, NoQuorum: surely not done; Unknown: perhaps."""
+    def submit(self, command: bytes, answer: Answer) -> None:
+        """``answer`` gets the command's outcome, applied here, or a problem; or that is raised. Invalid, Busy,
+        NoQuorum: surely not done; Unknown: perhaps."""
         if len(command) > BATCH_BYTES:
             raise Invalid("command-too-large", f"the command has {len(command):,} bytes; {BATCH_BYTES:,} fit")
-        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._ask(partial(self.node.propose, command, self._later(answer)))
 
-        def answer(outcome: bytes | Problem) -> None:
-            self._told.append(lambda: _settle(future, outcome))
-
-        self._ask(lambda: self.node.propose(command, answer))
-        return await future
+    async def propose(self, command: bytes) -> bytes:
+        """The same, for whoever waits."""
+        return await answered(partial(self.submit, command))
 
     async def read_barrier(self) -> None:
         """Returns when a local read sees every write acknowledged before the call. Busy: no leader confirmed it."""
-        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
-        def done(problem: Problem | None) -> None:
-            self._told.append(lambda: _settle(future, problem or b""))
+        def ask(answer: Answer) -> None:
+            later = self._later(answer)
+            self._ask(lambda: self.node.read(lambda problem: later(problem or b"")))
 
-        self._ask(lambda: self.node.read(done))
-        await future
+        await answered(ask)
 
     def transfer(self, peer: str) -> None:
         """If this member leads: let ``peer`` lead. ``status`` tells whether it does."""
-        self._ask(lambda: self.node.hand_over(peer))
+        self._ask(partial(self.node.hand_over, peer))
 
     def favour(self, rank: int) -> None:
         """How good this member is to lead, from 0 to 2 for the last: it waits longer before it stands. It never
         forbids."""
-        self._ask(lambda: self.node.elections.favour(rank))
+        self._ask(partial(self.node.elections.favour, rank))
 
     def renew(self, credentials: Credentials) -> None:
         """New certificates, for the lines from now on; ssl.SSLError or OSError when a file does not fit."""
-        server, client = credentials.context(server=True), credentials.context(server=False)
-        self._ask(lambda: self._transport.renew(server, client))
+        self._transport.renew(credentials.context(server=True), credentials.context(server=False))
 
     async def change(self, change: Change) -> None:
         """Add, nominate, promote, demote or remove a member; returns when that is committed. Busy: not now, or lost
         with the leader; Conflict: what stands against it."""
-        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
-        def answer(outcome: bytes | Problem) -> None:
-            self._told.append(lambda: _settle(future, outcome))
+        await answered(lambda answer: self._ask(partial(self.node.change, change, self._later(answer))))
 
-        self._ask(lambda: self.node.change(change, answer))
-        await future
-
-    async def changes(self) -> AsyncIterator[changes.Change]:
-        """Applied entries as they come. Ends when this stops, or when the listener is 10,000 behind."""
-        async for change in self._listeners.changes():
-            yield change
+    def listen(self, told: changes.Told) -> Callable[[], None]:
+        """Hear of applied entries from now on; answers what ends it."""
+        return self._listeners.listen(told)
 
     def status(self) -> Status:
-        """A look from the side, perhaps one turn old."""
+        """How it stands."""
         stamp_ms = self._machine.last_stamp_ms()
         return look(self.node, self._journal, self._clock.monotonic_ms(), last_stamp_ms=stamp_ms)
 
-    def _ask(self, what: Callable[[], None]) -> None:
-        if self._stopping:
-            raise Busy("stopping", "this node is stopping", retry_after_s=1)
-        self._asked.append(what)
-        self._transport.wake()
+    # What the node says.
 
     def _applied(self, entry: Entry, applied: Applied) -> None:
         change = changes.Change(entry.index, entry.at_ms, applied.tables)
-        self._told.append(lambda: self._listeners.tell(change))
+        self._told.append(partial(self._listeners.tell, change))
 
     def _jumped(self) -> None:
         """A snapshot took the place of entries: whoever listens reads everything anew."""
         self._told.append(self._listeners.end)
 
-    def _run(self) -> None:
-        node, clock = self.node, self._clock
-        due_ms = 0
-        while not self._stopping:
-            events = self._transport.poll((due_ms - clock.monotonic_ms()) / 1000)
-            try:
-                while self._asked:
-                    self._asked.popleft()()
-                due_ms = node.turn(events)
-            except Exception as fault:  # a fault of ours: better no member than one whose state nobody knows
-                self._log.error("raft.bug", fault=f"{type(fault).__name__}: {fault}")
-                node.stop(f"a fault of ours: {type(fault).__name__}: {fault}")
-            self._tell()
-        node.stop("this node is stopping", fault=False)
-        while self._asked:
-            self._asked.popleft()()
+    def _later(self, answer: Answer) -> Answer:
+        return lambda outcome: self._told.append(partial(answer, outcome))
+
+    def _tell(self) -> None:
+        told, self._told = self._told, []
+        for one in told:
+            one()
+
+    # Turns.
+
+    def _ask(self, what: Callable[[], None]) -> None:
+        """Of the node, in its next turn. Busy: this node is stopping."""
+        if self._loop is None:
+            raise Busy("stopping", "this node is stopping", retry_after_s=1)
+        self._asked.append(what)
+        self._want_turn(self._loop)
+
+    def _want_turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        """In the loop's next round."""
+        if not self._soon:
+            self._soon = True
+            loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        loop = self._loop
+        if loop is None:
+            return
+        self._soon = False
+        events = self._transport.poll(0.0)
+        try:
+            self._put()
+            self._due_ms = self.node.turn(events)
+        except Exception as fault:  # a fault of ours: better no member than one whose state nobody knows
+            self._log.error("raft.bug", fault=f"{type(fault).__name__}: {fault}")
+            self.node.stop(f"a fault of ours: {type(fault).__name__}: {fault}")
+        if self._transport.eager:
+            self._want_turn(loop)
+        self._set_alarm(loop)
         self._tell()
+
+    def _put(self) -> None:
+        asked, self._asked = self._asked, []
+        for what in asked:
+            what()
+
+    def _set_alarm(self, loop: asyncio.AbstractEventLoop) -> None:
+        """One that is set for an earlier time stays, and looks when it rings: most turns only put off what is due."""
+        at_s = loop.time() + (self._due_ms - self._clock.monotonic_ms()) / 1000
+        if self._alarm is not None and self._alarm.when() <= at_s:
+            return
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = loop.call_at(at_s, self._rings)
+
+    def _rings(self) -> None:
+        self._alarm = None
+        if self._clock.monotonic_ms() >= self._due_ms:
+            self._turn()
+        elif self._loop is not None:
+            self._set_alarm(self._loop)
+
+    def _close(self) -> None:
         self._applier.close()
         self._store.close()
         self._flusher.close()
         self._transport.close()
-
-    def _tell(self) -> None:
-        told, self._told = self._told, []
-        if told and self._loop is not None:
-            self._loop.call_soon_threadsafe(lambda: [one() for one in told])
-
-
-def _settle(future: asyncio.Future[bytes], outcome: bytes | Problem) -> None:
-    if future.done():
-        return
-    if isinstance(outcome, Problem):
-        future.set_exception(outcome)
-    else:
-        future.set_result(outcome)
 
 
 def look(node: Node, journal: Journal, now: int, *, last_stamp_ms: int) -> Status:

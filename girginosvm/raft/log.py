@@ -60,7 +60,7 @@ def roster_of(journal: Journal) -> Roster | None:
 
 
 class Log(CoreJournal):  # type: ignore[misc]
-    """One owner: the node's thread. ``stamp`` gives the time of an entry that this node makes as leader."""
+    """One owner: the node. ``stamp`` gives the time of an entry that this node makes as leader."""
 
     def __init__(
         self, base: Base, vote: Vote, *, node: str, stamp: Callable[[], int], roster: Roster = _NOBODY

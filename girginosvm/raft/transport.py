@@ -134,6 +134,15 @@ class Transport:
             os.set_blocking(end, False)
         self._selector.register(self._waking, selectors.EVENT_READ, "waker")
 
+    def fileno(self) -> int:
+        """Readable when a poll would find something, for whoever waits for more than this."""
+        return self._selector.fileno()
+
+    @property
+    def eager(self) -> bool:
+        """The next poll has something to say, though nothing comes any more."""
+        return bool(self._eager or self._events)
+
     @property
     def port(self) -> int:
         """Where this member listens."""

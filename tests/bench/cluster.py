@@ -17,6 +17,7 @@ from pathlib import Path
 from girginosvm.core.errors import Problem
 from tests.bench import voters
 from tests.bench.commits import of_fdatasync
+from tests.bench.crew import Crew
 from tests.bench.crowds import ROUNDS, SECONDS, SIZE, Write, crowd, ours, theirs
 from tests.bench.etcd import Etcd, Link, Refused, unpacked
 from tests.bench.processes import busy, resident_mb
@@ -151,7 +152,7 @@ async def _measure(folder: Path) -> None:
     etcd = Etcd(program, folder / "etcd") if isinstance(program, Path) else None
     if etcd is None:
         line("beside etcd", "", str(program))
-    trio = Trio(Authority(folder), folder)
+    trio = Crew(Authority(folder), folder, 3)
     async with trio.running(), contextlib.AsyncExitStack() as stack:
         if etcd is not None:
             await stack.enter_async_context(etcd.running())

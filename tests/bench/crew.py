@@ -20,7 +20,7 @@ from girginosvm.raft.cluster import Cluster
 from girginosvm.raft.disk import RealDisk
 from girginosvm.raft.files import Files
 from girginosvm.raft.membership import founded
-from girginosvm.raft.propose import serve
+from girginosvm.raft.serve import serve
 from girginosvm.raft.standing import Status
 from girginosvm.raft.transport import Address, Credentials, Transport
 from tests.floors.raft.member import Tally

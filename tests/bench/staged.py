@@ -50,10 +50,10 @@ def ends(owner: Any, method: str, stage: str) -> None:
 
 
 def of_raft() -> None:
-    from girginosvm.raft import apply, cluster, flush, node, proposals
+    from girginosvm.raft import apply, cluster, flush, node, proposals, serve
 
-    begins(cluster.Cluster, "propose", "raft: from the socket")
-    begins(node.Node, "propose", "raft: in the node's thread")
+    begins(cluster.Cluster, "submit", "raft: from the socket")
+    begins(node.Node, "propose", "raft: in the node")
     begins(flush.ThreadFlusher, "begin", "flush: handed over", when=_has_entries)
     begins(flush, "write", "flush: begun", when=lambda _, records: _has_entries(None, 0, records))
     ends(flush, "write", "flush: done")
@@ -61,7 +61,7 @@ def of_raft() -> None:
     begins(apply.ThreadApplier, "_do", "apply: begun")
     ends(apply.ThreadApplier, "_do", "apply: done")
     begins(proposals.Proposals, "applied", "raft: applied")
-    begins(cluster, "_settle", "raft: answered")
+    begins(serve._Served, "_outcome", "raft: answered")
 
 
 def _has_entries(_: Any, __: int, records: Any) -> bool:
@@ -72,11 +72,11 @@ def _has_entries(_: Any, __: int, records: Any) -> bool:
 
 def of_agent() -> None:
     from girginosvm.http import api
-    from girginosvm.raft import propose
+    from girginosvm.raft import client, ipc
 
     begins(api.Api, "_stream", "agent: request parsed")
-    begins(propose.Client, "propose", "agent: proposed")
-    begins(propose.Client, "_heard", "agent: outcome heard", when=lambda _, said: isinstance(said, propose.Answer))
+    begins(client.Client, "propose", "agent: proposed")
+    begins(client.Client, "_heard", "agent: outcome heard", when=lambda _, said: isinstance(said, ipc.Answer))
     begins(api, "shown", "agent: answered")
 
 

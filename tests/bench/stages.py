@@ -20,7 +20,7 @@ from tests.bench.table import line
 from tests.scenarios.node import Node
 
 WRITES = 300
-ASKED = "raft: in the node's thread"
+ASKED = "raft: in the node"
 LEADER = (
     "agent: request parsed", "agent: proposed", "raft: from the socket", ASKED,
     "flush: handed over", "apply: handed over", "apply: begun", "apply: done", "raft: applied", "raft: answered",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from girginosvm.core.errors import Conflict, HostFault, first_problem
-from girginosvm.raft.propose import Hello, _frame, _receive
+from girginosvm.raft.ipc import Hello, frame, receive
 
 REPO = Path(__file__).parents[3]
 
@@ -37,8 +37,8 @@ async def raft_of_release(root: Path, release: str) -> AsyncIterator[None]:
     """A process at the socket that greets as another release does."""
 
     async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await _receive(reader)
-        writer.write(_frame(Hello(release, "somebody")))
+        await receive(reader)
+        writer.write(frame(Hello(release, "somebody")))
         await writer.drain()
         writer.close()
 

@@ -25,7 +25,7 @@ from girginosvm.raft.core import Timing
 from girginosvm.raft.disk import RealDisk
 from girginosvm.raft.files import Files
 from girginosvm.raft.membership import founded
-from girginosvm.raft.propose import serve
+from girginosvm.raft.serve import serve
 from girginosvm.raft.transport import Address, Credentials, Transport
 
 

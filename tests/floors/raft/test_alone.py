@@ -13,8 +13,9 @@ from girginosvm.core.entries import Entry
 from girginosvm.core.errors import Busy, Conflict, HostFault, Unknown
 from girginosvm.raft.alone import Alone, Stamps
 from girginosvm.raft.changes import Change
+from girginosvm.raft.client import Client
 from girginosvm.raft.journal import Journal
-from girginosvm.raft.propose import Client, serve
+from girginosvm.raft.serve import serve
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -106,7 +107,7 @@ async def test_the_socket_carries_proposals_changes_and_refusals(tmp_path: Path)
     heard: list[Change | None] = []
     news = asyncio.Event()
 
-    async def changed(change: Change | None) -> None:
+    def changed(change: Change | None) -> None:
         heard.append(change)
         news.set()
 

@@ -1,13 +1,16 @@
 """How outcomes leave the raft process: those of a batch together."""
 
 import asyncio
+from asyncio import selector_events
 from pathlib import Path
 from typing import Any, cast
 
 import msgspec
 from floors.raft.book import LOG
 
-from girginosvm.raft.propose import Agreement, Answer, Hello, Propose, _frame, _receive, serve
+from girginosvm.raft.ipc import Answer, Hello, Propose, frame, receive
+from girginosvm.raft.proposals import Answer as Outcome
+from girginosvm.raft.serve import Agreement, serve
 
 CALLERS = 5
 
@@ -16,34 +19,33 @@ class Together:
     """An agreement that answers nobody before all have asked."""
 
     def __init__(self) -> None:
-        self._asked = 0
-        self._all = asyncio.Event()
+        self._asked: list[tuple[bytes, Outcome]] = []
 
-    async def propose(self, command: bytes) -> bytes:
-        self._asked += 1
-        if self._asked == CALLERS:
-            self._all.set()
-        await self._all.wait()
-        return command
+    def submit(self, command: bytes, answer: Outcome) -> None:
+        self._asked.append((command, answer))
+        if len(self._asked) == CALLERS:
+            for asked, told in self._asked:
+                told(asked)
 
-    async def changes(self) -> Any:
-        await asyncio.Event().wait()
-        yield
+    def listen(self, told: object) -> Any:
+        return lambda: None
 
 
 async def test_the_outcomes_of_a_batch_leave_in_one_piece(tmp_path: Path, monkeypatch: Any) -> None:
     pieces: list[bytes] = []
-    write = asyncio.StreamWriter.write
+    write = selector_events._SelectorSocketTransport.write
     path = tmp_path / "raft.sock"
     server = await serve(path, cast(Agreement, Together()), release="1", member="n1", log=LOG)
     reader, writer = await asyncio.open_unix_connection(path)
-    writer.write(_frame(Hello("1")))
-    await _receive(reader)
+    writer.write(frame(Hello("1")))
+    await receive(reader)
     for number in range(CALLERS):
-        writer.write(_frame(Propose(number, b"x%d" % number)))
-    monkeypatch.setattr(asyncio.StreamWriter, "write", lambda self, data: (pieces.append(data), write(self, data)))
+        writer.write(frame(Propose(number, b"x%d" % number)))
+    monkeypatch.setattr(
+        selector_events._SelectorSocketTransport, "write", lambda self, data: (pieces.append(data), write(self, data))
+    )
     async with asyncio.timeout(20):
-        told = [msgspec.msgpack.decode(await _receive(reader), type=Answer) for _ in range(CALLERS)]
+        told = [msgspec.msgpack.decode(await receive(reader), type=Answer) for _ in range(CALLERS)]
     assert {one.id: one.outcome for one in told} == {number: b"x%d" % number for number in range(CALLERS)}
     assert len(pieces) == 1
     writer.close()

@@ -19,9 +19,11 @@ from floors.raft.power import PowerLossDisk
 from girginosvm.core.entries import Applied, Entry, Halt
 from girginosvm.core.errors import Busy, HostFault, Invalid, Unknown
 from girginosvm.raft.alone import Alone, Stamps
+from girginosvm.raft.client import Client
 from girginosvm.raft.disk import RealDisk
+from girginosvm.raft.ipc import MAX_FRAME, Hello, Propose
 from girginosvm.raft.journal import Journal, Vote
-from girginosvm.raft.propose import MAX_FRAME, Client, Hello, Propose, serve
+from girginosvm.raft.serve import serve
 
 SMALL = 8192
 
@@ -182,7 +184,7 @@ async def test_a_frame_too_large_is_refused_where_it_is_made_and_harms_no_other(
     await node.start()
     server = await serve(tmp_path / "raft.sock", node, release="1", member="n1", log=LOG)
     news: asyncio.Queue[object] = asyncio.Queue()
-    client = Client(tmp_path / "raft.sock", release="1", changed=news.put, log=LOG)
+    client = Client(tmp_path / "raft.sock", release="1", changed=news.put_nowait, log=LOG)
     task = asyncio.create_task(client.run())
     async with asyncio.timeout(5):
         await news.get()
@@ -204,7 +206,7 @@ async def test_an_answer_too_large_for_a_frame_is_a_problem_and_not_a_lost_line(
     await node.start()
     server = await serve(tmp_path / "raft.sock", node, release="1", member="n1", log=LOG)
     news: asyncio.Queue[object] = asyncio.Queue()
-    client = Client(tmp_path / "raft.sock", release="1", changed=news.put, log=LOG)
+    client = Client(tmp_path / "raft.sock", release="1", changed=news.put_nowait, log=LOG)
     task = asyncio.create_task(client.run())
     async with asyncio.timeout(5):
         await news.get()
@@ -226,7 +228,7 @@ async def test_a_line_that_was_up_is_tried_again_at_once(tmp_path: Path) -> None
         await writer.drain()
         writer.close()
 
-    async def changed(_: object) -> None:
+    def changed(_: object) -> None:
         nonlocal ups
         ups += 1
 

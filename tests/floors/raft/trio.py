@@ -18,7 +18,7 @@ from girginosvm.core.entries import Change as MemberChange
 from girginosvm.core.errors import Busy, NoQuorum, Problem
 from girginosvm.core.log import Log
 from girginosvm.raft.changes import Change
-from girginosvm.raft.propose import Client
+from girginosvm.raft.client import Client
 from girginosvm.raft.standing import Status
 from tests.floors.raft.pki import Authority
 
@@ -54,7 +54,7 @@ class Trio:
         """Where a member listens for the others."""
         return self._ports[name]
 
-    async def _changed(self, change: Change | None) -> None:
+    def _changed(self, change: Change | None) -> None:
         """Nobody listens here."""
 
     def start(self, name: str) -> None:

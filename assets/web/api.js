@@ -68,9 +68,12 @@ export async function get(path, signal) {
 /** A text as a header can carry it: 200 printable ASCII characters at most, letters without their marks. */
 export const plain = (text) => text.replaceAll("ı", "i").normalize("NFKD").replace(/[^\x20-\x7e]/g, "").trim().slice(0, 200);
 
+/** What has no key: a second one is another deed, or none at all, and the daemon refuses a key that it cannot keep. */
+export const keyless = (path) => /^\/v1\/(auth\/|witness$|cluster\/recover$|membership\/(join|leave|admit)$)/.test(path);
+
 /** A command. The same `key` twice is done once; `why` stands in the history. */
 export async function send(method, path, body = {}, key = newKey(), why = "") {
-  const more = { "Content-Type": "application/json", "Idempotency-Key": key, ...(plain(why) ? { "X-Why": plain(why) } : {}) };
+  const more = { "Content-Type": "application/json", ...(keyless(path) ? {} : { "Idempotency-Key": key }), ...(plain(why) ? { "X-Why": plain(why) } : {}) };
   const answer = await open(path, { method, more, body: JSON.stringify(body) });
   return answer.status === 204 ? null : answer.json();
 }

@@ -74,12 +74,9 @@ class Client:
         return self._ask("GET", with_query(path, query or {}), None, {})
 
     def send(self, method: str, path: str, body: dict[str, Any], key: str, why: str = "") -> Reply:
-        """A write under ``key``: when the outcome is unknown the same request goes out again, which is safe."""
-        for name, text in (("--key", key), ("--why", why)):
-            if not text.isascii() or not text.isprintable() or len(text) > 200:
-                raise Trouble("Invalid", "", f"{name} takes up to 200 printable ASCII characters")
-        head = {"Idempotency-Key": key, **({"X-Why": why} if why else {})}
-        return self._ask(method, path, body, head)
+        """A write under ``key``: when the outcome is unknown the same request goes out again, which is safe. "": it has
+        none, and is sent once."""
+        return self._ask(method, path, body, _manners(key, why), tries=_TRIES if key else 1)
 
     def stream(self, path: str, query: dict[str, Any]) -> Iterator[bytes]:
         """The body of an endless answer, as it comes; no deadline between pieces."""
@@ -92,22 +89,24 @@ class Client:
         finally:
             connection.close()
 
-    def upload(self, method: str, path: str, file: IO[bytes], key: str) -> Reply:
+    def upload(self, method: str, path: str, file: IO[bytes], key: str, why: str = "") -> Reply:
         """A file as the body; not repeated by itself."""
         size = os.fstat(file.fileno()).st_size
-        head = {"Idempotency-Key": key, "Content-Type": "application/octet-stream", "Content-Length": str(size)}
+        head = {**_manners(key, why), "Content-Type": "application/octet-stream", "Content-Length": str(size)}
         connection, answer = self._open(method, path, file, head, timeout=3600.0)
         return _finish(connection, answer)
 
-    def _ask(self, method: str, path: str, body: dict[str, Any] | None, headers: dict[str, str]) -> Reply:
+    def _ask(
+        self, method: str, path: str, body: dict[str, Any] | None, headers: dict[str, str], *, tries: int = _TRIES
+    ) -> Reply:
         data = None if body is None else json.dumps(body).encode()
         head = headers if data is None else {**headers, "Content-Type": "application/json"}
-        for tried in range(1, _TRIES + 1):
+        for tried in range(1, tries + 1):
             try:
                 connection, answer = self._open(method, path, data, head, timeout=self._deadline_s)
                 return _finish(connection, answer)
             except Trouble as trouble:
-                if trouble.family != "Unknown" or tried == _TRIES:
+                if trouble.family != "Unknown" or tried == tries:
                     raise
             self._pause(0.25 * 2**tried)
         raise AssertionError("the last try returns or raises")
@@ -197,6 +196,13 @@ def with_query(path: str, query: dict[str, Any]) -> str:
             if one is not None:
                 pairs.append((name, str(one).lower() if isinstance(one, bool) else str(one)))
     return f"{path}?{urlencode(pairs, quote_via=quote)}" if pairs else path
+
+
+def _manners(key: str, why: str) -> dict[str, str]:
+    for name, text in (("--key", key), ("--why", why)):
+        if not text.isascii() or not text.isprintable() or len(text) > 200:
+            raise Trouble("Invalid", "", f"{name} takes up to 200 printable ASCII characters")
+    return {**({"Idempotency-Key": key} if key else {}), **({"X-Why": why} if why else {})}
 
 
 def new_key() -> str:

@@ -96,9 +96,9 @@ def _flags(verb: Verb) -> list[tuple[str, str]]:
         found += [
             ("--no-wait", "do not wait for the operation"),
             ("--timeout", "wait so long"),
-            ("--key", "Idempotency-Key"),
-            ("--why", "the reason"),
         ]
+    if verb.get("keyed"):
+        found += [("--key", "Idempotency-Key"), ("--why", "the reason")]
     if verb.get("destroys"):
         found += [("--yes", "that is meant: do not ask"), ("--dry-run", "show what would be destroyed")]
     return found + [(flag, "") for flag in global_flags()] + [("--help", "")]

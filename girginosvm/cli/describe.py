@@ -66,6 +66,8 @@ def _verb(kind: type[Request]) -> dict[str, Any]:
     }
     if issubclass(kind, Page):
         verb["paged"] = True
+    if kind.keyed:
+        verb["keyed"] = True
     if issubclass(kind, Walk):
         verb["walks"] = True
     if action.destroys:

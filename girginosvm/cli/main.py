@@ -178,12 +178,12 @@ class Counter:
             if options._dry_run:
                 return self._dry_run(request, client)
             self._confirm(request)
-        key = options._key or new_key()
+        key, why = _manners(request)
         try:
-            reply = client.send(request.verb["method"], request.path, request.rest, key, options._why)
+            reply = client.send(request.verb["method"], request.path, request.rest, key, why)
         except Trouble as trouble:
             if trouble.family == "Unknown":
-                trouble.hint = f"send it again with --key {key}; it is done at most once"
+                trouble.hint = _again(key)
             raise
         value = reply.value
         operation = str(value.get("operation") or "") if isinstance(value, dict) else ""
@@ -257,8 +257,13 @@ class Counter:
     def _stream(self, request: verbs.Request, client: Client) -> int:
         if request.verb["method"] != "GET":
             try:
+                key, why = _manners(request)
                 with open(request.options._file, "rb") as file:
-                    reply = client.upload(request.verb["method"], request.path, file, new_key())
+                    reply = client.upload(request.verb["method"], request.path, file, key, why)
+            except Trouble as trouble:
+                if trouble.family == "Unknown":
+                    trouble.hint = _again(key)
+                raise
             except OSError as fault:
                 raise usage(f"cannot read {request.options._file}: {fault.strerror}") from fault
             self._write(reply.value, request)
@@ -283,6 +288,19 @@ class Counter:
             known = render.COLUMNS.get(request.verb["cli"], ())
             columns = [name for name in known if not value["items"] or name in value["items"][0]]
         render.write(value, form, self._out, columns=columns, terminal=self._terminal)
+
+
+def _manners(request: verbs.Request) -> tuple[str, str]:
+    """Key and reason of a write; "" for both where the node would know it again by no key."""
+    if not request.verb.get("keyed"):
+        return "", ""
+    return request.options._key or new_key(), request.options._why
+
+
+def _again(key: str) -> str:
+    if not key:
+        return "it may be done: look at what is there before you ask again"
+    return f"send it again with --key {key}; it is done at most once"
 
 
 def _named(value: dict[str, Any], operation: dict[str, Any]) -> dict[str, Any]:

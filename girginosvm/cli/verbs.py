@@ -148,6 +148,7 @@ def parser(verb: Verb, prog: str, formatter: type[argparse.HelpFormatter]) -> ar
         _add_field(own, verb, field)
     if verb["way"] == "stream" and verb["method"] != "GET":
         own.add_argument("--file", dest="_file", required=True, metavar="FILE", help="what to send")
+        _add_key(made.add_argument_group("manners"), verb)
     if verb["way"] == "command":
         _add_manners(made.add_argument_group("manners"), verb)
     everywhere = made.add_argument_group("everywhere")
@@ -164,14 +165,19 @@ def parser(verb: Verb, prog: str, formatter: type[argparse.HelpFormatter]) -> ar
 def _add_manners(group: argparse._ArgumentGroup, verb: Verb) -> None:
     group.add_argument("--no-wait", dest="_no_wait", action="store_true", help="do not wait for the operation")
     group.add_argument("--timeout", dest="_timeout", type=float, metavar="S", help="wait so long, then exit 11")
-    group.add_argument("--key", dest="_key", metavar="KEY", help="Idempotency-Key; the same again is done once")
-    group.add_argument("--why", dest="_why", default="", metavar="TEXT", help="the reason; events keep it")
+    _add_key(group, verb)
     if verb.get("destroys"):
         own = any(field["name"] == "confirm" for field in verb["fields"])
         yes = ("--yes",) if own else ("--yes", "--confirm")
         scripts = "; scripts have to say it" if verb.get("foresees") else ""
         group.add_argument(*yes, dest="_yes", action="store_true", help=f"that is meant: do not ask{scripts}")
         group.add_argument("--dry-run", dest="_dry_run", action="store_true", help="show what would be destroyed")
+
+
+def _add_key(group: argparse._ArgumentGroup, verb: Verb) -> None:
+    if verb.get("keyed"):
+        group.add_argument("--key", dest="_key", metavar="KEY", help="Idempotency-Key; the same again is done once")
+        group.add_argument("--why", dest="_why", default="", metavar="TEXT", help="the reason; events keep it")
 
 
 def _add_field(group: argparse._ArgumentGroup, verb: Verb, field: dict[str, Any]) -> None:

@@ -65,11 +65,15 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """The root of everything that can be asked for."""
 
     action: ClassVar[Action]
+    # An Idempotency-Key holds for it: under one key it is done once.
+    keyed: ClassVar[bool] = False
 
 
 class Command(Request, frozen=True, kw_only=True):
     """A write. ``apply(tx)`` runs on every replica in log order: its inputs are the fields and ``tx``, its two
     endings a value or a raised ``Problem`` (rolled back, recorded)."""
+
+    keyed: ClassVar[bool] = True
 
     def apply(self, tx: Any) -> object:
         """Change the database; the value is the answer's body."""
@@ -103,7 +107,8 @@ class Condition(msgspec.Struct, frozen=True):
 
 class Stream(Request, frozen=True, kw_only=True):
     """What does not fit a request and an answer (login, upload, console, events): the same words, a hand-written
-    body. The front desk finds it by the struct's name."""
+    body. The front desk finds it by the struct's name. One that is ``keyed`` says its key in the log, with the command
+    that it comes to; of the others a key is refused."""
 
 
 class Page(Query, frozen=True, kw_only=True):

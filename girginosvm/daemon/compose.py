@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from girginosvm.core.access import Actor, Role
-from girginosvm.core.action import Command
+from girginosvm.core.action import Command, Request
 from girginosvm.core.clock import Chance, Clock
 from girginosvm.core.ids import member_uri
 from girginosvm.core.log import Log
@@ -71,8 +71,10 @@ def compose(base: Base, me: Member, key: ClusterKey, *, leave: Callable[[], None
     executor = _executor(base, me.member, key, turns, contact)
     speaker = Actor(kind="node", id=f"node:{me.member}", name=base.name, role=Role.ADMIN)
 
-    async def say(command: Command, actor: Actor = speaker) -> Answer:
-        return await executor.command(command, actor)
+    async def say(
+        command: Command, actor: Actor = speaker, *, key: str = "", why: str = "", of: Request | None = None
+    ) -> Answer:
+        return await executor.command(command, actor, key=key, why=why, of=of)
 
     voice = Voice(say)
     certificates = Identity(config.path("pki"), uri=member_uri(me.cluster, me.member))

@@ -121,7 +121,7 @@ class LocalDesk:
         folder.mkdir(parents=True, exist_ok=True)
         return self._arrivals.room(folder, size, most=MAX_UPLOAD)
 
-    async def receive(self, stream: Stream, actor: Actor, upload: Upload, *, why: str) -> Answer:
+    async def receive(self, stream: Stream, actor: Actor, upload: Upload, *, key: str, why: str) -> Answer:
         """An image file: looked at before anything uses it, then renamed to its id, then recorded."""
         if not isinstance(stream, UploadImage):
             raise Invalid("upload-unknown", f"nothing takes an upload of {type(stream).__name__}")
@@ -141,7 +141,9 @@ class LocalDesk:
             reach("upload.rename:after")
             # The person may upload (checked by permit); what the node found out is said by the node.
             said = Actor(kind="node", id=actor.id, name=actor.name, role=actor.role, address=actor.address)
-            answer = await self.executor.command(record, said, why=why)
+            # What makes it the same upload is the name and the file, wherever and whenever it is sent.
+            same = msgspec.structs.replace(record, id="", node="")
+            answer = await self.executor.command(record, said, key=key, why=why, of=same)
         except Problem as problem:
             if isinstance(problem, Unknown):  # it may be in the log: then the row must find its file
                 raise
@@ -149,7 +151,9 @@ class LocalDesk:
                 if path is not None:
                     path.unlink(missing_ok=True)
             raise
-        return Answer(value=answer.value, index=answer.index, status=201)
+        if answer.value["image"] != image:  # the first request with this key has brought it
+            target.unlink(missing_ok=True)
+        return Answer(value=answer.value, index=answer.index, repeated=answer.repeated, status=201)
 
     async def output(self, stream: Stream, actor: Actor, *, by_node: bool) -> AsyncIterator[bytes]:
         """The end of a serial log, and, with ``follow``, what is appended to it; it starts over when truncated. Another

@@ -77,14 +77,23 @@ class Executor:
         self.prepares: dict[type[Command], Prepare] = {}
 
     async def command(
-        self, asked: Command, actor: Actor, *, key: str = "", why: str = "", condition: Condition | None = None
+        self,
+        asked: Command,
+        actor: Actor,
+        *,
+        key: str = "",
+        why: str = "",
+        condition: Condition | None = None,
+        of: Request | None = None,
     ) -> Answer:
         """Check, prepare, propose; answers when it is applied on this node, or raises the problem it came to. The
-        ``condition`` is checked here and, by the rows it was checked on, once more in the log."""
+        ``condition`` is checked here and, by the rows it was checked on, once more in the log. ``of``: the request that
+        ``asked`` was made of, where it is another one each time (a secret, an id): by it the key knows it again."""
         access.check(actor, type(asked).action.permission)
         if condition is not None:
             access.check(actor, type(condition.show).action.permission)
-        digest = self._key.digest(type(asked).__name__.encode() + b"\0" + codec.encode(asked))
+        same = of or asked
+        digest = self._key.digest(type(same).__name__.encode() + b"\0" + codec.encode(same))
         if not key:
             return await self._run(asked, actor, "", digest, why, condition)
         scope = (actor.id, key)

@@ -47,7 +47,7 @@ class Desk(LocalDesk):
         """See ``http.Desk.caller``."""
         return await self._signin.caller(token, address)
 
-    async def perform(self, stream: Any, caller: Caller) -> Shown:
+    async def perform(self, stream: Any, caller: Caller, *, key: str, why: str) -> Shown:
         """See ``http.Desk.perform``."""
         if isinstance(stream, ShowHealth):
             return Shown(value=await self._health.made())
@@ -56,5 +56,5 @@ class Desk(LocalDesk):
         if isinstance(stream, RecoverCluster):
             return await self._survivor.perform(stream, caller)
         if isinstance(stream, STREAMS):
-            return await self.membership.perform(stream, caller)
-        return await self._signin.perform(stream, caller)
+            return await self.membership.perform(stream, caller, key=key, why=why)
+        return await self._signin.perform(stream, caller, key=key, why=why)

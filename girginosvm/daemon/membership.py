@@ -23,6 +23,7 @@ from girginosvm.daemon.leaving import Leaving
 from girginosvm.daemon.partings import Partings
 from girginosvm.daemon.picture import Releases, membership_of, votes
 from girginosvm.daemon.place import Place, place_of, reachable_at
+from girginosvm.daemon.secrets import shown_once
 from girginosvm.daemon.voice import Say
 from girginosvm.features.membership import api, commands, model, parting
 from girginosvm.features.membership.queries import resolve
@@ -90,7 +91,7 @@ class Membership:
         self.parted = ""  # who says that it was recovered without this node, which has a leader all the same
         self.port = config.port  # the one that was opened, when 0 was asked for
 
-    async def perform(self, stream: Stream, caller: Caller) -> Answer:
+    async def perform(self, stream: Stream, caller: Caller, *, key: str = "", why: str = "") -> Answer:
         """See ``Desk.perform``; for the requests in ``STREAMS``."""
         if isinstance(stream, commands.AskAdmission):
             return await self._admit(stream, caller)
@@ -103,7 +104,7 @@ class Membership:
         access.check(caller.actor, stream.action.permission)
         match stream:
             case commands.CreateJoinToken():
-                return await self._token(caller.actor)
+                return await self._token(stream, caller.actor, key, why)
             case commands.JoinCluster():
                 return await self._joins(stream)
             case commands.AddWitness():
@@ -153,13 +154,22 @@ class Membership:
 
     # As a node of the cluster: tokens, and whoever shows one.
 
-    async def _token(self, actor: Actor) -> Answer:
+    async def _token(self, asked: commands.CreateJoinToken, actor: Actor, key: str, why: str) -> Answer:
         place = await self._placed()
         authority = self._identity.ca_file.read_bytes()
         token = token_of(self._chance.take(SECRET_BYTES), tls.fingerprint_of(authority))
-        said = await self._say(commands.RecordJoinToken(token_hash=digest(token)), _speaker(actor))
+        record, stored = commands.RecordJoinToken(token_hash=digest(token)), digest(token)
+        said = await self._say(record, _speaker(actor), key=key, why=why, of=asked)
+        until = rfc3339(said.value["expires_at_ms"])
+        # A try of our own that was cut off is answered as a repetition, too: then it is this token that was recorded.
+        if said.repeated and not await self._read(lambda reader: api.recorded(reader, stored)):
+            raise shown_once(
+                f"a token to join with until {until}",
+                "girginosvm membership token list shows its id, membership token revoke takes it back; "
+                "membership token create makes another under a new key",
+            )
         value = model.JoinToken(
-            id=id_of(digest(token)), token=token, expires_at=rfc3339(said.value["expires_at_ms"]),
+            id=id_of(stored), token=token, expires_at=until,
             command=f"girginosvm membership join --center https://{place.api} --token {token}",
         )  # fmt: skip
         return Answer(value=value, index=said.index)

@@ -11,11 +11,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from girginosvm.core.clock import Chance
-from girginosvm.core.errors import Busy, HostFault
+from girginosvm.core.errors import Busy, Conflict, HostFault
 from girginosvm.core.points import reach
 
 _PREFIX = "sealed:1:"
 T = TypeVar("T")
+
+
+def shown_once(what: str, instead: str) -> Conflict:
+    """Of a repeated Idempotency-Key whose answer was a secret: of that only a hash was kept. ``what`` is there;
+    ``instead`` is how to come to another one."""
+    detail = f"{what} was made by the first request with this Idempotency-Key. It was shown then, and cannot be again"
+    return Conflict("secret-shown-once", detail, hint=instead)
 
 
 class ClusterKey:

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Callable
 
 from girginosvm.core import access
 from girginosvm.core.access import Actor, Role
-from girginosvm.core.action import Command, Stream
+from girginosvm.core.action import Stream
 from girginosvm.core.clock import Chance, Clock
 from girginosvm.core.errors import Conflict, Forbidden, Missing, Unauthenticated
-from girginosvm.daemon.secrets import Turns
+from girginosvm.daemon.secrets import Turns, shown_once
+from girginosvm.daemon.voice import Say
 from girginosvm.features.auth import api, commands, model
 from girginosvm.features.site import Read
 from girginosvm.features.times import rfc3339
 from girginosvm.http.desk import Answer, Caller
-
-# The executor's ``command``: what it answers has ``value`` and ``index``.
-Say = Callable[[Command, Actor], Awaitable[Any]]
 
 
 def digest(token: str) -> str:
@@ -54,7 +51,7 @@ class SignIn:
         actor = Actor(found.kind, found.id, found.name, found.role, address)
         return Caller(actor=actor, token=token, address=address, must_change=found.must_change)
 
-    async def perform(self, stream: Stream, caller: Caller) -> Answer:
+    async def perform(self, stream: Stream, caller: Caller, *, key: str = "", why: str = "") -> Answer:
         """See ``Desk.perform``."""
         if isinstance(stream, commands.Login):
             return await self._login(stream, caller)
@@ -77,7 +74,7 @@ class SignIn:
                     )
                 )
             case commands.CreateToken():
-                return await self._token(stream, caller.actor)
+                return await self._token(stream, caller.actor, key, why)
             case _:
                 raise Missing("stream-unknown", f"nothing answers {type(stream).__name__}")
 
@@ -147,10 +144,17 @@ class SignIn:
         self.chosen(account.email)
         return await self._session(account, who.address, must_change=False)
 
-    async def _token(self, asked: commands.CreateToken, actor: Actor) -> Answer:
+    async def _token(self, asked: commands.CreateToken, actor: Actor, key: str, why: str) -> Answer:
         token = self._secret("ops-", 32)
         record = commands.RecordToken(name=asked.name, role=asked.role, token_hash=digest(token), days=asked.days)
-        said = await self._say(record, _node(actor.address, actor.name))
+        speaker = Actor("node", actor.id, actor.name, Role.ADMIN, actor.address)  # the key is the person's own
+        said = await self._say(record, speaker, key=key, why=why, of=asked)
+        # A try of our own that was cut off is answered as a repetition, too: then it is this token that was recorded.
+        if said.repeated and not await self._read(lambda reader: api.recorded(reader, record.token_hash)):
+            raise shown_once(
+                f"token {asked.name}",
+                f"girginosvm token revoke {asked.name}, then create one of another name under a new key",
+            )
         expires = said.value["expires_at_ms"]
         value = model.NewToken(
             id=said.value["token"], name=asked.name, role=asked.role, token=token,

@@ -76,13 +76,14 @@ class Api:
         command = decode.struct(kind, request.match_info, await body_of(request), lax=False)
         actor = _actor(caller)
         condition = self._condition(request, kind)
-        key, why = printable(request, "Idempotency-Key"), printable(request, "X-Why")
+        key, why = key_of(request, kind), printable(request, "X-Why")
         answer = await self._desk.command(command, actor, key=key, why=why, condition=condition)
         response = shown(request, answer, msgspec.to_builtins(answer.value), kind.action.status)
         return await self._waited(request, response, answer, actor)
 
     async def _stream(self, kind: type[Stream], request: web.Request) -> web.StreamResponse:
         caller = await self._who(request, kind)
+        key, why = key_of(request, kind), printable(request, "X-Why")
         written = self._streams.get(kind.__name__)
         if written is not None:
             fields = decode.flat(request.query)
@@ -92,7 +93,7 @@ class Api:
         limit = getattr(kind, "body_bytes", _PUBLIC_BODY_BYTES) if kind.action.public else decode.MAX_BODY_BYTES
         fields = decode.flat(request.query) if lax else await body_of(request, limit=limit)
         stream = decode.struct(kind, request.match_info, fields, lax=lax)
-        answer = await self._desk.perform(stream, caller)
+        answer = await self._desk.perform(stream, caller, key=key, why=why)
         age_ms = await self._desk.leader_age_ms() if lax else None
         return shown(request, answer, msgspec.to_builtins(answer.value), kind.action.status, leader_age_ms=age_ms)
 
@@ -225,6 +226,16 @@ def printable(request: web.Request, name: str) -> str:
     if not _PRINTABLE.fullmatch(text):
         raise invalid_header(name, "1 to 200 printable ASCII characters")
     return text
+
+
+def key_of(request: web.Request, kind: type[Request]) -> str:
+    """The Idempotency-Key, "" without one; Invalid ``key-meaningless`` for a change that nobody would know again by it,
+    since ignoring the key would do it twice."""
+    key = printable(request, "Idempotency-Key")
+    if key and not kind.keyed and kind.action.method != "GET":
+        detail = f"{kind.action.method} {kind.action.path} does not know a request again by its Idempotency-Key"
+        raise Invalid("key-meaningless", detail, hint="send it without, and look at what is there before a repeat")
+    return key
 
 
 def _wait(request: web.Request) -> int:

@@ -65,8 +65,10 @@ class Desk(Protocol):
         never, since its raft process began."""
         ...
 
-    async def perform(self, stream: Stream, caller: Caller) -> Answer:
-        """Streams with JSON on both sides: sign-in and out, who am I, making a token. Access is checked inside."""
+    async def perform(self, stream: Stream, caller: Caller, *, key: str, why: str) -> Answer:
+        """Streams with JSON on both sides: sign-in and out, who am I, making a token. Access is checked inside.
+        ``key`` is only sent for one that is ``keyed``; a secret that was shown under it is a Conflict
+        ``secret-shown-once``."""
         ...
 
     async def caller(self, token: str, address: str) -> Caller:
@@ -78,8 +80,8 @@ class Desk(Protocol):
         """Check access to a stream and replace names in it by ids."""
         ...
 
-    async def receive(self, stream: Stream, actor: Actor, upload: Upload, *, why: str) -> Answer:
-        """Take an uploaded file."""
+    async def receive(self, stream: Stream, actor: Actor, upload: Upload, *, key: str, why: str) -> Answer:
+        """Take an uploaded file; the same one once more under the same ``key`` is answered as the first was."""
         ...
 
     def upload_room(self, stream: Stream, size: int | None) -> AbstractContextManager[tuple[Path, int]]:

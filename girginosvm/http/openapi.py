@@ -132,12 +132,13 @@ def _operation(kind: type[Request], shape: dict[str, Any], answer: Any) -> dict[
 
 def _headers(kind: type[Request]) -> list[dict[str, Any]]:
     names: dict[str, str] = {}
-    if issubclass(kind, Command):
+    if kind.keyed:
         names = {
             "Idempotency-Key": "The same key and body give the same answer.",
             "X-Why": "The reason, for the audit log.",
-            "If-Match": "Only while the thing still has this ETag.",
         }
+    if issubclass(kind, Command):
+        names["If-Match"] = "Only while the thing still has this ETag."
         if kind.action.status == 202:
             names["Prefer"] = "`wait=N`: answer when the operation has ended, or after N seconds."
     elif issubclass(kind, Query):

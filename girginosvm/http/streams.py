@@ -37,12 +37,12 @@ async def upload(request: web.Request, stream: Stream, caller: Caller, desk: Des
     """The body into a file of its own, bounded, hashed on the way; deleted again unless it arrived whole."""
     assert caller.actor is not None
     stream = await desk.permit(stream, caller.actor)
-    why = printable(request, "X-Why")
+    key, why = printable(request, "Idempotency-Key"), printable(request, "X-Why")
     with desk.upload_room(stream, request.content_length) as (path, limit):
         try:
             size, digest = await _written(request, path, limit)
             whole = Upload(path=path, size_bytes=size, sha256=digest)
-            answer = await desk.receive(stream, caller.actor, whole, why=why)
+            answer = await desk.receive(stream, caller.actor, whole, key=key, why=why)
         finally:
             path.unlink(missing_ok=True)
     return shown(request, answer, msgspec.to_builtins(answer.value), stream.action.status)

@@ -1,4 +1,5 @@
 // The same deed as a command line and as a REST call: what the fields say now, mistakes included.
+import { keyless } from "../api.js";
 import { t } from "../i18n.js";
 import { h, icon } from "./dom.js";
 import { toast } from "./toast.js";
@@ -27,7 +28,7 @@ export function twins(deed) {
     show(values, schemas, key) {
       line.replaceChildren(...commandLine(deed, values, schemas));
       const path = deed.path.replace(/\{(\w+)\}/g, (hole, name) => (values[name] ? encodeURIComponent(values[name]) : hole));
-      const head = [`${deed.method} ${path}\n`, h("span", { class: "o" }, "Idempotency-Key: "), key];
+      const head = [`${deed.method} ${path}`, ...(keyless(path) ? [] : ["\n", h("span", { class: "o" }, "Idempotency-Key: "), key])];
       if (deed.file) return call.replaceChildren(...head, h("span", { class: "o" }, "\nContent-Type: "), `application/octet-stream\n\n< ${deed.file() || "FILE"}`);
       const body = Object.entries(values).map(([name, value]) => `  "${name}": ${JSON.stringify(secret(schemas[name]) ? "…" : value)}`);
       call.replaceChildren(...head, `\n\n{\n${body.join(",\n")}\n}`);

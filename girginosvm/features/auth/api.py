@@ -50,6 +50,11 @@ def holder(reader: Reader, token_hash: str, now_ms: int) -> Holder | None:
     )
 
 
+def recorded(reader: Reader, token_hash: str) -> bool:
+    """A token with this hash was made, revoked or not."""
+    return reader.one("SELECT 1 FROM token WHERE token_hash = ?", (token_hash,)) is not None
+
+
 def account(reader: Reader, email: str) -> Account | None:
     """The account of an address, None when there is none."""
     return _account(reader.one("SELECT * FROM user WHERE email = ?", (email,)))

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 import msgspec
 
@@ -325,6 +325,8 @@ class WhoAmI(Stream, frozen=True, kw_only=True):
 )  # fmt: skip
 class CreateToken(Stream, frozen=True, kw_only=True):
     """The answer shows the token, once."""
+
+    keyed: ClassVar[bool] = True
 
     name: Name
     role: RoleName = "operator"

@@ -1,6 +1,6 @@
 """Writing images."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from girginosvm.core.action import Command, Stream, action
 from girginosvm.core.errors import Conflict, InUse, Missing
@@ -106,6 +106,8 @@ class RecordImage(Command, frozen=True, kw_only=True):
 )
 class UploadImage(Stream, frozen=True, kw_only=True):
     """The body is a qcow2 file; it is checked before it is used."""
+
+    keyed: ClassVar[bool] = True
 
     name: Annotated[Name, field("Name of the image.")]
 

@@ -136,6 +136,11 @@ def check_token(db: Any, token_hash: str, member: str, now_ms: int) -> None:
         raise _useless()
 
 
+def recorded(reader: Reader, token_hash: str) -> bool:
+    """A token to join with that has this hash was made."""
+    return reader.one("SELECT 1 FROM join_token WHERE token_hash = ?", (token_hash,)) is not None
+
+
 def check_unspent(reader: Reader, token_hash: str, now_ms: int) -> None:
     """Unauthenticated ``join-token`` once the node that used this token is in, or ten minutes are over. It may ask
     again until then, since its first try may have been cut off; later the answer, which has the cluster's keys, would

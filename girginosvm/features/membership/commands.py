@@ -263,6 +263,8 @@ class CreateJoinToken(Stream, frozen=True, kw_only=True):
     """The answer shows the token, once. It carries the fingerprint of the cluster's CA: the node that joins trusts
     nobody else."""
 
+    keyed: ClassVar[bool] = True
+
 
 @action(
     "POST /v1/membership/join", cli="membership join", permission="membership.join",

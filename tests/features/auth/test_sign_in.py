@@ -41,7 +41,7 @@ class Desk:
     async def read(self, fetch: Callable[[Any], Any]) -> Any:
         return fetch(self.engine.reader)
 
-    async def say(self, command: Command, actor: Actor) -> Answer:
+    async def say(self, command: Command, actor: Actor, **_: object) -> Answer:
         self.said.append(type(command).__name__)
         if "password" in command.__struct_fields__:
             command = msgspec.structs.replace(command, password=QUICK.hash(command.password))

@@ -134,6 +134,23 @@ def test_an_outcome_that_stays_unknown_is_exit_8_with_the_key(agent: Any) -> Non
     assert len(agent.asked) == 4
 
 
+def test_what_is_known_again_by_no_key_is_sent_once_and_offers_none(agent: Any, say: Callable[..., Any]) -> None:
+    agent.on("POST", "/v1/membership/leave", (504, {"family": "Unknown", "code": "no-answer", "detail": "no answer"}))
+    said = say("membership leave --confirm")
+    assert (said.code, len(agent.asked)) == (8, 1)
+    assert "Idempotency-Key" not in agent.asked[0].headers
+    assert "look at what is there" in said.talk
+    assert say("membership leave --confirm --key k1").code == 2
+    assert len(agent.asked) == 1
+
+
+def test_an_upload_goes_under_its_key(agent: Any, say: Callable[..., Any], tmp_path: Any) -> None:
+    (tmp_path / "f").write_bytes(b"image")
+    agent.on("POST", "/v1/images/upload/tiny", (201, {"image": "i1"}))
+    assert say(f"image upload tiny --file {tmp_path}/f --key k1 --why books").code == 0
+    assert (agent.asked[0].headers["Idempotency-Key"], agent.asked[0].headers["X-Why"]) == ("k1", "books")
+
+
 def test_an_agent_that_is_away_is_exit_7_with_the_next_command(say: Callable[..., Any], tmp_path: Any) -> None:
     said = say(f"vm list --socket {tmp_path}/none.sock")
     assert said.code == 7

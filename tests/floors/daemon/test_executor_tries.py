@@ -29,9 +29,9 @@ class Log:
         self.sent: list[bytes] = []
         self.behind: list[bytes] = []
         self.asked = 0
-        self._readers = Readers(self.engine.path)
+        self.readers = Readers(self.engine.path)
         self.executor = Executor(
-            REGISTRY, self._readers, self._propose, key=ClusterKey(bytes(32), chance=SystemChance()), hash_password=str,
+            REGISTRY, self.readers, self._propose, key=ClusterKey(bytes(32), chance=SystemChance()), hash_password=str,
             clock=SystemClock(), chance=SystemChance(), fresh=self._fresh,
         )  # fmt: skip
 
@@ -50,7 +50,7 @@ class Log:
         self.behind.clear()
 
     def close(self) -> None:
-        self._readers.close()
+        self.readers.close()
         self.engine.close()
 
 

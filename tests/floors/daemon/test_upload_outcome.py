@@ -50,7 +50,7 @@ async def test_the_file_stays_only_when_its_row_may_exist(tmp_path: Path, proble
         arrived.write_bytes(image())
         upload = Upload(path=arrived, size_bytes=arrived.stat().st_size, sha256="")
         with pytest.raises(type(problem)):
-            await desk.receive(UploadImage(name="tiny"), ADMIN, upload, why="")
+            await desk.receive(UploadImage(name="tiny"), ADMIN, upload, key="", why="")
     assert len(list(arrived.parent.iterdir())) == kept
 
 

@@ -99,6 +99,14 @@ async def test_the_same_key_gives_the_same_answer_and_another_body_is_refused(ho
     assert (status, body["code"]) == (422, "header-invalid")
 
 
+async def test_a_key_that_cannot_be_kept_is_refused_and_not_ignored(house: House):
+    body = {"email": "a@example.net", "password": "p"}
+    status, answer, _ = await house.ask("POST", "/v1/login", body=body, Idempotency_Key="k1")
+    assert (status, answer["code"], house.desk.seen) == (422, "key-meaningless", [])
+    assert (await house.ask("POST", "/v1/login", body=body))[0] == 200
+    assert (await house.ask("GET", "/v1/toys", Idempotency_Key="k1"))[0] == 200  # to read twice is no harm
+
+
 async def test_an_etag_spares_the_body_and_guards_a_change(house: House):
     await house.ask("POST", "/v1/toys", body={"name": "car"})
     _, _, headers = await house.ask("GET", "/v1/toys/car")

@@ -1,7 +1,9 @@
 """OpenAPI, form schemas and certificates."""
 
+import re
 import stat
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from cryptography import x509
 from openapi_spec_validator import OpenAPIV31SpecValidator
@@ -63,3 +65,15 @@ def test_a_damaged_certificate_is_made_anew(tmp_path):
     other.ensure([])
     (tmp_path / "pki/server.pem").write_bytes((tmp_path / "other/server.pem").read_bytes())
     assert identity.ensure([])
+
+
+def test_the_panel_sends_a_key_to_whatever_keeps_one_and_to_nothing_else():
+    from girginosvm.features.registry import REGISTRY as ROOMS
+
+    source = (Path(__file__).parents[3] / "assets/web/api.js").read_text(encoding="utf-8")
+    (pattern,) = re.findall(r"keyless = \(path\) => /(.+)/\.test\(path\);", source)
+    keyless = re.compile(pattern.replace(r"\/", "/"))
+    written = [kind for kind in ROOMS.actions if kind.action.method != "GET"]
+    asked = [kind for kind in written if not kind.action.permission.endswith(".report")]  # by a person
+    assert len(asked) > 40
+    assert {kind.__name__ for kind in asked if bool(keyless.search(kind.action.path)) == kind.keyed} == set()

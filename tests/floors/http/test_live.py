@@ -150,8 +150,8 @@ async def test_nothing_is_left_of_a_listener_that_went_away_from_a_silent_output
 
 async def test_an_upload_arrives_whole_with_its_hash(house: House):
     data = bytes(range(256)) * 1000
-    status, body, _ = await house.ask("POST", "/v1/images/upload/tiny", body=data)
-    assert (status, body) == (201, {"image": "i1"})
+    status, body, _ = await house.ask("POST", "/v1/images/upload/tiny", body=data, Idempotency_Key="k1")
+    assert (status, body, house.desk.upload_keys) == (201, {"image": "i1"}, ["k1"])
     assert house.desk.uploads == [(len(data), hashlib.sha256(data).hexdigest(), data)]
     assert not list(house.folder.glob("*.part"))
 

@@ -9,7 +9,7 @@ import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import aiohttp
 import msgspec
@@ -94,6 +94,8 @@ class VerifyEvents(Walk, frozen=True, kw_only=True):
 
 @action("POST /v1/images/upload/{name}", permission="image.create", summary="Upload", status=201)
 class UploadImage(Stream, frozen=True, kw_only=True):
+    keyed: ClassVar[bool] = True
+
     name: Name
 
 
@@ -131,6 +133,7 @@ class MemoryDesk:
         self.seen: list[Caller] = []
         self.whys: list[str] = []
         self.uploads: list[tuple[int, str, bytes]] = []
+        self.upload_keys: list[str] = []
         self.revoked: set[str] = set()
         self.left = asyncio.Event()
         self.members: set[str] = set()
@@ -180,7 +183,7 @@ class MemoryDesk:
     async def leader_age_ms(self) -> int | None:
         return self.age_ms
 
-    async def perform(self, stream: Stream, caller: Caller) -> Answer:
+    async def perform(self, stream: Stream, caller: Caller, *, key: str, why: str) -> Answer:
         self.seen.append(caller)
         return Answer(value={"token": "good"}, index=self.index)
 
@@ -198,7 +201,8 @@ class MemoryDesk:
         access.check(actor, stream.action.permission)
         return stream
 
-    async def receive(self, stream: Stream, actor: Actor, upload: Upload, *, why: str) -> Answer:
+    async def receive(self, stream: Stream, actor: Actor, upload: Upload, *, key: str, why: str) -> Answer:
+        self.upload_keys.append(key)
         self.uploads.append((upload.size_bytes, upload.sha256, upload.path.read_bytes()))
         return Answer(value={"image": "i1"}, index=self.index)
 

@@ -115,7 +115,7 @@ function build() {
 // What the chip calls a cluster: how it is, in one word, by the worst of what needs a person.
 function condition(lines) {
   if (link.lostAt > 0) return ["attn", t("live.lost")];
-  if (trouble()) return ["fault", t(trouble() === "quorum" ? "quorum.word" : "quorum.word.leader")];
+  if (trouble()) return ["fault", t({ quorum: "quorum.word", leader: "quorum.word.leader", part: "quorum.word.part" }[trouble()])];
   const state = { fault: "faulty", attn: "attention" }[lines[0]?.kind] ?? "healthy";
   return [kindOf(state), wordOf(state)];
 }

@@ -37,18 +37,24 @@ export function centerHere() {
 /** How many voters have to be reached. */
 export const needed = (voters) => Math.floor(voters / 2) + 1;
 
-/** `quorum`, `leader`, or null when changes can be made. */
+/** `quorum` (too few voters are reached), `leader` (nobody leads), `part` (this node takes no part itself), or null when
+ *  changes can be made. */
 export function trouble() {
   if (!cluster.now || !cluster.troubleAt || Date.now() - cluster.troubleAt < PATIENCE_MS) return null;
-  return cluster.now.quorum ? "leader" : "quorum";
+  const { voters, voters_reached: reached, leader } = cluster.now;
+  if (voters && reached < needed(voters)) return "quorum";
+  return voters && !leader ? "leader" : "part";
 }
+
+const WHY = { quorum: "quorum.lost", leader: "quorum.no-leader", part: "quorum.no-part" };
+
+/** That trouble as a sentence. */
+export const troubled = (kind) => t(WHY[kind], { reached: cluster.now.voters_reached, voters: cluster.now.voters });
 
 /** Why nothing can be changed now, as a sentence; empty when it can. */
 export function blocked() {
   const kind = trouble();
-  if (!kind) return "";
-  const { voters, voters_reached: reached } = cluster.now;
-  return kind === "quorum" ? t("quorum.lost", { reached, voters }) : t("quorum.no-leader");
+  return kind ? troubled(kind) : "";
 }
 
 /** The moment of what is shown: when all was well, or else of the newest thing that this node knows. */

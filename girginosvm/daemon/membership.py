@@ -23,6 +23,7 @@ from girginosvm.daemon.leaving import Leaving
 from girginosvm.daemon.partings import Partings
 from girginosvm.daemon.picture import Releases, membership_of, votes
 from girginosvm.daemon.place import Place, place_of, reachable_at
+from girginosvm.daemon.quorum import Seen
 from girginosvm.daemon.secrets import shown_once
 from girginosvm.daemon.voice import Say
 from girginosvm.features.membership import api, commands, model, parting
@@ -128,16 +129,9 @@ class Membership:
     async def status(self) -> model.Membership:
         """The rows, and how agreement stands, as this node sees both."""
         place, rows, standing = await self.seen()
-        problems = [self.notice] if self.notice else []
-        if isinstance(standing, Problem):
-            problems.append(standing.detail)
-            standing = Status(place.member, 0, 0, 0, 0, 0, "", 0, role="unknown")
-        if standing.halted:
-            problems.append(f"this node applies nothing any more, and shows what it knew: {standing.halted}")
-        if standing.lacking:
-            problems.append(f"this node shows what an old copy of its database has: {standing.lacking}")
+        status, away = (None, standing.detail) if isinstance(standing, Problem) else (standing, "")
         releases: Releases = await self._read(Releases.of)
-        said = membership_of(rows, standing, place, problems, releases, out=self.removed)
+        said = membership_of(Seen(rows, place, status, away, notice=self.notice), releases, out=self.removed)
         return msgspec.structs.replace(said, recovers=self._clock.monotonic_ms() < self.recovers_until_ms)
 
     async def seen(self) -> tuple[Place, tuple[api.Row, ...], Status | Problem]:

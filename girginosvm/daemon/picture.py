@@ -8,7 +8,8 @@ import msgspec
 
 from girginosvm.core import levels
 from girginosvm.daemon.place import Place
-from girginosvm.features.membership import api, lead, model
+from girginosvm.daemon.quorum import Seen, leader_of, says_no, voices
+from girginosvm.features.membership import lead, model
 from girginosvm.features.node import api as nodes
 from girginosvm.features.node.plan import AWAY_MS, is_heard
 from girginosvm.raft.standing import Status, heard, looked_at
@@ -34,25 +35,19 @@ class Releases(msgspec.Struct, frozen=True):
         return cls(reader.level, nodes.releases(reader), reader.at_ms, nodes.unheard(reader))
 
 
-def membership_of(
-    rows: tuple[api.Row, ...], standing: Status, place: Place, problems: list[str], releases: Releases, *, out: bool
-) -> model.Membership:
-    """Rows and agreement together; what is wrong is added to ``problems``. ``out``: the others have let this node go,
-    and nobody who comes back changes that."""
-    alone = not standing.voters
-    voters = frozenset(standing.voters) or frozenset({place.member})
-    reached = heard(standing) | {place.member}
+def membership_of(seen: Seen, releases: Releases, *, out: bool) -> model.Membership:
+    """Rows and agreement together, and what is wrong. ``out``: the others have let this node go, and nobody who comes
+    back changes that."""
+    rows, place = seen.rows, seen.place
+    standing = seen.status or Status(place.member, 0, 0, 0, 0, 0, "", 0, role="unknown")
+    counted, leader, stands = voices(seen.status, place.member), leader_of(seen.status, place.member), says_no(seen)
+    voters, reached = counted.voters, heard(standing) | {place.member}
     names = {row.id: row.name for row in rows}
-    leader = place.member if alone and standing.role == "leader" else standing.leader
-    leader = leader if leader in reached else ""  # the one that was; who leads now is not known here
-    voters_reached = len(voters & reached)
-    quorum = 2 * voters_reached > len(voters)
-    if not quorum:
-        problems.append(f"{voters_reached} of {len(voters)} voters are reached from here: nothing can be changed")
-        if not out:
-            problems.append(LAST_RESORT)
-    elif not leader:
-        problems.append("nobody leads at the moment: changes wait")
+    problems = [seen.notice] if seen.notice else []
+    if stands and stands != seen.notice:
+        problems.append(stands)
+    if stands and counted.spare < 0 and voters and not out:
+        problems.append(LAST_RESORT)
     problems += [
         f"{row.name} is drained, and votes on until the others decide without it" for row in rows
         if row.drained and row.id in voters
@@ -75,7 +70,7 @@ def membership_of(
     return model.Membership(
         cluster=place.cluster, node=place.name, leader=names.get(leader, leader), term=standing.term,
         applied_index=standing.applied_index, last_index=standing.last_index, last_term=standing.last_term,
-        voters=len(voters), voters_reached=voters_reached, quorum=quorum,
+        voters=len(voters), voters_reached=len(counted.here), quorum=not stands,
         level=releases.level,
         level_reason=levels.may_raise(
             releases.level, releases.nodes, voters, releases.at_ms, reached=frozenset(reached)

@@ -1,6 +1,8 @@
 """Whether anything can be changed through this node, in words and numbers; and what can be done while it cannot.
 
 What counts is whether a leader is heard, not how many lines are up: a process that stands still keeps its lines.
+``says_no``, ``voices`` and ``leader_of`` are the only ones who judge that, so that `quorum`, `membership status`, the
+doctor and the panel say the same at every moment.
 """
 
 from __future__ import annotations
@@ -34,23 +36,59 @@ class Seen(msgspec.Struct, frozen=True):
     notice: str = ""  # this node is none of the cluster's any more, as the others say
 
 
+class Voices(msgspec.Struct, frozen=True):
+    """Who votes, and who of them is reached from here; member ids."""
+
+    voters: frozenset[str]
+    here: frozenset[str]
+
+    @property
+    def needed(self) -> int:
+        """How many are a majority."""
+        return len(self.voters) // 2 + 1
+
+    @property
+    def spare(self) -> int:
+        """How many of those who are reached may fail; below 0 without a majority."""
+        return len(self.here) - self.needed
+
+
+def voices(status: Status | None, me: str) -> Voices:
+    """While a change of voters is on its way there are two rosters. Agreement decides by the newest in the log, and a
+    promotion that is not committed yet makes nothing survive. So it is the one by which fewer may fail, unless the
+    newest has no majority: then it is that one. Without a word of the raft process nobody is known to vote."""
+    if status is None:
+        return Voices(frozenset(), frozenset())
+    reached = heard(status) | {me}
+    settled = frozenset(status.voters or status.deciding or (me,))
+    newest = frozenset(status.deciding) or settled
+    before, now = Voices(settled, settled & reached), Voices(newest, newest & reached)
+    return before if 0 <= before.spare <= now.spare else now
+
+
+def leader_of(status: Status | None, me: str) -> str:
+    """The member that leads, as far as this one knows; "" when nobody was heard to lead a moment ago."""
+    if status is None or not led(status):
+        return ""
+    if status.role == "leader":
+        return me
+    return status.leader if status.leader in heard(status) else ""  # its line is down: what is sent now does not arrive
+
+
 def quorum_of(seen: Seen) -> Quorum:
     """Pure."""
     status, me = seen.status, seen.place.member
     rows = seen.rows if any(row.id == me for row in seen.rows) else (*seen.rows, _own(seen.place))
-    voters = frozenset(status.voters) if status and status.voters else frozenset({me} if status else ())
-    reached = heard(status) | {me} if status else frozenset({me})
-    names = {row.id: row.name for row in rows}
-    leader = (me if status.role == "leader" else status.leader) if status and led(status) else ""
-    stands = _stands(seen)
-    spare = max(0, len(voters & reached) - _majority(len(voters))) if not stands else 0
-    lost = [row for row in rows if row.id in voters - reached]
+    votes, names, leader = voices(status, me), {row.id: row.name for row in rows}, leader_of(status, me)
+    voters, stands = votes.voters, says_no(seen)
+    spare = max(0, votes.spare) if not stands else 0
+    lost = [row for row in rows if row.id in voters - votes.here]
     return Quorum(
-        quorum=not stands, says=stands or _goes(names.get(leader, leader), voters, reached, spare, votes=me in voters),
+        quorum=not stands, says=stands or _goes(names.get(leader, leader), votes, spare, me in voters),
         node=seen.place.name, leader=names.get(leader, leader),
         leader_age_ms=status.leader_age_ms if status else None, term=status.term if status else 0,
         last_index=status.last_index if status else 0, applied_index=status.applied_index if status else 0,
-        voters=len(voters), voters_reached=len(voters & reached), may_fail=spare,
+        voters=len(voters), voters_reached=len(votes.here), may_fail=spare,
         members=[_member(row, seen, leader, voters) for row in rows],
         by_hand=by_hand(seen, lost) if stands else [],
     )  # fmt: skip
@@ -60,36 +98,33 @@ def _own(place: Place) -> Row:
     return Row(place.member, place.name, place.raft, place.api, "member", witness=False)
 
 
-def _majority(voters: int) -> int:
-    return voters // 2 + 1
-
-
-def _stands(seen: Seen) -> str:
+def says_no(seen: Seen) -> str:
     """Why nothing can be changed through this node; empty when it can."""
     status = seen.status
     if status is None:
         return f"{seen.away.rstrip('.')}: nothing can be changed through it; what it shows is as old as that"
     if status.halted:
-        return f"this node takes no part any more: {status.halted}"
+        return f"this node applies nothing any more, and shows what it knew: {status.halted}"
     if status.lacking:
         return f"this node applies nothing before it has the state again: {status.lacking}"
-    if not status.voters:
+    if not (status.voters or status.deciding):
         return status.trouble
-    if led(status):
-        return status.trouble if status.role == "leader" else ""
+    votes = voices(status, seen.place.member)
+    leader = leader_of(status, seen.place.member)
+    if leader and status.role != "leader":  # it would lead no more without a majority
+        return ""
+    if leader and votes.spare >= 0:
+        return status.trouble
     if seen.notice:
         return seen.notice
-    voters = frozenset(status.voters)
-    here = voters & (heard(status) | {seen.place.member})
-    need = _majority(len(voters))
+    total, here = len(votes.voters), len(votes.here)
+    if votes.spare >= 0:
+        return f"{_unled(status)}, though {here} of {total} voters are reached from here: changes wait"
     names = {row.id: row.name for row in seen.rows}
-    if len(here) >= need:
-        return f"{_unled(status)}, though {len(here)} of {len(voters)} voters are reached from here: changes wait"
-    missing = ", ".join(sorted(names.get(one, one) for one in voters - here))
-    verb = "is" if len(here) == 1 else "are"
+    missing = ", ".join(sorted(names.get(one, one) for one in votes.voters - votes.here))
     return (
-        f"nothing can be changed: {need} of {len(voters)} voters are needed, {len(here)} {verb} reached from here; "
-        f"not reached: {missing}"
+        f"nothing can be changed: {votes.needed} of {total} voters are needed, {here} {'is' if here == 1 else 'are'} "
+        f"reached from here; not reached: {missing}"
     )
 
 
@@ -99,11 +134,16 @@ def _unled(status: Status) -> str:
     return f"no leader was heard for {status.leader_age_ms / 1000:.0f} s"
 
 
-def _goes(leader: str, voters: frozenset[str], reached: frozenset[str], spare: int, *, votes: bool) -> str:
-    if len(voters) < 2:
-        return f"{'this node' if votes else leader} is the only voter: changes are possible as long as it runs"
-    may = f"{spare} of {len(voters)} voters may fail" if spare else "no further voter may fail"
-    return f"{leader} leads, {len(voters & reached)} of {len(voters)} voters are reached: {may}"
+def _goes(leader: str, votes: Voices, spare: int, here: bool) -> str:
+    total = len(votes.voters)
+    if total < 2:
+        return f"{'this node' if here else leader} is the only voter: changes are possible as long as it runs"
+    if votes.spare < 0:
+        return (
+            f"{leader} leads and reaches a majority, though from here {len(votes.here)} of {total} voters are reached"
+        )
+    may = f"{spare} of {total} voters may fail" if spare else "no further voter may fail"
+    return f"{leader} leads, {len(votes.here)} of {total} voters are reached: {may}"
 
 
 def _member(row: Row, seen: Seen, leader: str, voters: frozenset[str]) -> QuorumMember:

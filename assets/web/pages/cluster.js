@@ -34,7 +34,8 @@ export function awayText(member) {
 /** The quorum in words: who leads, and how many more may fail. */
 function verdict(now) {
   const { voters, voters_reached: reached } = now, need = needed(voters), spare = reached - need;
-  if (!now.quorum) return `${t("quorum.lost", { reached, voters })} ${t("quorum.lost.need", { need })}`;
+  if (!now.quorum && voters && spare < 0) return `${t("quorum.lost", { reached, voters })} ${t("quorum.lost.need", { need })}`;
+  if (!now.quorum && (!voters || now.leader)) return t("quorum.no-part");
   if (now.members.length < 2) return t("quorum.alone");
   const lead = now.leader ? t("quorum.leads", { name: now.leader }) : t("quorum.no-leader");
   const rest = voters === 1 ? t("quorum.one", { name: now.members.find((one) => one.role !== "observer" && !one.witness)?.name ?? now.leader })
@@ -98,7 +99,7 @@ function membersTable() {
 }
 
 function agreement(now) {
-  const need = needed(now.voters), share = now.voters_reached / now.voters;
+  const need = needed(now.voters), share = now.voters && now.voters_reached / now.voters;
   const picture = bar(share, now.quorum ? "used" : "over", t("quorum.bar", { reached: now.voters_reached, voters: now.voters, need }), need / now.voters);
   return h("section", { class: "sec" }, h("div", { class: "sec-head" }, h("h2", {}, t("cluster.agreement"))),
     capacity(t("quorum.reached"), number(now.voters_reached), number(now.voters), picture, t("quorum.need", { need })),

@@ -1,5 +1,5 @@
 // What is wrong with what one sees, above every page: no connection, or a cluster that cannot agree.
-import { cluster, knownAt, members, trouble } from "../cluster.js";
+import { knownAt, members, trouble, troubled } from "../cluster.js";
 import { clock, duration, t } from "../i18n.js";
 import { link } from "../store.js";
 import { h, icon, shape } from "./dom.js";
@@ -21,11 +21,10 @@ function stuck(kind) {
 }
 
 function tellStuck(notes, kind) {
-  const { voters, voters_reached: reached } = cluster.now;
   const away = members().filter((one) => one.reached === false);
   const texts = { "byhand.run": t("byhand.run"), "byhand.start": away.length ? t("byhand.start", { names: away.map((one) => `${one.name} (${one.address})`).join(", ") }) : t("byhand.wait"), "byhand.read": t("byhand.read"), "byhand.host": t("byhand.host"), "byhand.recover": t("byhand.recover") };
   const put = (place, text) => { if (place.textContent !== text) place.textContent = text; };
-  put(notes.querySelector("#no-quorum b"), kind === "quorum" ? t("quorum.lost", { reached, voters }) : t("quorum.no-leader"));
+  put(notes.querySelector("#no-quorum b"), troubled(kind));
   put(notes.querySelector("#no-quorum span"), t("quorum.known", { time: clock(knownAt()) }));
   for (const line of notes.querySelectorAll("[data-hint]")) put(line, texts[line.dataset.hint]);
 }

@@ -113,7 +113,7 @@ def test_a_node_whose_raft_process_is_away_says_so_and_how_to_begin_it_anew() ->
 def test_a_node_that_takes_no_part_any_more_says_why(status: Status) -> None:
     said = quorum_of(seen(msgspec.structs.replace(status, halted="the disk is full")))
     assert not said.quorum
-    assert said.says == "this node takes no part any more: the disk is full"
+    assert said.says == "this node applies nothing any more, and shows what it knew: the disk is full"
 
 
 def test_a_leader_whose_disk_hangs_changes_nothing_and_a_follower_s_leader_does() -> None:

@@ -25,6 +25,7 @@ from girginosvm.features.center import api as centers
 from girginosvm.features.diagnostics import checks, facts, queries
 from girginosvm.features.diagnostics.facts import Facts
 from girginosvm.features.diagnostics.model import Diagnosis, Quorum
+from girginosvm.features.diagnostics.words import Sentence
 from girginosvm.features.image import api as images
 from girginosvm.features.membership.api import Row
 from girginosvm.features.node import api as nodes
@@ -251,7 +252,8 @@ def agreement_of(shown: Quorum, status: Status | None, removed: str) -> facts.Ag
     """Of the quorum, what the doctor judges. Pure."""
     others = [one for one in shown.members if not one.here]
     return facts.Agreement(
-        quorum=shown.quorum, says=shown.says, leads=status is not None and status.role == "leader",
+        quorum=shown.quorum, says=Sentence(shown.code, shown.values),
+        leads=status is not None and status.role == "leader",
         leader_age_ms=shown.leader_age_ms, halted=status.halted if status else "",
         not_applied=status.commit_index - status.applied_index if status else 0, voters=shown.voters,
         leader=shown.leader, voters_reached=shown.voters_reached,

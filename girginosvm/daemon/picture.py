@@ -44,8 +44,8 @@ def membership_of(seen: Seen, releases: Releases, *, out: bool) -> model.Members
     voters, reached = counted.voters, heard(standing) | {place.member}
     names = {row.id: row.name for row in rows}
     problems = [seen.notice] if seen.notice else []
-    if stands and stands != seen.notice:
-        problems.append(stands)
+    if stands and stands.text != seen.notice:
+        problems.append(stands.text)
     if stands and counted.spare < 0 and voters and not out:
         problems.append(LAST_RESORT)
     problems += [

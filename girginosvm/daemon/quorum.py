@@ -17,6 +17,7 @@ import msgspec
 from girginosvm.core.errors import Problem
 from girginosvm.daemon.place import Place
 from girginosvm.features.diagnostics.model import ByHand, Quorum, QuorumMember
+from girginosvm.features.diagnostics.words import Sentence
 from girginosvm.features.membership.api import Row
 from girginosvm.raft.standing import Status, heard, led, looked_at
 
@@ -83,9 +84,10 @@ def quorum_of(seen: Seen) -> Quorum:
     voters, stands = votes.voters, says_no(seen)
     spare = max(0, votes.spare) if not stands else 0
     lost = [row for row in rows if row.id in voters - votes.here]
+    says = stands or _goes(names.get(leader, leader), votes, spare, me in voters)
     return Quorum(
-        quorum=not stands, says=stands or _goes(names.get(leader, leader), votes, spare, me in voters),
-        node=seen.place.name, leader=names.get(leader, leader),
+        quorum=not stands, says=says.text, code=says.code, values=says.values, node=seen.place.name,
+        leader=names.get(leader, leader),
         leader_age_ms=status.leader_age_ms if status else None, term=status.term if status else 0,
         last_index=status.last_index if status else 0, applied_index=status.applied_index if status else 0,
         voters=len(voters), voters_reached=len(votes.here), may_fail=spare,
@@ -98,52 +100,48 @@ def _own(place: Place) -> Row:
     return Row(place.member, place.name, place.raft, place.api, "member", witness=False)
 
 
-def says_no(seen: Seen) -> str:
-    """Why nothing can be changed through this node; empty when it can."""
+def says_no(seen: Seen) -> Sentence | None:
+    """Why nothing can be changed through this node; None when it can."""
     status = seen.status
     if status is None:
-        return f"{seen.away.rstrip('.')}: nothing can be changed through it; what it shows is as old as that"
+        return Sentence("quorum.away", {"why": seen.away.rstrip(".")})
     if status.halted:
-        return f"this node applies nothing any more, and shows what it knew: {status.halted}"
+        return Sentence("quorum.halted", {"why": status.halted})
     if status.lacking:
-        return f"this node applies nothing before it has the state again: {status.lacking}"
+        return Sentence("quorum.lacking", {"why": status.lacking})
+    trouble = Sentence("quorum.trouble", {"why": status.trouble}) if status.trouble else None
     if not (status.voters or status.deciding):
-        return status.trouble
+        return trouble
     votes = voices(status, seen.place.member)
     leader = leader_of(status, seen.place.member)
     if leader and status.role != "leader":  # it would lead no more without a majority
-        return ""
+        return None
     if leader and votes.spare >= 0:
-        return status.trouble
+        return trouble
     if seen.notice:
-        return seen.notice
+        return Sentence("quorum.notice", {"why": seen.notice})
     total, here = len(votes.voters), len(votes.here)
     if votes.spare >= 0:
-        return f"{_unled(status)}, though {here} of {total} voters are reached from here: changes wait"
+        return _unled(status, {"here": here, "voters": total})
     names = {row.id: row.name for row in seen.rows}
     missing = ", ".join(sorted(names.get(one, one) for one in votes.voters - votes.here))
-    return (
-        f"nothing can be changed: {votes.needed} of {total} voters are needed, {here} {'is' if here == 1 else 'are'} "
-        f"reached from here; not reached: {missing}"
-    )
+    return Sentence("quorum.lost", {"need": votes.needed, "voters": total, "here": here, "names": missing})
 
 
-def _unled(status: Status) -> str:
+def _unled(status: Status, values: dict[str, str | int]) -> Sentence:
     if status.leader_age_ms is None:
-        return "no leader was heard since the raft process of this node began"
-    return f"no leader was heard for {status.leader_age_ms / 1000:.0f} s"
+        return Sentence("quorum.never-led", values)
+    return Sentence("quorum.unled", values | {"seconds": round(status.leader_age_ms / 1000)})
 
 
-def _goes(leader: str, votes: Voices, spare: int, here: bool) -> str:
+def _goes(leader: str, votes: Voices, spare: int, here: bool) -> Sentence:
     total = len(votes.voters)
     if total < 2:
-        return f"{'this node' if here else leader} is the only voter: changes are possible as long as it runs"
+        return Sentence("quorum.only-here") if here else Sentence("quorum.only", {"leader": leader})
+    values: dict[str, str | int] = {"leader": leader, "here": len(votes.here), "voters": total}
     if votes.spare < 0:
-        return (
-            f"{leader} leads and reaches a majority, though from here {len(votes.here)} of {total} voters are reached"
-        )
-    may = f"{spare} of {total} voters may fail" if spare else "no further voter may fail"
-    return f"{leader} leads, {len(votes.here)} of {total} voters are reached: {may}"
+        return Sentence("quorum.from-afar", values)
+    return Sentence("quorum.leads", values | {"spare": spare}) if spare else Sentence("quorum.leads-none", values)
 
 
 def _member(row: Row, seen: Seen, leader: str, voters: frozenset[str]) -> QuorumMember:

@@ -248,7 +248,7 @@ def test_a_node_without_the_others_shows_what_it_knows_and_says_that_nothing_can
     second.kill("agent")  # also from its very start
     seen = second.until("/v1/membership", lambda found: not found["leader"])
     assert seen["quorum"] is False
-    needs = "nothing can be changed: 2 of 2 voters are needed, 1 is reached from here; not reached: n1"
+    needs = "nothing can be changed: 2 of 2 voters are needed; reached from here: 1; not reached: n1"
     assert needs in seen["problems"]
     assert len(second.ask("GET", "/v1/nodes")["items"]) == 2
     status, said = second.once("GET", "/v1/nodes?fresh=1")

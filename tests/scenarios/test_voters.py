@@ -184,7 +184,7 @@ def test_two_nodes_both_vote_and_one_alone_changes_nothing(start: Start) -> None
     acknowledged = wrote(nodes["n1"], "before")
     nodes["n1"].stop()
     seen = nodes["n2"].until("/v1/membership", lambda found: not found["quorum"])
-    needs = "nothing can be changed: 2 of 2 voters are needed, 1 is reached from here; not reached: n1"
+    needs = "nothing can be changed: 2 of 2 voters are needed; reached from here: 1; not reached: n1"
     assert needs in seen["problems"]
     assert acknowledged in written(nodes["n2"])
     status, said = nodes["n2"].once("POST", "/v1/tokens", {"name": "late", "role": "viewer"})

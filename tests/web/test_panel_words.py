@@ -6,9 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from girginosvm.features.diagnostics.words import TEXTS
-from girginosvm.features.node.words import TEXTS as PLACED
-
 CHECKS = Path(__file__).resolve().parents[2] / "girginosvm/features/diagnostics/checks.py"
 WEB = Path(__file__).resolve().parents[2] / "assets" / "web"
 _LINE = re.compile(r'^  ("(?:[^"\\]|\\.)+"): ("(?:[^"\\]|\\.)*"),$', re.M)
@@ -41,16 +38,9 @@ def test_no_text_is_empty_and_placeholders_agree() -> None:
         assert set(re.findall(r"\{\w+\}", text)) == set(re.findall(r"\{\w+\}", turkish[key])), key
 
 
-def test_what_the_doctor_says_is_here_word_for_word() -> None:
-    here = {key.removeprefix("check."): text for key, text in catalogue("en").items() if key.startswith("check.")}
-    assert here == TEXTS
+def test_what_the_doctor_looks_at_has_a_name() -> None:
     names = {name.replace(" ", "-") for name in re.findall(r'said\(\s*"([a-z ]+)"', CHECKS.read_text(encoding="utf-8"))}
     assert names == {key.removeprefix("checked.") for key in catalogue("en") if key.startswith("checked.")}
-
-
-def test_what_placement_says_is_here_word_for_word() -> None:
-    here = {key.removeprefix("placed."): text for key, text in catalogue("en").items() if key.startswith("placed.")}
-    assert here == PLACED
 
 
 def test_every_text_that_is_asked_for_exists() -> None:

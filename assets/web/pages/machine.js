@@ -126,10 +126,11 @@ const nodeLink = (name) => ([...rowsOf("nodes").values()].some((one) => one.name
 /** Why it is on its node: what was found of each when that was decided. */
 function whyHere({ placement }) {
   const [chosen, ...others] = placement.reasons;
+  const rest = others.reduce((sum, one) => sum + (one.node ? 1 : one.values?.count ?? 1), 0);
   const text = (one) => worded(`placed.${one.word}`, one.values) ?? h("span", { lang: "en" }, one.text);
   const line = (one) => h("li", {}, one.node && [nodeLink(one.node), " "], text(one), ".");
   return h("section", { class: "sec" }, h("div", { class: "sec-head" }, h("h3", {}, t("why-here")), h("span", { class: "end" }, time(placement.at))),
-    h("ul", { class: "reasoned" }, line(chosen)), others.length > 0 && h("details", { class: "reasoned" }, h("summary", {}, t(others.length === 1 ? "why-here.one" : "why-here.others", { n: number(others.length) })), h("ul", {}, others.map(line))));
+    h("ul", { class: "reasoned" }, line(chosen)), others.length > 0 && h("details", { class: "reasoned" }, h("summary", {}, t(rest === 1 ? "why-here.one" : "why-here.others", { n: number(rest) })), h("ul", {}, others.map(line))));
 }
 
 function summary(vm, more) {

@@ -9,8 +9,10 @@ import { stateMark } from "./state.js";
 const STATES = { ok: "healthy", warn: "attention", fail: "faulty" };
 /** What was found, in the viewer's language; in the node's own words where this page does not know the code. */
 const sentence = ({ code, values, says }) => worded(`check.${code}`, values) ?? h("span", { lang: "en" }, says);
+/** What to do about it, likewise. */
+const advice = ({ advice: code, values, next }) => h("p", { class: "muted" }, t("doctor.next"), " ", h("code", {}, worded(`advice.${code}`, values) ?? next));
 
-const line = (one) => h("li", {}, h("span", { class: "mark-cell" }, stateMark(STATES[one.state])), h("div", { class: "grow" }, h("b", { class: "strong" }, known(`checked.${one.name.replaceAll(" ", "-")}`) ?? one.name, ":"), " ", sentence(one), one.next && h("p", { class: "muted" }, t("doctor.next"), " ", h("code", {}, one.next))));
+const line = (one) => h("li", {}, h("span", { class: "mark-cell" }, stateMark(STATES[one.state])), h("div", { class: "grow" }, h("b", { class: "strong" }, known(`checked.${one.name.replaceAll(" ", "-")}`) ?? one.name, ":"), " ", sentence(one), one.next && advice(one)));
 
 /** The section; it fills itself. */
 export function doctor() {

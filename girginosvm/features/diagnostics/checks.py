@@ -43,40 +43,30 @@ def agent(facts: Facts) -> list[Check]:
     """Somebody answers at all."""
     if not facts.agent:
         return []
-    do = "systemctl status girginosvm girginosvm-raft; journalctl -u girginosvm -u girginosvm-raft"
-    return [said("agent", "fail", "agent.away", do, why=facts.agent)]
+    return [said("agent", "fail", "agent.away", "agent", why=facts.agent)]
 
 
 def leader(facts: Facts) -> list[Check]:
     """Changes are possible, and this node takes part in them."""
     now = facts.agreement
     if now is None:
-        do = "journalctl -u girginosvm-raft -n 50"
-        return [said("raft", "fail", "raft.away", do, why=facts.raft)] if facts.raft else []
+        return [said("raft", "fail", "raft.away", "raft", why=facts.raft)] if facts.raft else []
     if now.removed:
-        return [said("raft", "fail", "raft.removed", "girginosvm membership leave --confirm", why=now.removed)]
+        return [said("raft", "fail", "raft.removed", "raft.removed", why=now.removed)]
     if now.halted:
-        return [said("raft", "fail", "raft.halted", "journalctl -u girginosvm-raft -n 50", why=now.halted)]
+        return [said("raft", "fail", "quorum.halted", "raft", why=now.halted)]
     if now.lacking:
-        do = "girginosvm explain database-behind; look again: it is fetched"
-        return [said("raft", "fail", "raft.lacking", do, why=now.lacking)]
+        return [said("raft", "fail", "raft.lacking", "raft.lacking", why=now.lacking)]
     if not now.quorum:
-        return [said("raft", "fail", "raft.stands", "girginosvm quorum", why=now.says)]
-    stands: dict[str, str | int] = {"leader": now.leader, "reached": now.voters_reached, "voters": now.voters}
+        return [said("raft", "fail", now.says.code, "raft.stands", **now.says.values)]
     if now.unreached:
-        do, names = "systemctl status girginosvm-raft, on those nodes", ", ".join(now.unreached)
-        return [said("raft", "warn", "raft.unreached", do, names=names, **stands)]
+        stands: dict[str, str | int] = {"leader": now.leader, "reached": now.voters_reached, "voters": now.voters}
+        return [said("raft", "warn", "raft.unreached", "raft.unreached", names=", ".join(now.unreached), **stands)]
     if now.leader_age_ms is not None and now.leader_age_ms >= LATE_MS:
-        do = "look again; ping the leader's address if it stays so"
-        return [said("raft", "warn", "raft.late", do, seconds=f"{now.leader_age_ms / 1000:.1f}")]
+        return [said("raft", "warn", "raft.late", "raft.late", seconds=f"{now.leader_age_ms / 1000:.1f}")]
     if now.closed:
-        do = "systemctl status girginosvm, on those nodes; and the firewall between"
-        return [said("raft", "warn", "raft.closed", do, names=", ".join(now.closed))]
-    if now.voters < 2:
-        return [said("raft", "ok", "raft.only")]
-    if not now.may_fail:
-        return [said("raft", "ok", "raft.leads-none", **stands)]
-    return [said("raft", "ok", "raft.leads", spare=now.may_fail, **stands)]
+        return [said("raft", "warn", "raft.closed", "raft.closed", names=", ".join(now.closed))]
+    return [said("raft", "ok", now.says.code, **now.says.values)]
 
 
 def lag(facts: Facts) -> list[Check]:
@@ -84,13 +74,12 @@ def lag(facts: Facts) -> list[Check]:
     now = facts.agreement
     if now is None:
         return []
-    do = "look again: the number falls while they catch up"
     far = [
-        said("lag", "warn", "lag.lacks", do, name=name, count=count)
+        said("lag", "warn", "lag.lacks", "lag", name=name, count=count)
         for name, count in sorted(now.behind.items()) if count > BEHIND_ENTRIES
     ]  # fmt: skip
     if now.not_applied > BEHIND_ENTRIES:
-        far.insert(0, said("lag", "warn", "lag.not-applied", do, count=now.not_applied))
+        far.insert(0, said("lag", "warn", "lag.not-applied", "lag", count=now.not_applied))
     return far or ([said("lag", "ok", "lag.ok")] if now.behind else [])
 
 
@@ -99,17 +88,14 @@ def journal(facts: Facts) -> list[Check]:
     now = facts.journal
     if now is None:
         return []
-    slow = "look for what else writes to that disk: iostat -x 1"
     if now.trouble:
-        do = "dmesg | tail; df -h /var/lib/girginosvm"
-        return [said("journal", "fail", "journal.trouble", do, why=now.trouble)]
+        return [said("journal", "fail", "journal.trouble", "journal.trouble", why=now.trouble)]
     if now.flushing_ms >= HUNG_FLUSH_MS:
-        return [said("journal", "fail", "journal.hung", slow, seconds=round(now.flushing_ms / 1000))]
+        return [said("journal", "fail", "journal.hung", "journal.slow", seconds=round(now.flushing_ms / 1000))]
     if now.worst_flush_ms >= SLOW_FLUSH_MS:
-        return [said("journal", "warn", "journal.slow", slow, ms=now.worst_flush_ms)]
+        return [said("journal", "warn", "journal.slow", "journal.slow", ms=now.worst_flush_ms)]
     if now.disk_bytes > JOURNAL_BYTES:
-        do = "journalctl -u girginosvm-raft | grep journal.not-compacted"
-        return [said("journal", "warn", "journal.large", do, size=shown(now.disk_bytes))]
+        return [said("journal", "warn", "journal.large", "journal.large", size=shown(now.disk_bytes))]
     cut = [said("journal", "ok", "journal.cut", bytes=now.cut_bytes)] if now.cut_bytes else []
     size = shown(now.used_bytes)
     return [*cut, said("journal", "ok", "journal.ok", size=size, files=now.segments, ms=now.worst_flush_ms)]
@@ -120,20 +106,18 @@ def database(facts: Facts) -> list[Check]:
     now = facts.database
     if now is None:
         return []
-    rebuilt = "girginosvm explain database-damaged"
     found = []
     if now.fault:
-        found.append(said("database", "fail", "database.fault", rebuilt, why=now.fault))
+        found.append(said("database", "fail", "database.fault", "database.damaged", why=now.fault))
     elif now.wal_bytes > WAL_BYTES:
-        do = "systemctl restart girginosvm"
-        found.append(said("database", "warn", "database.wal", do, size=shown(now.wal_bytes)))
+        found.append(said("database", "warn", "database.wal", "database.wal", size=shown(now.wal_bytes)))
     elif now.unfinished:
         size = shown(now.size_bytes + now.wal_bytes)
         found.append(said("database", "ok", "database.unfinished", size=size, why=now.unfinished))
     else:
         found.append(said("database", "ok", "database.ok", size=shown(now.size_bytes + now.wal_bytes)))
     if now.history:
-        found.append(said("history", "fail", "history.broken", "girginosvm event verify", why=now.history))
+        found.append(said("history", "fail", "history.broken", "history", why=now.history))
     elif now.events:
         found.append(said("history", "ok", "history.ok", count=now.events))
     return found
@@ -146,16 +130,16 @@ def disk(facts: Facts) -> list[Check]:
 
 def _room(room: f.Room) -> Check:
     where = _together(room.places)
-    do = f"df -h {room.places[0]}; df -i {room.places[0]}"
     if room.free_inodes is not None and room.free_inodes < 100:
-        return said("disk", "fail", "disk.inodes", do, count=room.free_inodes, where=where)
+        return said("disk", "fail", "disk.inodes", "disk", count=room.free_inodes, where=where, place=room.places[0])
     state: State = "ok"
     if room.free_bytes < 64 * MIB:
         state = "fail"
     elif room.free_bytes < GIB or room.free_bytes * 20 < room.capacity_bytes:
         state = "warn"
     free, capacity = shown(room.free_bytes), shown(room.capacity_bytes)
-    return said("disk", state, "disk.room", "" if state == "ok" else do, free=free, all=capacity, where=where)
+    values: dict[str, str | int] = {"free": free, "all": capacity, "where": where, "place": room.places[0]}
+    return said("disk", state, "disk.room", "" if state == "ok" else "disk", **values)
 
 
 def _together(places: tuple[str, ...]) -> str:
@@ -173,9 +157,10 @@ def certificates(facts: Facts) -> list[Check]:
 
 def _certificate(one: f.Certificate) -> Check:
     soon = CA_DAYS if one.kind == "ca" else SERVER_DAYS
-    do = "girginosvm membership status" if one.kind == "ca" else "journalctl -u girginosvm | grep certificate"
+    do = f"certificate.{one.kind}"
     if one.problem:
-        return said("certificate", "fail", f"certificate.{one.kind}-unreadable", f"ls -l {one.path}", why=one.problem)
+        code = f"certificate.{one.kind}-unreadable"
+        return said("certificate", "fail", code, "certificate.file", why=one.problem, path=one.path)
     if one.days_left <= 0:
         return said("certificate", "fail", f"certificate.{one.kind}-ended", do, days=-one.days_left)
     if one.days_left <= soon:
@@ -201,15 +186,14 @@ def clock(facts: Facts) -> list[Check]:
     if state == "ok":
         return [*found, said("clock", "ok", "clock.ok", seconds=OFFSET_WARN_MS // 1000, count=len(facts.offsets))]
     code = "clock.ahead" if worst.offset_ms > 0 else "clock.behind"
-    do = "timedatectl, on both; systemctl restart chronyd where it is wrong"
-    return [*found, said("clock", state, code, do, name=worst.node, seconds=int(f"{off_ms / 1000:.0f}"))]
+    return [*found, said("clock", state, code, "clock", name=worst.node, seconds=int(f"{off_ms / 1000:.0f}"))]
 
 
 def _log_time(facts: Facts) -> list[Check]:
     """The log's time never goes back, so one leader that began with a wrong clock is seen for long."""
     if facts.log_ahead_ms < LOG_AHEAD_MS:
         return []
-    return [said("clock", "warn", "clock.log", "timedatectl", minutes=facts.log_ahead_ms // 60_000)]
+    return [said("clock", "warn", "clock.log", "clock.log", minutes=facts.log_ahead_ms // 60_000)]
 
 
 def hypervisor(facts: Facts) -> list[Check]:
@@ -218,16 +202,16 @@ def hypervisor(facts: Facts) -> list[Check]:
     if now is None:
         return []
     if now.problem or not now.libvirt:
-        do = "systemctl status libvirtd virtqemud; virsh -c qemu:///system list"
         return [
-            said("libvirt", "fail", "libvirt.problem", do, why=now.problem) if now.problem
-            else said("libvirt", "fail", "libvirt.away", do)
+            said("libvirt", "fail", "libvirt.problem", "libvirt", why=now.problem) if now.problem
+            else said("libvirt", "fail", "libvirt.away", "libvirt")
         ]  # fmt: skip
     if not now.qemu:
-        return [said("libvirt", "fail", "libvirt.qemu", "apt install qemu-system-x86")]
+        return [said("libvirt", "fail", "libvirt.qemu", "libvirt.qemu")]
     if now.acceleration != "kvm":
-        do = "ls -l /dev/kvm; grep -c -E 'vmx|svm' /proc/cpuinfo"
-        return [said("libvirt", "warn", "libvirt.tcg", do, libvirt=now.libvirt, qemu=now.qemu, why=now.reason)]
+        return [
+            said("libvirt", "warn", "libvirt.tcg", "libvirt.tcg", libvirt=now.libvirt, qemu=now.qemu, why=now.reason)
+        ]
     return [said("libvirt", "ok", "libvirt.ok", libvirt=now.libvirt, qemu=now.qemu)]
 
 
@@ -240,25 +224,16 @@ def machines(facts: Facts) -> list[Check]:
         return [said("machines", "ok", "machines.ok")]
     found = [_stray(one) for one in facts.strays[:_STRAYS]]
     more = len(facts.strays) - len(found)
-    return [*found, said("machines", "warn", "machines.more", "virsh list --all", count=more)] if more else found
+    return [*found, said("machines", "warn", "machines.more", "machines.more", count=more)] if more else found
 
 
 def _stray(one: f.Stray) -> Check:
     state: State = "fail" if one.runs else "warn"
     if one.elsewhere:
         code = "machines.twice" if one.runs else "machines.elsewhere"
-        return said("machines", state, code, _stray_next(one), domain=one.domain, id=one.id, name=one.elsewhere)
+        return said("machines", state, code, code, domain=one.domain, id=one.id, name=one.elsewhere)
     code = "machines.unknown" if one.runs else "machines.unknown-off"
-    return said("machines", state, code, _stray_next(one), domain=one.domain, id=one.id)
-
-
-def _stray_next(one: f.Stray) -> str:
-    end = f"virsh destroy {one.domain}; virsh undefine --nvram {one.domain}" if one.runs else (
-        f"virsh undefine --nvram {one.domain}"
-    )  # fmt: skip
-    if one.elsewhere:
-        return f"girginosvm vm show {one.id}; where it does not belong, once that is sure: {end}"
-    return f"girginosvm vm adopt {one.id}; or, when nobody needs it any more: {end}"
+    return said("machines", state, code, code, domain=one.domain, id=one.id)
 
 
 def pools(facts: Facts) -> list[Check]:
@@ -267,14 +242,13 @@ def pools(facts: Facts) -> list[Check]:
 
 
 def _pool(pool: f.Pool) -> Check:
-    do = "girginosvm storage pool list; girginosvm storage disk list"
     room: dict[str, str | int] = {"name": pool.name, "free": shown(pool.free_bytes), "all": shown(pool.capacity_bytes)}
     if pool.problem:
-        return said("pool", "fail", "pool.problem", do, name=pool.name, why=pool.problem)
+        return said("pool", "fail", "pool.problem", "pool", name=pool.name, why=pool.problem)
     if pool.free_bytes * 100 < pool.capacity_bytes:
-        return said("pool", "fail", "pool.full", do, **room)
+        return said("pool", "fail", "pool.full", "pool", **room)
     if pool.free_bytes * 100 < pool.capacity_bytes * pool.reserve_percent:
-        return said("pool", "warn", "pool.reserve", do, percent=pool.reserve_percent, **room)
+        return said("pool", "warn", "pool.reserve", "pool", percent=pool.reserve_percent, **room)
     return said("pool", "ok", "pool.ok", **room)
 
 
@@ -282,10 +256,9 @@ def images(facts: Facts) -> list[Check]:
     """Each image that this node has says it has it."""
     if facts.images_lost:
         names, count = ", ".join(facts.images_lost), len(facts.images_lost)
-        do = "girginosvm image list; girginosvm image rm NAME, and fetch it again"
         return [
-            said("images", "fail", "images.lost-one", do, names=names) if count == 1
-            else said("images", "fail", "images.lost", do, names=names, count=count)
+            said("images", "fail", "images.lost-one", "images", names=names) if count == 1
+            else said("images", "fail", "images.lost", "images", names=names, count=count)
         ]  # fmt: skip
     if facts.images is None:
         return []
@@ -299,7 +272,7 @@ def ports(facts: Facts) -> list[Check]:
     deaf = [f"{port.number} ({port.what})" for port in facts.ports if not port.listens]
     if deaf:
         number = next(port.number for port in facts.ports if not port.listens)
-        return [said("ports", "fail", "ports.deaf", f"ss -ltnp 'sport = :{number}'", ports=", ".join(deaf))]
+        return [said("ports", "fail", "ports.deaf", "ports", ports=", ".join(deaf), port=str(number))]
     open_ones = ", ".join(f"{port.number} ({port.what})" for port in facts.ports)
     return [said("ports", "ok", "ports.ok", ports=open_ones)] if facts.ports else []
 
@@ -314,8 +287,8 @@ def operations(facts: Facts) -> list[Check]:
     first = late[0]
     return [
         said(
-            "operations", "warn", "operations.late", f"girginosvm operation show {first.id}", count=len(late),
-            limit=HANGS_MINUTES, kind=first.kind, name=first.subject, minutes=first.minutes, why=first.step,
+            "operations", "warn", "operations.late", "operations", id=first.id, count=len(late), limit=HANGS_MINUTES,
+            kind=first.kind, name=first.subject, minutes=first.minutes, why=first.step,
         )
     ]  # fmt: skip
 
@@ -323,8 +296,7 @@ def operations(facts: Facts) -> list[Check]:
 def nodes(facts: Facts) -> list[Check]:
     """Nobody has fallen silent."""
     if facts.silent_nodes:
-        do = "girginosvm node list; systemctl status girginosvm, on those"
-        return [said("nodes", "warn", "nodes.silent", do, names=", ".join(facts.silent_nodes))]
+        return [said("nodes", "warn", "nodes.silent", "nodes", names=", ".join(facts.silent_nodes))]
     return [] if facts.silent_nodes is None else [said("nodes", "ok", "nodes.ok")]
 
 
@@ -335,37 +307,35 @@ def releases(facts: Facts) -> list[Check]:
         return []
     by: dict[str, list[str]] = {}
     for name, release in sorted(now.of.items()):
-        by.setdefault(release or "a release that it has not said", []).append(name)
+        by.setdefault(release or "?", []).append(name)
     runs = "; ".join(f"{', '.join(names)}: {release}" for release, names in sorted(by.items()))
     if len(by) > 1:
-        do = "girginosvm membership status; upgrade the older nodes"
-        return [said("releases", "warn", "releases.differ", do, runs=runs, why=now.reason)]
+        return [said("releases", "warn", "releases.differ", "releases", runs=runs, why=now.reason)]
     return [said("releases", "ok", "releases.ok", level=now.level)]
 
 
 def tokens(facts: Facts) -> list[Check]:
     """No key is left lying for ever."""
     if facts.tokens_endless:
-        do = "girginosvm token revoke NAME, when nobody uses it any more"
-        return [said("tokens", "warn", "tokens.endless", do, names=", ".join(facts.tokens_endless))]
+        return [said("tokens", "warn", "tokens.endless", "tokens", names=", ".join(facts.tokens_endless))]
     return [] if facts.tokens_endless is None else [said("tokens", "ok", "tokens.ok")]
 
 
 def work(facts: Facts) -> list[Check]:
     """The node's own rounds get done what they should."""
     if facts.work:
-        do = "girginosvm health; girginosvm event list"
-        return [said("work", "warn", "work.fails", do, why="; ".join(facts.work))]
+        return [said("work", "warn", "work.fails", "work", why="; ".join(facts.work))]
     return [] if facts.work is None else [said("work", "ok", "work.ok")]
 
 
 def settings(facts: Facts) -> list[Check]:
     """What the next start would read is what this process has read."""
     if facts.settings_problem:
-        return [said("settings", "fail", "settings.refused", "girginosvm doctor settings", why=facts.settings_problem)]
+        return [said("settings", "fail", "settings.refused", "settings.refused", why=facts.settings_problem)]
     if facts.settings_changed:
-        do = "systemctl restart girginosvm-raft girginosvm"
-        return [said("settings", "warn", "settings.changed", do, names=", ".join(facts.settings_changed))]
+        return [
+            said("settings", "warn", "settings.changed", "settings.changed", names=", ".join(facts.settings_changed))
+        ]
     return [] if facts.settings_changed is None else [said("settings", "ok", "settings.ok")]
 
 

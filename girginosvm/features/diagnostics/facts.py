@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import msgspec
 
+from girginosvm.features.diagnostics.words import Sentence
+
 
 class Agreement(msgspec.Struct, frozen=True, kw_only=True):
-    """How this node stands among the others. ``behind``: by name, entries that each reached member lacks, as far as
-    the leader knows."""
+    """How this node stands among the others. ``says``: what the quorum says of it. ``behind``: by name, entries that
+    each reached member lacks, as far as the leader knows."""
 
     quorum: bool
-    says: str
+    says: Sentence
     leads: bool
     leader_age_ms: int | None
     halted: str

@@ -38,10 +38,13 @@ class QuorumMember(msgspec.Struct, frozen=True, kw_only=True):
 
 class Quorum(msgspec.Struct, frozen=True, kw_only=True):
     """Whether anything can be changed through this node now, who votes, and who is reached. ``may_fail``: so many
-    further voters may fail at once, and changes are still possible."""
+    further voters may fail at once, and changes are still possible. ``code`` and ``values`` are what ``says`` was made
+    of, for whoever says it in another language."""
 
     quorum: bool
     says: str
+    code: str
+    values: dict[str, str | int]
     node: str
     leader: str
     leader_age_ms: int | None
@@ -56,14 +59,15 @@ class Quorum(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Check(msgspec.Struct, frozen=True):
-    """One thing that was looked at. ``next`` is what to do when it is not as it should be. ``code`` and ``values`` are
-    what ``says`` was made of, for whoever says it in another language."""
+    """One thing that was looked at. ``next`` is what to do when it is not as it should be. ``code``, ``advice`` and
+    ``values`` are what ``says`` and ``next`` were made of, for whoever says it in another language."""
 
     name: str
     state: State
     says: str
     next: str = ""
     code: str = ""
+    advice: str = ""
     values: dict[str, str | int] = {}
 
 

@@ -1,26 +1,40 @@
-"""What the doctor can say, by code: the sentence in English, with named values. The panel has each of them in its
-languages (``check.CODE``), and a test holds its English to this one. Pure."""
+"""What the doctor and the quorum can say, by code: the sentence in English, with named values; and by another code what
+is to be done. The panel has each of them in its languages (``check.CODE``, ``advice.CODE``), and a test holds its
+English to this one. Pure."""
 
 from __future__ import annotations
 
 from typing import Final
 
+import msgspec
+
 from girginosvm.features.diagnostics.model import Check, State
 
 # What a value ``why`` says was found by another program or process, and stays in its words.
 TEXTS: Final = {
+    "quorum.away": "{why}: nothing can be changed through it; what it shows is as old as that",
+    "quorum.halted": "this node applies nothing any more, and shows what it knew: {why}",
+    "quorum.lacking": "this node applies nothing before it has the state again: {why}",
+    "quorum.trouble": "{why}",
+    "quorum.notice": "{why}",
+    "quorum.never-led": "no leader was heard since the raft process of this node began, though {here} of {voters} "
+    "voters are reached from here: changes wait",
+    "quorum.unled": "no leader was heard for {seconds} s, though {here} of {voters} voters are reached from here: "
+    "changes wait",
+    "quorum.lost": "nothing can be changed: {need} of {voters} voters are needed; reached from here: {here}; "
+    "not reached: {names}",
+    "quorum.only-here": "this node is the only voter: changes are possible as long as it runs",
+    "quorum.only": "{leader} is the only voter: changes are possible as long as it runs",
+    "quorum.from-afar": "{leader} leads and reaches a majority; from here {here} of {voters} voters are reached",
+    "quorum.leads": "{leader} leads, {here} of {voters} voters are reached: {spare} of {voters} voters may fail",
+    "quorum.leads-none": "{leader} leads, {here} of {voters} voters are reached: no further voter may fail",
     "agent.away": "{why}",
     "raft.away": "{why}",
     "raft.removed": "{why}",
     "raft.lacking": "{why}",
-    "raft.halted": "this node takes no part: {why}",
-    "raft.stands": "{why}",
     "raft.unreached": "{leader} leads, {reached} of {voters} voters are reached; not reached: {names}",
     "raft.late": "the leader was last heard {seconds} s ago",
     "raft.closed": "{names}: reached by the Raft port, and not by the API's",
-    "raft.only": "this node is the only voter: changes are possible as long as it runs",
-    "raft.leads": "{leader} leads, {reached} of {voters} voters are reached: {spare} of {voters} voters may fail",
-    "raft.leads-none": "{leader} leads, {reached} of {voters} voters are reached: no further voter may fail",
     "lag.not-applied": "this node has not applied {count} entries yet",
     "lag.lacks": "{name} lacks {count} entries",
     "lag.ok": "nobody that is reached is behind",
@@ -91,8 +105,72 @@ TEXTS: Final = {
     "settings.ok": "as the agent has read them",
 }  # fmt: skip
 
+# What to do: commands, and between them as few words as they need.
+ADVICE: Final = {
+    "agent": "systemctl status girginosvm girginosvm-raft; journalctl -u girginosvm -u girginosvm-raft",
+    "raft": "journalctl -u girginosvm-raft -n 50",
+    "raft.removed": "girginosvm membership leave --confirm",
+    "raft.lacking": "girginosvm explain database-behind; look again: it is fetched",
+    "raft.stands": "girginosvm quorum",
+    "raft.unreached": "systemctl status girginosvm-raft, on those nodes",
+    "raft.late": "look again; ping the leader's address if it stays so",
+    "raft.closed": "systemctl status girginosvm, on those nodes; and the firewall between",
+    "lag": "look again: the number falls while they catch up",
+    "journal.trouble": "dmesg | tail; df -h /var/lib/girginosvm",
+    "journal.slow": "look for what else writes to that disk: iostat -x 1",
+    "journal.large": "journalctl -u girginosvm-raft | grep journal.not-compacted",
+    "database.damaged": "girginosvm explain database-damaged",
+    "database.wal": "systemctl restart girginosvm",
+    "history": "girginosvm event verify",
+    "disk": "df -h {place}; df -i {place}",
+    "certificate.file": "ls -l {path}",
+    "certificate.ca": "girginosvm membership status",
+    "certificate.server": "journalctl -u girginosvm | grep certificate",
+    "clock": "timedatectl, on both; systemctl restart chronyd where it is wrong",
+    "clock.log": "timedatectl",
+    "libvirt": "systemctl status libvirtd virtqemud; virsh -c qemu:///system list",
+    "libvirt.qemu": "apt install qemu-system-x86",
+    "libvirt.tcg": "ls -l /dev/kvm; grep -c -E 'vmx|svm' /proc/cpuinfo",
+    "machines.twice": "girginosvm vm show {id}; where it does not belong, once that is sure: virsh destroy {domain}; "
+    "virsh undefine --nvram {domain}",
+    "machines.elsewhere": "girginosvm vm show {id}; where it does not belong, once that is sure: virsh undefine "
+    "--nvram {domain}",
+    "machines.unknown": "girginosvm vm adopt {id}; or, when nobody needs it any more: virsh destroy {domain}; virsh "
+    "undefine --nvram {domain}",
+    "machines.unknown-off": "girginosvm vm adopt {id}; or, when nobody needs it any more: virsh undefine --nvram "
+    "{domain}",
+    "machines.more": "virsh list --all",
+    "pool": "girginosvm storage pool list; girginosvm storage disk list",
+    "images": "girginosvm image list; girginosvm image rm NAME, and fetch it again",
+    "ports": "ss -ltnp 'sport = :{port}'",
+    "operations": "girginosvm operation show {id}",
+    "nodes": "girginosvm node list; systemctl status girginosvm, on those",
+    "releases": "girginosvm membership status; upgrade the older nodes",
+    "tokens": "girginosvm token revoke NAME, when nobody uses it any more",
+    "work": "girginosvm health; girginosvm event list",
+    "settings.refused": "girginosvm doctor settings",
+    "settings.changed": "systemctl restart girginosvm-raft girginosvm",
+}  # fmt: skip
 
-def said(check: str, state: State, code: str, do: str = "", /, **values: str | int) -> Check:
-    """The check, with its sentence; ``do`` is what to do. Numbers get separators here, and the panel's own there."""
-    shown = {key: f"{value:,}" if isinstance(value, int) else value for key, value in values.items()}
-    return Check(check, state, TEXTS[code].format(**shown), do, code, values)
+
+class Sentence(msgspec.Struct, frozen=True):
+    """One of ``TEXTS``; numbers as they are, everything else as it is shown."""
+
+    code: str
+    values: dict[str, str | int] = {}
+
+    @property
+    def text(self) -> str:
+        """In English."""
+        return _worded(TEXTS[self.code], self.values)
+
+
+def said(check: str, state: State, code: str, advice: str = "", /, **values: str | int) -> Check:
+    """The check, with its sentence, and what to do about it; ``values`` are both their values."""
+    does = _worded(ADVICE[advice], values) if advice else ""
+    return Check(check, state, _worded(TEXTS[code], values), does, code, advice, values)
+
+
+def _worded(text: str, values: dict[str, str | int]) -> str:
+    """Numbers get separators here, and the panel's own there."""
+    return text.format(**{key: f"{value:,}" if isinstance(value, int) else value for key, value in values.items()})

@@ -36,8 +36,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What was found of one node. ``code`` is empty when it could take the machine. ``word`` and ``values`` are what
-    ``text`` was made of (``words.TEXTS``); empty where it only counts."""
+    """What was found of one node; ``node`` is empty where it counts several. ``code`` is empty when it could take the
+    machine. ``word`` and ``values`` are what ``text`` was made of (``words.TEXTS``)."""
 
     node: str
     name: str

@@ -21,18 +21,11 @@ SILENT_MS: Final = 180_000
 AWAY_MS: Final = 5_000
 # Reasons that are kept of one decision. With more nodes than that the rest are counted.
 KEPT: Final = 12
-# What can stand in the way, in the order in which it is looked at, and how it is counted.
-OBSTACLES: Final = {
-    "elsewhere": "not the node that was asked for",
-    "node-cordoned": "cordoned",
-    "node-unheard": "not heard of",
-    "firmware-missing": "without that firmware",
-    "pool-unknown": "not shown the pool yet",
-    "pool-faulty": "with a faulty pool",
-    "memory-short": "short of memory",
-    "pool-full": "short of room in the pool",
-    "group-apart": "with a machine of the group",
-}
+# What can stand in the way, in the order in which it is looked at.
+OBSTACLES: Final = (
+    "elsewhere", "node-cordoned", "node-unheard", "firmware-missing", "pool-unknown", "pool-faulty", "memory-short",
+    "pool-full", "group-apart",
+)  # fmt: skip
 
 
 def is_heard(*, here: bool, away: bool, cut_off: bool) -> bool:
@@ -95,17 +88,13 @@ def decisive(verdicts: tuple[Verdict, ...]) -> str:
 
 
 def told(verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
-    """The first ``KEPT`` verdicts, and one of no node that counts the others."""
-    rest = verdicts[KEPT:]
-    if not rest:
-        return verdicts
-    words = [f"{count} able to take it" for count in [sum(not one.code for one in rest)] if count]
-    words += [
-        f"{count} {word}"
-        for code, word in OBSTACLES.items()
-        if (count := sum(one.code == code for one in rest))
+    """The first ``KEPT`` verdicts, and of no node those that count the others."""
+    rest = Counter(one.code for one in verdicts[KEPT:])
+    more = [
+        verdict("", "", "", Said(f"more-{code or 'fit'}", {"count": rest[code]}))
+        for code in ("", *OBSTACLES) if rest[code]
     ]  # fmt: skip
-    return (*verdicts[:KEPT], Verdict("", "", "", f"{len(rest)} more nodes: {', '.join(words)}"))
+    return (*verdicts[:KEPT], *more)
 
 
 def sentence(verdicts: tuple[Verdict, ...]) -> str:
@@ -120,9 +109,9 @@ def _obstacle(asked: Asked, node: Candidate) -> tuple[str, Said | None]:
     if node.closed is not None:
         return "node-cordoned", node.closed
     if node.away_ms >= 0:
-        return "node-unheard", Said("away", {"time": _time(node.away_ms)})
+        return "node-unheard", _for("away", node.away_ms)
     if node.silent_ms > SILENT_MS:
-        return "node-unheard", Said("silent", {"time": _time(node.silent_ms)})
+        return "node-unheard", _for("silent", node.silent_ms)
     if node.firmwares and asked.firmware not in node.firmwares:
         return "firmware-missing", Said("firmware", {"firmware": asked.firmware.upper()})
     return _no_room(asked, node)
@@ -144,7 +133,7 @@ def _no_room(asked: Asked, node: Candidate) -> tuple[str, Said | None]:
         )
         return "pool-full", said
     if node.beside.names and (asked.hard or node.beside.hard):
-        return "group-apart", Said("group", {"names": _few(node.beside.names), "group": asked.group})
+        return "group-apart", _group(asked.group, node.beside.names)
     return "", None
 
 
@@ -165,12 +154,13 @@ def _merit(asked: Asked, node: Candidate, place: int, of: int, crowd: int) -> Sa
     return Said(f"{word}-domain", values | {"domain": node.domain}) if node.domain else Said(f"{word}-node", values)
 
 
-def _few(names: tuple[str, ...]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+def _group(group: str, names: tuple[str, ...]) -> Said:
+    values: dict[str, str | int] = {"group": group, "names": ", ".join(names[:3])}
+    return Said("group-more", values | {"more": len(names) - 3}) if len(names) > 3 else Said("group", values)
 
 
-def _time(ms: int) -> str:
+def _for(word: str, ms: int) -> Said:
     minutes = ms // 60_000
     if not minutes:
-        return f"{ms // 1000} s"
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h"
+        return Said(f"{word}-s", {"count": ms // 1000})
+    return Said(f"{word}-min", {"count": minutes}) if minutes < 120 else Said(f"{word}-h", {"count": minutes // 60})

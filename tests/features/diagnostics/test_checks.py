@@ -15,9 +15,11 @@ from girginosvm.features.diagnostics import checks
 from girginosvm.features.diagnostics import facts as f
 from girginosvm.features.diagnostics.facts import Facts
 from girginosvm.features.diagnostics.model import Check
+from girginosvm.features.diagnostics.words import Sentence
 
 AGREEMENT = f.Agreement(
-    quorum=True, says="n1 leads, 3 of 3 voters are reached: 1 of 3 voters may fail", leads=True, leader_age_ms=0,
+    quorum=True, says=Sentence("quorum.leads", {"leader": "n1", "here": 3, "voters": 3, "spare": 1}), leads=True,
+    leader_age_ms=0,
     halted="", not_applied=0, voters=3, may_fail=1, leader="n1", voters_reached=3, behind={"n2": 0, "n3": 12},
 )  # fmt: skip
 JOURNAL = f.Journal(1, 4 * MIB, 16 * MIB, 0, 1, 9, 0, "")
@@ -78,8 +80,8 @@ def offset(ms: int) -> dict[str, Any]:
 
 BROKEN: list[tuple[dict[str, Any], str, str, str]] = [
     ({"agent": "no agent answers"}, "agent", "fail", "no agent answers"),
-    (agreement(quorum=False, says="nothing can be changed"), "raft", "fail", "nothing can be changed"),
-    (agreement(halted="the disk is full"), "raft", "fail", "takes no part: the disk is full"),
+    (agreement(quorum=False, says=Sentence("quorum.notice", {"why": "it was removed"})), "raft", "fail", "removed"),
+    (agreement(halted="the disk is full"), "raft", "fail", "nothing any more, and shows what it knew: the disk is"),
     (agreement(removed="it was removed"), "raft", "fail", "it was removed"),
     (agreement(unreached=("n3",)), "raft", "warn", "not reached: n3"),
     (agreement(leads=False, leader_age_ms=1_000), "raft", "warn", "last heard 1.0 s ago"),
@@ -127,7 +129,7 @@ BROKEN: list[tuple[dict[str, Any], str, str, str]] = [
     (
         {"releases": f.Releases({"n1": "0.2.0", "n2": "", "n3": "0.1.0", "n4": "0.2.0"}, 1, "level 2 waits for n3")},
         "releases", "warn",
-        "different releases (n3: 0.1.0; n1, n4: 0.2.0; n2: a release that it has not said); level 2 waits for n3",
+        "different releases (n3: 0.1.0; n1, n4: 0.2.0; n2: ?); level 2 waits for n3",
     ),
     ({"tokens_endless": ("billing",)}, "tokens", "warn", "billing"),
     ({"work": ("network: bridge br0 cannot be made",)}, "work", "warn", "bridge br0 cannot be made"),

@@ -74,9 +74,7 @@ def test_a_voter_that_is_silent_is_not_counted_though_its_line_is_up() -> None:
 def test_without_a_majority_it_says_how_many_are_needed_who_is_missing_and_what_to_do() -> None:
     said = quorum_of(seen(FORSAKEN))
     assert (said.quorum, said.leader, said.voters_reached, said.may_fail) == (False, "", 1, 0)
-    assert said.says == (
-        "nothing can be changed: 2 of 3 voters are needed, 1 is reached from here; not reached: n2, n3"
-    )
+    assert said.says == ("nothing can be changed: 2 of 3 voters are needed; reached from here: 1; not reached: n2, n3")
     commands = [one.command for one in said.by_hand]
     assert commands[0] == "systemctl start girginosvm-raft girginosvm"
     assert "n2, n3" in said.by_hand[0].what

@@ -1,0 +1,73 @@
+"""Every sentence of the doctor, the quorum and placement that reaches a person is one of the catalogue, in each of the
+panel's languages: what it says, and what it advises."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from girginosvm.features.diagnostics import words
+from girginosvm.features.node.words import TEXTS as PLACED
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "girginosvm"
+CHECKS = PACKAGE / "features/diagnostics/checks.py"
+SAID = {"check.": words.TEXTS, "advice.": words.ADVICE, "placed.": PLACED}
+LINE = re.compile(r'^  ("(?:[^"\\]|\\.)+"): ("(?:[^"\\]|\\.)*"),$', re.M)
+# What a piece of advice may consist of and still be the same in every language.
+PROGRAMS = ("girginosvm", "systemctl", "journalctl", "grep", "dmesg", "tail", "df", "ls", "ss", "virsh", "apt",
+            "timedatectl")  # fmt: skip
+
+
+def catalogue(language: str) -> dict[str, str]:
+    text = (ROOT / f"assets/web/i18n/{language}.js").read_text(encoding="utf-8")
+    return {json.loads(key): json.loads(value) for key, value in LINE.findall(text)}
+
+
+@pytest.mark.parametrize("prefix", SAID)
+def test_the_panel_has_each_sentence_word_for_word_and_in_turkish(prefix: str) -> None:
+    english, turkish = catalogue("en"), catalogue("tr")
+    here = {key.removeprefix(prefix): text for key, text in english.items() if key.startswith(prefix)}
+    assert here == SAID[prefix]
+    for code, text in here.items():
+        assert set(re.findall(r"\{\w+\}", turkish[prefix + code])) == set(re.findall(r"\{\w+\}", text)), code
+
+
+def test_what_is_left_in_english_is_no_sentence() -> None:
+    english, turkish = catalogue("en"), catalogue("tr")
+    same = {key: text for key, text in english.items() if key.startswith(tuple(SAID)) and turkish[key] == text}
+    for key, text in same.items():
+        if key.startswith("advice."):
+            parts = re.split(r"; | \| ", text)
+            assert [part for part in parts if part.split()[0] not in PROGRAMS or ", " in part] == [], key
+    assert {text for key, text in same.items() if not key.startswith("advice.")} <= {
+        "{why}", "libvirt {libvirt}, QEMU {qemu}, KVM",
+    }  # fmt: skip
+
+
+def test_nothing_but_the_catalogue_makes_a_check_and_each_bad_one_has_advice() -> None:
+    made = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py") for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Check"
+    }  # fmt: skip
+    assert made == {"features/diagnostics/words.py"}
+    calls = [
+        node for node in ast.walk(ast.parse(CHECKS.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "said"
+    ]  # fmt: skip
+    assert len(calls) > 50
+    for call in calls:
+        well = isinstance(call.args[1], ast.Constant) and call.args[1].value == "ok"
+        assert well or len(call.args) == 4, ast.unparse(call)
+        for place, texts in zip(call.args[2:], (words.TEXTS, words.ADVICE), strict=False):
+            assert not isinstance(place, ast.Constant) or place.value in texts, ast.unparse(call)
+    told = {one.value for call in calls for one in ast.walk(call) if isinstance(one, ast.Constant)}
+    built = {f"certificate.{kind}" for kind in ("ca", "server")} | {
+        code for code in words.ADVICE if code.startswith("machines.")
+    }
+    assert set(words.ADVICE) - told - built == set()

@@ -11,7 +11,7 @@ Four module attributes are set, once, after the release has been checked against
 And one is put back: on every system the library takes ``socket.inet_ntop`` for one that works on Windows only, so that
 nothing in the process could print an address any more.
 
-``tests/floors/raft/test_core_attacks.py`` is the contract: it runs before the pin may change.
+``tests/floors/raft/test_core_*.py`` is the contract: it runs before the pin may change.
 """
 
 from __future__ import annotations

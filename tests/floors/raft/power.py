@@ -8,6 +8,13 @@ import random
 _SECTOR = 512
 
 
+class Dark(random.Random):
+    """Chance at its worst: nothing that was not flushed reaches the platter."""
+
+    def random(self) -> float:
+        return 1.0
+
+
 class PowerLossDisk:
     """In memory. ``lose_power`` answers the disk as it would be found: of each unflushed write some sectors, in any
     order, may have reached the platter."""

@@ -190,3 +190,8 @@ def item(index: int, term: int, *commands: bytes, change: Change | None = None) 
     """An entry on its way, of another node's making."""
     entry = Entry(index, term, 1000 + index, "n2", commands, 0, change)
     return Item(term, command_of(entry, msgspec.msgpack.encode(entry)))
+
+
+def items(first: int, last: int, term: int) -> list[Item]:
+    """Entries of one command each, named after their index."""
+    return [item(index, term, b"c%d" % index) for index in range(first, last + 1)]

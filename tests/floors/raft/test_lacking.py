@@ -6,7 +6,6 @@ import hashlib
 import random
 
 import msgspec
-import pysyncobj.syncobj
 import pytest
 from floors.raft.book import Book, FakeClock
 from floors.raft.stand import Stand, item
@@ -36,14 +35,6 @@ KEEP = Retention(entries=10, tail_entries=3)
 SMALL = 1024  # a segment has some ten entries
 ROSTER = founded({"n1": "", "n2": "", "n3": ""}, frozenset({"n1", "n2", "n3"}))
 ROSTERS = msgspec.msgpack.encode(Rosters(((0, ROSTER),)))
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
-    one = FakeClock()
-    one.mono = 10_000
-    monkeypatch.setattr(pysyncobj.syncobj, "monotonicTime", lambda: one.mono / 1000)
-    return one
 
 
 def entries(upto: int) -> list[Entry]:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import random
-
 import msgspec
-import pysyncobj.syncobj
 import pytest
 from floors.raft.book import FakeClock
-from floors.raft.power import PowerLossDisk
+from floors.raft.power import Dark, PowerLossDisk
 from floors.raft.stand import Stand, item
 
 from girginosvm.core.entries import Change
@@ -19,21 +16,6 @@ from girginosvm.raft.membership import Roster, founded
 from girginosvm.raft.messages import Ack, AskVote
 
 THREE = founded({"n1": "", "n2": "", "n3": "", "n4": ""}, frozenset({"n1", "n2", "n3"}))
-
-
-class Dark(random.Random):
-    """Chance at its worst: nothing that was not flushed reaches the platter."""
-
-    def random(self) -> float:
-        return 1.0
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
-    one = FakeClock()
-    one.mono = 10_000
-    monkeypatch.setattr(pysyncobj.syncobj, "monotonicTime", lambda: one.mono / 1000)
-    return one
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ import hashlib
 from typing import Any
 
 import msgspec
-import pysyncobj.syncobj
 import pytest
 from floors.raft.book import FakeClock
 from floors.raft.stand import Stand, item
@@ -42,14 +41,6 @@ DATA = msgspec.msgpack.encode([Entry(index, 1, 1000 + index, "n2", (b"c%d" % ind
 FIFTY = Snapshot(50, 1, 1050, len(DATA), hashlib.sha256(DATA).digest())
 VOTERS = founded({"n1": "", "n2": "", "n3": ""}, frozenset({"n1", "n2", "n3"}))
 OFFER = Offer(FIFTY, msgspec.msgpack.encode(Rosters(((7, VOTERS),))))
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
-    one = FakeClock()
-    one.mono = 10_000
-    monkeypatch.setattr(pysyncobj.syncobj, "monotonicTime", lambda: one.mono / 1000)
-    return one
 
 
 @pytest.mark.parametrize("said", NEWER, ids=str)

@@ -4,7 +4,6 @@ import asyncio
 import errno
 import itertools
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from floors.raft.book import LOG, Book, FakeClock, alone
-from floors.raft.power import PowerLossDisk
+from floors.raft.power import Dark, PowerLossDisk
 
 from girginosvm.core.entries import Applied, Entry, Halt
 from girginosvm.core.errors import Busy, HostFault, Invalid, Unknown
@@ -26,13 +25,6 @@ from girginosvm.raft.journal import Journal, Vote
 from girginosvm.raft.serve import serve
 
 SMALL = 8192
-
-
-class Dark(random.Random):
-    """Chance at its worst: nothing that was not flushed reaches the platter."""
-
-    def random(self) -> float:
-        return 1.0
 
 
 async def finish(node: Alone) -> None:

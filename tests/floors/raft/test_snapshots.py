@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import random
 
 import msgspec
-import pysyncobj.syncobj
 import pytest
 from floors.raft.book import FakeClock
+from floors.raft.power import Dark
 from floors.raft.stand import Stand, item
 
 from girginosvm.core.entries import Change, Entry
@@ -26,21 +25,6 @@ ROSTER = founded({"n1": "", "n2": "", "n4": ""}, frozenset({"n1", "n2"}))
 ROSTERS = msgspec.msgpack.encode(Rosters(((7, ROSTER),)))
 FIFTY = Snapshot(50, 1, 1050, len(DATA), hashlib.sha256(DATA).digest())
 OFFER = Offer(FIFTY, ROSTERS)
-
-
-class Dark(random.Random):
-    """Chance at its worst: nothing that was not flushed reaches the platter."""
-
-    def random(self) -> float:
-        return 1.0
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
-    one = FakeClock()
-    one.mono = 10_000
-    monkeypatch.setattr(pysyncobj.syncobj, "monotonicTime", lambda: one.mono / 1000)
-    return one
 
 
 def leading(clock: FakeClock, entries: int) -> tuple[Stand, int]:

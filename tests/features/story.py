@@ -6,31 +6,16 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-import pytest
 from features.engine import ADMIN, FACTS, NODE, Engine
+from features.story_members import centers, members, recovery
+from features.teller import ADA, HASH, Teller
 
-from girginosvm.core.access import Actor, Role
-from girginosvm.core.action import Command
-from girginosvm.core.errors import Problem
 from girginosvm.core.host import DiskSpec, FoundDomain, FoundNic, Power
 from girginosvm.core.units import GIB
 from girginosvm.features.auth import commands as auth
-from girginosvm.features.center.commands import DemoteCenter, PromoteCenter, ReportCenter
-from girginosvm.features.cluster.commands import FoundCluster, RaiseLevel, RecordKeyMark, RecordRecovery
-from girginosvm.features.cluster.model import GivenUp
+from girginosvm.features.cluster.commands import FoundCluster, RaiseLevel, RecordKeyMark
 from girginosvm.features.event.commands import PruneHistory
 from girginosvm.features.image.commands import PullImage, RecordImage, RemoveImage, ReportImage
-from girginosvm.features.membership.authority import AdvanceAuthority, KeepAuthority, OfferAuthority, ReportTrust
-from girginosvm.features.membership.commands import (
-    AdmitMember,
-    DescribeMember,
-    DrainMember,
-    OrderLead,
-    RecordJoinToken,
-    RemoveMember,
-    UndrainMember,
-)
-from girginosvm.features.membership.tokens import RevokeJoinToken
 from girginosvm.features.network.commands import AddNetwork, RemoveNetwork
 from girginosvm.features.node.commands import (
     BeginMaintenance,
@@ -44,62 +29,22 @@ from girginosvm.features.node.commands import (
 )
 from girginosvm.features.operation.commands import FailOperation
 from girginosvm.features.storage.commands import AddPool, ForgetDisk, RemovePool, ReportPool
-from girginosvm.features.vm.bring import BringVm
 from girginosvm.features.vm.commands import AdoptVm, CreateVm, DestroyVm
-from girginosvm.features.vm.model import BroughtDisk, BroughtNic
 from girginosvm.features.vm.power import RebootVm, StartVm, StopVm
 from girginosvm.features.vm.queries import ShowVm
 from girginosvm.features.vm.reports import ReportForeign, ReportVm
 
-ADA = Actor(kind="session", id="ada", name="ada@example.org", role=Role.ADMIN, address="192.0.2.7")
-HASH = "$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2g"
 TAGS = tuple("abcdefgh")
 DAY_MS = 24 * 3600 * 1000
-
-
-class Teller:
-    """Says commands; a refusal has to be the one that was expected."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-        self.said = 0
-
-    def say(self, command: Command, **words: Any) -> Any:
-        return self.engine.run(command, **words)
-
-    def refused(self, code: str, command: Command, **words: Any) -> None:
-        with pytest.raises(Problem) as caught:
-            self.engine.run(command, **words)
-        assert caught.value.code == code
-
-    def id(self, table: str, name: str) -> str:
-        return str(self.engine.rows(f"SELECT id FROM {table} WHERE name = ?", name)[0]["id"])
-
-    def later(self, ms: int) -> None:
-        self.engine.ahead_ms += ms
-
-    def node_says(self, vm: str, state: str, **fields: Any) -> None:
-        self.said += 1
-        self.say(ReportVm(vm=vm, node=NODE, state=state, sequence=self.said, **fields))
 
 
 def tell(engine: Engine) -> None:
     """Everything, in order."""
     teller = Teller(engine)
-    for chapter in (
-        cluster,
-        storage,
-        networks,
-        images,
-        machines,
-        nodes,
-        foreign,
-        people,
-        members,
-        centers,
-        recovery,
-        old_age,
-    ):
+    chapters = (
+        cluster, storage, networks, images, machines, nodes, foreign, people, members, centers, recovery, old_age,
+    )  # fmt: skip
+    for chapter in chapters:
         chapter(teller)
 
 
@@ -280,108 +225,6 @@ def people(t: Teller) -> None:
     token = t.say(auth.RecordToken(name="billing", role="operator", token_hash="c" * 64, days=90))["token"]
     t.refused("token-exists", auth.RecordToken(name="billing", role="viewer", token_hash="d" * 64))
     t.say(auth.RevokeToken(token=token), actor=ADMIN)
-
-
-def members(t: Teller) -> None:
-    """Nodes come in with tokens, bring machines, and go."""
-    first, second = (f"{digit * 8}-2222-7333-8444-555555555555" for digit in "12")
-    place = {"address": "192.0.2.10:1995", "api": "192.0.2.10:1996"}
-    t.say(DescribeMember(member=first, name="m1", **place), node=first)
-    t.refused("not-your-row", DescribeMember(member=second, name="m1", **place), node=first)
-    t.refused("member-same", DescribeMember(member=second, name="m1", **place), node=second)
-    t.refused("last-member", RemoveMember(member=first))
-    t.say(KeepAuthority(certificate="PEM", key="sealed:1:x"))
-    t.refused("authority-kept", KeepAuthority(certificate="PEM", key="sealed:1:y"))
-    t.say(RecordJoinToken(token_hash="e" * 64), actor=ADA)
-    asks = {"token_hash": "e" * 64, "member": second, "address": "192.0.2.11:1995", "api": "192.0.2.11:1996"}
-    t.refused("join-token", AdmitMember(name="m2", **(asks | {"token_hash": "f" * 64})))
-    t.refused("join-conflicts", AdmitMember(name="m1", **asks))
-    t.say(AdmitMember(name="m2", **asks))
-    t.say(AdmitMember(name="m2", **asks))
-    t.refused("join-token", AdmitMember(name="m3", **(asks | {"member": first.replace("1", "3")})))
-    t.say(RecordJoinToken(token_hash="8" * 64), actor=ADA)
-    t.say(RevokeJoinToken(token="8" * 12), actor=ADA)
-    t.say(RevokeJoinToken(token="8" * 12), actor=ADA)
-    t.refused("join-token-missing", RevokeJoinToken(token="7" * 12))
-    t.refused("join-token", AdmitMember(name="m4", **(asks | {"token_hash": "8" * 64, "member": first[:-1] + "9"})))
-    t.say(RecordJoinToken(token_hash="9" * 64), actor=ADA)
-    third = first.replace("1", "3")
-    again = {"token_hash": "9" * 64, "member": third, "address": "192.0.2.11:1995", "api": "192.0.2.11:1996"}
-    t.say(AdmitMember(name="m2", **again))  # the same host: its first try never came
-    t.refused("member-gone", DescribeMember(member=second, name="m2", address=again["address"], api="192.0.2.11:1996"),
-              node=second)  # fmt: skip
-    second = third
-    t.say(DescribeMember(member=second, name="m2", address="192.0.2.11:1995", api="192.0.2.11:1996"), node=second)
-    vm = BringVm(
-        node=second, id="33333333-2222-4333-8444-555555555555", name="shop", project="default", generation=4,
-        power="on", adopted=False, vcpu=2, memory_bytes=GIB, firmware="bios", image="", image_name="tiny",
-        user_data="sealed:1:z",
-        disks=(BroughtDisk("default", "/srv/shop-0.qcow2", "qcow2", GIB, "", "", full_copy=True),),
-        nics=(BroughtNic("default", "52:54:00:00:00:07", "192.168.196.77", "gvm7", ""),),
-    )  # fmt: skip
-    t.refused("not-your-row", vm)
-    t.say(vm, node=second)
-    t.refused("vm-brought", vm, node=second)
-    t.refused("member-missing", DrainMember(node="none"))
-    assert t.say(DrainMember(node=second), actor=ADA) == {"node": "m2", "machines": ["shop"]}
-    t.refused("last-member", DrainMember(node=first))
-    t.say(DrainMember(node=second))
-    t.say(UndrainMember(node=second))
-    t.refused("member-missing", OrderLead(node="none", order="first"))
-    assert t.say(OrderLead(node=second, order="last"), actor=ADA) == {"node": "m2", "order": "last"}
-    t.say(OrderLead(node=second, order="last"))
-    t.say(ReportTrust(member=second, trusts=1, shows=1), node=second)
-    t.refused("node-has-machines", RemoveMember(member=second))
-    t.say(RemoveMember(member=second, lost=True), actor=ADA)
-    t.refused("member-missing", RemoveMember(member=second))
-    offer = OfferAuthority(certificate="PEM2", ca_key="sealed:1:k2", cluster_key="sealed:1:c2")
-    t.say(offer, node=first)
-    t.refused("authority-passed", offer, node=first)
-    t.refused("authority-passed", AdvanceAuthority(generation=1, phase="alone"))
-    t.refused("authority-passed", AdvanceAuthority(generation=2, phase="alone"))
-    t.say(ReportTrust(member=first, trusts=1, shows=1), node=first)
-    t.refused("authority-awaited", AdvanceAuthority(generation=2, phase="used"))
-    t.refused("not-your-row", ReportTrust(member=first, trusts=2, shows=2))
-    t.say(ReportTrust(member=first, trusts=2, shows=1), node=first)
-    t.say(AdvanceAuthority(generation=2, phase="used"))
-    t.refused("authority-awaited", AdvanceAuthority(generation=2, phase="alone"))
-    t.say(ReportTrust(member=first, trusts=2, shows=2), node=first)
-    t.say(AdvanceAuthority(generation=2, phase="alone"))
-    t.refused("member-gone", DescribeMember(member=second, name="m2", **place), node=second)
-
-
-def centers(t: Teller) -> None:
-    """A node is promoted, says what came of it, and is demoted."""
-    member = t.id("member", "m1")
-    url = "https://center.example.net:1997"
-    t.refused("member-missing", PromoteCenter(node="none", public_url=url))
-    t.say(PromoteCenter(node=member, public_url=url, admin_email="Eve@example.org", admin_password=HASH), actor=ADA)
-    t.say(PromoteCenter(node=member, public_url=url, admin_email="eve@example.org", admin_password=HASH + "3"))
-    t.refused("not-your-row", ReportCenter(node=member, bind="0.0.0.0:1997"))
-    t.say(ReportCenter(node=member, problem="cannot listen on 0.0.0.0:1997: Address already in use"), node=member)
-    t.say(ReportCenter(node=member, bind="0.0.0.0:1997"), node=member)
-    t.refused("confirm-missing", DemoteCenter(node=member))
-    t.say(DemoteCenter(node=member, confirm=True))
-    t.refused("center-missing", DemoteCenter(node=member, confirm=True))
-    t.say(ReportCenter(node=member), node=member)
-
-
-def recovery(t: Teller) -> None:
-    """Most are gone for good, and one goes on: also from those that only agreement knows."""
-    first, second, third, fourth = (f"{digit * 8}-2222-7333-8444-555555555555" for digit in "1567")
-    for digit, member in (("5", second), ("6", third)):
-        t.say(DescribeMember(member=member, name=f"m{digit}", address=f"192.0.2.{digit}:1995", api="192.0.2.5:1996"),
-              node=member)  # fmt: skip
-    said = RecordRecovery(
-        member=first, recovery="44444444-2222-7333-8444-555555555555", gone=(GivenUp(second, "m5"),),
-        rejoin=(GivenUp(fourth, "m7"),), last_index=7, last_term=2, proof="m5 burnt; ticket 4711",
-    )  # fmt: skip
-    t.refused("not-your-row", said)
-    assert t.say(said, node=first, actor=ADMIN) == {"recorded": True}
-    assert t.say(said, node=first, actor=ADMIN) == {"recorded": False}
-    left = t.engine.rows("SELECT name, reason FROM member_gone WHERE reason LIKE '%recovered%' ORDER BY name")
-    assert [row["name"] for row in left] == ["m5", "m6", "m7"]
-    assert [row["id"] for row in t.engine.rows("SELECT id FROM member")] == [first]
 
 
 def old_age(t: Teller) -> None:

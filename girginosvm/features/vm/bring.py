@@ -16,6 +16,7 @@ from girginosvm.features.node.model import verdict
 from girginosvm.features.node.words import Said
 from girginosvm.features.vm.api import placed
 from girginosvm.features.vm.model import BroughtDisk, BroughtNic
+from girginosvm.features.vm.rows import add_machine, check_name, take_disk
 from girginosvm.state.reader import Reader
 from girginosvm.state.tx import Tx
 
@@ -55,27 +56,21 @@ class BringVm(Command, frozen=True, kw_only=True):
         nodes.own(tx, self.node)
         if tx.one("SELECT 1 FROM vm WHERE id = ?", (self.id,)):
             raise Conflict("vm-brought", f"machine {self.name} is here already")
-        if tx.one("SELECT 1 FROM vm WHERE project = ? AND name = ?", (self.project, self.name)):
-            raise Conflict("name-taken", f"project {self.project} has a machine named {self.name} already")
-        tx.insert(
-            "vm", id=self.id, created_index=tx.index, name=self.name, project=self.project, node=self.node,
-            generation=self.generation, power=self.power, stop_mode="", stop_by_ms=0, reboots=0, reboot_force=0,
-            doomed="", adopted=int(self.adopted), vcpu=self.vcpu, memory_bytes=self.memory_bytes,
-            firmware=self.firmware, image=self.image, image_name=self.image_name,
-            ssh_keys=msgspec.json.encode(self.ssh_keys).decode(), user_data=self.user_data,
-            tags=msgspec.json.encode(self.tags).decode(), notes=self.notes, external_id=self.external_id,
+        check_name(tx, self.project, self.name)
+        add_machine(
+            tx, self.id, name=self.name, project=self.project, node=self.node, generation=self.generation,
+            power=self.power, adopted=int(self.adopted), vcpu=self.vcpu, memory_bytes=self.memory_bytes,
+            firmware=self.firmware, image=self.image, image_name=self.image_name, ssh_keys=self.ssh_keys,
+            user_data=self.user_data, tags=self.tags, notes=self.notes, external_id=self.external_id,
             created_at_ms=self.created_at_ms, anti_affinity=self.anti_affinity,
             anti_affinity_soft=int(self.anti_affinity_soft),
         )  # fmt: skip
         node = nodes.called(tx, self.node)
         placed(tx, self.id, self.node, self.generation, (verdict(self.node, node, "", Said("brought")),))
         for n, disk in enumerate(self.disks):
-            if tx.one("SELECT 1 FROM vm_disk WHERE path = ?", (disk.path,)):
-                raise Conflict("disk-taken", f"{disk.path} is a disk of another machine")
-            tx.insert(
-                "vm_disk", vm=self.id, n=n, pool=_pool(tx, disk.pool), path=disk.path, format=disk.format,
-                size_bytes=disk.size_bytes, image=disk.image, image_format=disk.image_format,
-                full_copy=int(disk.full_copy),
+            take_disk(
+                tx, self.id, n, disk.path, pool=_pool(tx, disk.pool), format=disk.format, size_bytes=disk.size_bytes,
+                image=disk.image, image_format=disk.image_format, full_copy=int(disk.full_copy),
             )  # fmt: skip
         for n, nic in enumerate(self.nics):
             network = _network(tx, nic.network)

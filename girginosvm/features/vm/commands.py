@@ -18,6 +18,7 @@ from girginosvm.features.operation import api as operations
 from girginosvm.features.storage import api as storage
 from girginosvm.features.vm.api import beside, changed, disk_bytes, firmware_for, machine, placed
 from girginosvm.features.vm.model import tap_name
+from girginosvm.features.vm.rows import add_machine, check_name, take_disk
 from girginosvm.state.db import Row
 from girginosvm.state.tx import Tx
 
@@ -136,8 +137,7 @@ class CreateVm(Command, frozen=True, kw_only=True):
     ] = False
 
     def apply(self, tx: Tx) -> Accepted:
-        if tx.one("SELECT 1 FROM vm WHERE project = ? AND name = ?", (self.project, self.name)):
-            raise Conflict("name-taken", f"project {self.project} has a machine named {self.name} already")
+        check_name(tx, self.project, self.name)
         image = images.usable(tx, self.image)
         size = disk_bytes(self.disk_gb, images.least_gb(image))
         firmware = firmware_for(self.firmware, image)
@@ -147,47 +147,17 @@ class CreateVm(Command, frozen=True, kw_only=True):
         nic = networks.lease(tx, self.network, vm=vm, nic=0, address=self.address)
         placed(tx, vm, node, 1, decision.verdicts)
         images.want(tx, self.image, node)
-        tx.insert(
-            "vm",
-            id=vm,
-            created_index=tx.index,
-            name=self.name,
-            project=self.project,
-            node=node,
-            generation=1,
-            power="on" if self.start else "off",
-            stop_mode="",
-            stop_by_ms=0,
-            reboots=0,
-            reboot_force=0,
-            doomed="",
-            adopted=0,
-            vcpu=self.vcpu,
-            memory_bytes=self.memory_mb * MIB,
-            firmware=firmware,
-            image=self.image,
-            image_name=image["name"],
-            ssh_keys=msgspec.json.encode(self.ssh_keys).decode(),
-            user_data=self.user_data,
-            tags=msgspec.json.encode(self.tags).decode(),
-            notes=self.notes,
-            external_id=self.external_id,
-            created_at_ms=tx.at_ms,
-            anti_affinity=self.anti_affinity,
+        add_machine(
+            tx, vm, name=self.name, project=self.project, node=node, generation=1, power="on" if self.start else "off",
+            vcpu=self.vcpu, memory_bytes=self.memory_mb * MIB, firmware=firmware, image=self.image,
+            image_name=image["name"], ssh_keys=self.ssh_keys, user_data=self.user_data, tags=self.tags,
+            notes=self.notes, external_id=self.external_id, created_at_ms=tx.at_ms, anti_affinity=self.anti_affinity,
             anti_affinity_soft=int(self.anti_affinity_soft),
-        )
+        )  # fmt: skip
         tx.insert(
-            "vm_disk",
-            vm=vm,
-            n=0,
-            pool=self.pool,
-            path=f"{pool.path}/{vm}-0.qcow2",
-            format="qcow2",
-            size_bytes=size,
-            image=self.image,
-            image_format=image["format"],
-            full_copy=int(self.full_copy),
-        )
+            "vm_disk", vm=vm, n=0, pool=self.pool, path=f"{pool.path}/{vm}-0.qcow2", format="qcow2", size_bytes=size,
+            image=self.image, image_format=image["format"], full_copy=int(self.full_copy),
+        )  # fmt: skip
         tx.insert("vm_nic", vm=vm, n=0, network=self.network, mac=nic.mac, address=nic.address, tap=tap_name(vm, 0))
         operation = operations.start(
             tx, kind="vm.create", noun="vm", subject_id=vm, name=self.name, node=node, generation=1
@@ -272,38 +242,15 @@ class AdoptVm(Command, frozen=True, kw_only=True):
         except msgspec.ValidationError as fault:
             detail = f"the domain's name {name!r} is none of ours; give one with --name"
             raise Invalid("name-invalid", detail, faults=(Fault("/name", detail),)) from fault
-        if tx.one("SELECT 1 FROM vm WHERE project = ? AND name = ?", (self.project, name)):
-            raise Conflict("name-taken", f"project {self.project} has a machine named {name} already")
-        tx.insert(
-            "vm",
-            id=self.vm,
-            created_index=tx.index,
-            name=name,
-            project=self.project,
-            node=row["node"],
-            generation=max(1, row["generation"]),
-            power="on" if row["state"] in ("running", "paused") else "off",
-            stop_mode="",
-            stop_by_ms=0,
-            reboots=0,
-            reboot_force=0,
-            doomed="",
-            adopted=1,
-            vcpu=row["vcpu"],
-            memory_bytes=row["memory_bytes"],
-            firmware=row["firmware"],
-            image="",
-            image_name="",
-            ssh_keys="[]",
-            user_data="",
-            tags="[]",
-            notes="",
-            external_id="",
-            created_at_ms=tx.at_ms,
-        )
+        check_name(tx, self.project, name)
+        generation = max(1, row["generation"])  # a domain with our mark has lived through some already
+        add_machine(
+            tx, self.vm, name=name, project=self.project, node=row["node"], generation=generation,
+            power="on" if row["state"] in ("running", "paused") else "off", adopted=1, vcpu=row["vcpu"],
+            memory_bytes=row["memory_bytes"], firmware=row["firmware"], created_at_ms=tx.at_ms,
+        )  # fmt: skip
         self._devices(tx, row)
         node = nodes.known(tx, row["node"])
-        generation = max(1, row["generation"])  # a domain with our mark has lived through some already
         had = verdict(row["node"], node["name"], "", Said("adopted"))
         placed(tx, self.vm, row["node"], generation, (had,))
         tx.run("DELETE FROM vm_foreign WHERE node = ? AND id = ?", (row["node"], self.vm))
@@ -332,11 +279,9 @@ class AdoptVm(Command, frozen=True, kw_only=True):
     def _devices(self, tx: Tx, row: Row) -> None:
         disks = msgspec.json.decode(row["disks"], type=tuple[DiskSpec, ...])
         for n, disk in enumerate(disk for disk in disks if disk.path and not disk.read_only):
-            if tx.one("SELECT 1 FROM vm_disk WHERE path = ?", (disk.path,)):
-                raise Conflict("disk-taken", f"{disk.path} is a disk of another machine")
-            tx.insert(
-                "vm_disk", vm=self.vm, n=n, pool="", path=disk.path, format=disk.format, size_bytes=0, image="",
-                image_format="", full_copy=1,
+            take_disk(
+                tx, self.vm, n, disk.path, pool="", format=disk.format, size_bytes=0, image="", image_format="",
+                full_copy=1,
             )  # fmt: skip
         for n, nic in enumerate(msgspec.json.decode(row["nics"], type=tuple[FoundNic, ...])):
             taken = tx.one("SELECT name FROM vm_nic JOIN vm ON vm.id = vm_nic.vm WHERE mac = ?", (nic.mac,))

@@ -65,37 +65,13 @@ class Joining:
         if not asked.center.startswith("https://"):
             raise Invalid("url-invalid", f"{asked.center!r} is no address of a node, as https://192.0.2.10:1997")
         turn.check(self._config.path())
-        found = await outward.ask(
-            asked.center, "GET", commands.ShowAuthority.action.path, dict[str, str], context=outward.unproved()
-        )
-        # Only the certificate that the token names: whoever sends the cluster's own, and another behind it, would be
-        # trusted by that one, and shown the token.
-        authority = tls.alone(found.get("certificate", ""))
-        if tls.fingerprint_of(authority.encode()) != wanted:
-            raise Unauthenticated(
-                "cluster-other", f"{asked.center} is not a node of the cluster that made this token: its CA is another",
-                hint="check the address, and make another token: after a member has left, a cluster changes its CA. If "
-                "both are right, somebody answers in its place",
-            )  # fmt: skip
-        brought: model.Brought = await self._read(lambda reader: brought_by(reader, place.member))
-        member = new_request_id(self._clock, self._chance)
-        question = commands.AskAdmission(
-            token=asked.token,
-            member=member,
-            name=place.name,
-            address=place.raft,
-            api=place.api,
-            brought=brought,
-            witness=self._config.witness,
-            release=__version__,
-            level=REGISTRY.level,
-        )
-        context = outward.trusting(authority)
+        context = outward.trusting(await _authority(asked.center, wanted))
+        question = await self._question(asked.token, place)
         answer = await _asked(asked.center, question, context)
         archive = f"{place.cluster}-{self._clock.wall_ms()}"
         value = model.Joined(
-            member=member, cluster=answer.cluster, nodes=answer.nodes, brings=brought.text, conflicts=answer.conflicts,
-            archive=str(self._config.path("archive", archive)),
+            member=question.member, cluster=answer.cluster, nodes=answer.nodes, brings=question.brought.text,
+            conflicts=answer.conflicts, archive=str(self._config.path("archive", archive)),
         )  # fmt: skip
         if asked.rehearse:
             return Answer(value=value, status=200)
@@ -104,13 +80,21 @@ class Joining:
             raise Conflict("cluster-same", "that is this node's own cluster")
         if answer.conflicts:
             raise Conflict("join-conflicts", "; ".join(answer.conflicts), hint="end these first; nothing was changed")
-        if brought.text and not asked.confirm:
+        if value.brings and not asked.confirm:
             raise Conflict(
-                "join-brings", f"this node brings {brought.text} into the cluster; its people, tokens and history stay "
+                "join-brings", f"this node brings {value.brings} into the cluster; its people, tokens and history stay "
                 f"behind in {value.archive}", hint="say --confirm when that is meant",
             )  # fmt: skip
         await self._enter(asked, question, context, archive)
         return Answer(value=value, status=202)
+
+    async def _question(self, token: str, place: Place) -> commands.AskAdmission:
+        """As the member that this node would be."""
+        brought: model.Brought = await self._read(lambda reader: brought_by(reader, place.member))
+        return commands.AskAdmission(
+            token=token, member=new_request_id(self._clock, self._chance), name=place.name, address=place.raft,
+            api=place.api, brought=brought, witness=self._config.witness, release=__version__, level=REGISTRY.level,
+        )  # fmt: skip
 
     async def _enter(
         self, asked: commands.JoinCluster, question: commands.AskAdmission, context: Any, archive: str
@@ -126,6 +110,24 @@ class Joining:
         self._log.info("membership.joins", cluster=admitted.cluster, member=question.member)
         # The answer leaves first; then this life of the agent ends.
         asyncio.get_running_loop().call_later(0.3, self._leave)
+
+
+async def _authority(center: str, wanted: str) -> str:
+    """The cluster's certificate, as its node shows it. Unauthenticated ``cluster-other`` unless its fingerprint is the
+    one in the token."""
+    found = await outward.ask(
+        center, "GET", commands.ShowAuthority.action.path, dict[str, str], context=outward.unproved()
+    )
+    # Only the certificate that the token names: whoever sends the cluster's own, and another behind it, would be
+    # trusted by that one, and shown the token.
+    authority = tls.alone(found.get("certificate", ""))
+    if tls.fingerprint_of(authority.encode()) != wanted:
+        raise Unauthenticated(
+            "cluster-other", f"{center} is not a node of the cluster that made this token: its CA is another",
+            hint="check the address, and make another token: after a member has left, a cluster changes its CA. If "
+            "both are right, somebody answers in its place",
+        )  # fmt: skip
+    return authority
 
 
 async def _asked(center: str, question: commands.AskAdmission, context: Any) -> model.Admission:

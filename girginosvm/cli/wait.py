@@ -55,38 +55,19 @@ def _bar(percent: int) -> str:
 
 
 def until_done(
-    client: Client,
-    operation: str,
-    teller: Teller,
-    *,
-    timeout_s: float | None = None,
-    now: Callable[[], float] = time.monotonic,
-    pause: Callable[[float], None] = time.sleep,
-) -> dict[str, Any]:
+    client: Client, operation: str, teller: Teller, *, timeout_s: float | None = None,
+    now: Callable[[], float] = time.monotonic, pause: Callable[[float], None] = time.sleep,
+) -> dict[str, Any]:  # fmt: skip
     """The finished operation. StillRunning after ``timeout_s``, or when its node is not there; Trouble when it failed,
     with the host's words."""
-    began = heard = moved = now()
-    seen: tuple[Any, ...] = ()
-    step_s = _FIRST_S
+    began, step_s = now(), _FIRST_S
+    watched = _Watched(client, operation, teller, now)
     try:
         while True:
-            try:
-                value = client.get(f"/v1/operations/{operation}").value
-                heard = now()
-            except Trouble as trouble:
-                if trouble.family not in ("Busy", "Unknown", "NoQuorum") or now() - heard > _AWAY_S:
-                    raise
-                value = {}
-            state = value.get("state", "running") if isinstance(value, dict) else "running"
-            if value:
-                teller.tell(value)
-                if seen != (seen := (value.get("step"), value.get("progress"))):
-                    moved = now()
-                elif state == "running" and now() - moved >= _STILL_S:
-                    moved = now()
-                    _look_at(client, operation, str(value.get("node") or ""))
+            value = watched.look()
+            state = value.get("state", "running")
             if state == "done":
-                return dict(value)
+                return value
             if state == "failed":
                 raise _failed(value)
             left = None if timeout_s is None else timeout_s - (now() - began)
@@ -96,6 +77,36 @@ def until_done(
             step_s = min(step_s * 1.5, _LONGEST_S)
     finally:
         teller.end()
+
+
+class _Watched:
+    """One operation, and when it was last heard of and last moved."""
+
+    def __init__(self, client: Client, operation: str, teller: Teller, now: Callable[[], float]) -> None:
+        self._client = client
+        self._operation = operation
+        self._teller = teller
+        self._now = now
+        self._heard_s = self._moved_s = now()
+        self._seen: tuple[Any, ...] = ()
+
+    def look(self) -> dict[str, Any]:
+        """How it stands, said to whoever waits; empty while nobody answers, and for so long that is borne."""
+        try:
+            value: dict[str, Any] = self._client.get(f"/v1/operations/{self._operation}").value
+        except Trouble as trouble:
+            if trouble.family not in ("Busy", "Unknown", "NoQuorum") or self._now() - self._heard_s > _AWAY_S:
+                raise
+            return {}
+        self._heard_s = self._now()
+        self._teller.tell(value)
+        seen = (value.get("step"), value.get("progress"))
+        if seen != self._seen:
+            self._seen, self._moved_s = seen, self._heard_s
+        elif value.get("state") == "running" and self._heard_s - self._moved_s >= _STILL_S:
+            self._moved_s = self._heard_s
+            _look_at(self._client, self._operation, str(value.get("node") or ""))
+        return value
 
 
 def _look_at(client: Client, operation: str, node: str) -> None:

@@ -82,10 +82,6 @@ def decide(
     """May ``at.member`` go on without ``gone``? ``logs``: how far the log of each survivor reaches that is heard, None
     for one that does not say; no mapping at all: that was looked at before. ``going``: survivors that say they are
     told to go on alone themselves."""
-
-    def called(members: Set[str]) -> str:
-        return ", ".join(sorted(names.get(one, one) for one in members))
-
     if at.halted:
         return Refusal("recover-halted", f"this node has stopped ({at.halted}): it cannot lead a cluster")
     if at.member not in at.members | at.voters or at.last.index == 0:
@@ -95,30 +91,50 @@ def decide(
         )  # fmt: skip
     if len(at.voters_reached) >= at.majority:
         return _needless(at)
+    return (
+        _unproved(at, gone, gone & (at.reached | frozenset(logs or ())), names)
+        or _at_once(going, names)
+        or _elsewhere(at, logs, names)
+        or Recovery(
+            tuple(sorted(gone)), tuple(sorted((at.members | at.voters) - gone - {at.member})),
+            len(at.voters - at.voters_reached) < at.majority,
+        )
+    )  # fmt: skip
+
+
+def _unproved(at: Sight, gone: Set[str], heard: Set[str], names: Mapping[str, str]) -> Refusal | None:
+    """Whoever is named has to be gone, and whoever votes named or there. ``heard``: of those who are named."""
     if at.member in gone:
         return Refusal("recover-itself", "this node cannot be given up: it is the one that is to go on")
-    heard = gone & (at.reached | frozenset(logs or ()))
     if heard:
         return Refusal(
-            "recover-answers", f"{called(heard)} answers: nobody who is there is gone for good",
+            "recover-answers", f"{_called(heard, names)} answers: nobody who is there is gone for good",
             "switch it off for good first, or mend what keeps it from the others",
         )  # fmt: skip
     open_ones = at.electable - gone - at.reached - {at.member}
     if open_ones:
         return Refusal(
             "recover-unaccounted",
-            f"{called(open_ones)} votes, is not reached, and is not named as gone: it may go on without this node",
+            f"{_called(open_ones, names)} votes, is not reached, and is not named as gone: it may go on without this "
+            "node",
             "find out what became of it; when it is gone for good, name it with --without, too",
         )  # fmt: skip
-    if going:
-        return Refusal(
-            "recover-elsewhere", f"{called(going)} is told to go on alone at this moment, too: that makes two clusters",
-            "say it to one of them only, in half a minute; the others join that one",
-        )  # fmt: skip
-    return _elsewhere(at, logs, names) or Recovery(
-        tuple(sorted(gone)), tuple(sorted((at.members | at.voters) - gone - {at.member})),
-        len(at.voters - at.voters_reached) < at.majority,
-    )  # fmt: skip
+    return None
+
+
+def _at_once(going: Set[str], names: Mapping[str, str]) -> Refusal | None:
+    """Two that go on alone do not see each other do it."""
+    if not going:
+        return None
+    return Refusal(
+        "recover-elsewhere",
+        f"{_called(going, names)} is told to go on alone at this moment, too: that makes two clusters",
+        "say it to one of them only, in half a minute; the others join that one",
+    )
+
+
+def _called(members: Set[str], names: Mapping[str, str]) -> str:
+    return ", ".join(sorted(names.get(one, one) for one in members))
 
 
 def _needless(at: Sight) -> Refusal:

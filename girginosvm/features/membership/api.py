@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from girginosvm.core.errors import Busy, Unauthenticated
-from girginosvm.features.membership.model import Brought, BroughtVm
+from girginosvm.features.membership.model import Brought, BroughtNetwork, BroughtPool, BroughtVm
 from girginosvm.features.node import api as nodes
 from girginosvm.state.reader import Reader
 from girginosvm.state.tx import Tx
@@ -205,20 +205,28 @@ def conflicts(
         found.append(f"node {other['name']} of the cluster has the address {address} (setting address)")
     for vm in brought.vms:
         found += _of_vm(db, was, vm)
-    for net in brought.networks:
-        row = db.one("SELECT * FROM network WHERE name = ?", (net.name,))
-        if row is not None and (row["kind"], row["bridge"], row["cidr"]) != (net.kind, net.bridge, net.cidr):
-            found.append(f"network {net.name} is {net.kind} {net.cidr or net.bridge} here, and {row['kind']} "
-                         f"{row['cidr'] or row['bridge']} in the cluster")  # fmt: skip
-        elif row is None and db.one("SELECT 1 FROM network WHERE bridge = ?", (net.bridge,)):
-            found.append(f"bridge {net.bridge} of network {net.name} belongs to another network of the cluster")
-    for pool in brought.pools:
-        row = db.one("SELECT path FROM pool WHERE name = ?", (pool.name,))
-        if row is not None and row["path"] != pool.path:
-            found.append(f"pool {pool.name} is {pool.path} here, and {row['path']} in the cluster")
-        elif row is None and db.one("SELECT 1 FROM pool WHERE path = ?", (pool.path,)):
-            found.append(f"{pool.path} of pool {pool.name} is another pool of the cluster")
+    found += [said for net in brought.networks if (said := _of_network(db, net))]
+    found += [said for pool in brought.pools if (said := _of_pool(db, pool))]
     return tuple(found)
+
+
+def _of_network(db: Any, net: BroughtNetwork) -> str:
+    row = db.one("SELECT * FROM network WHERE name = ?", (net.name,))
+    if row is None:
+        taken = db.one("SELECT 1 FROM network WHERE bridge = ?", (net.bridge,))
+        return f"bridge {net.bridge} of network {net.name} belongs to another network of the cluster" if taken else ""
+    if (row["kind"], row["bridge"], row["cidr"]) == (net.kind, net.bridge, net.cidr):
+        return ""
+    there = f"{row['kind']} {row['cidr'] or row['bridge']}"
+    return f"network {net.name} is {net.kind} {net.cidr or net.bridge} here, and {there} in the cluster"
+
+
+def _of_pool(db: Any, pool: BroughtPool) -> str:
+    row = db.one("SELECT path FROM pool WHERE name = ?", (pool.name,))
+    if row is None:
+        taken = db.one("SELECT 1 FROM pool WHERE path = ?", (pool.path,))
+        return f"{pool.path} of pool {pool.name} is another pool of the cluster" if taken else ""
+    return "" if row["path"] == pool.path else f"pool {pool.name} is {pool.path} here, and {row['path']} in the cluster"
 
 
 def _of_vm(db: Any, was: str, vm: BroughtVm) -> list[str]:

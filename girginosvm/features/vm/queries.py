@@ -226,33 +226,10 @@ class ShowVm(Query, frozen=True, kw_only=True):
         if row is None:
             raise Missing("vm-missing", f"there is no machine {self.vm}")
         more = reader.one("SELECT * FROM vm WHERE id = ?", (self.vm,)) or {}
-        disks = reader.all(
-            "SELECT vm_disk.*, pool.name AS pool_name, image.name AS image_name FROM vm_disk "
-            "LEFT JOIN pool ON pool.id = vm_disk.pool LEFT JOIN image ON image.id = vm_disk.image "
-            "WHERE vm = ? ORDER BY n",
-            (self.vm,),
-        )
-        nics = reader.all(
-            "SELECT vm_nic.*, network.name AS network_name, ifnull(network.bridge, vm_nic.bridge) AS on_bridge "
-            "FROM vm_nic LEFT JOIN network ON network.id = vm_nic.network WHERE vm = ? ORDER BY n",
-            (self.vm,),
-        )
-        running = reader.all(
-            "SELECT operation.*, node.name AS node_name FROM operation LEFT JOIN node ON node.id = operation.node "
-            "WHERE subject_id = ? ORDER BY operation.created_index DESC, operation.id LIMIT 20",
-            (self.vm,),
-        )
         return VmDetail(
             **_fields(row, _aside(reader)),
-            disks=[
-                Disk(disk["path"], disk["pool_name"] or "", disk["size_bytes"] // GIB, disk["format"],
-                     disk["image_name"] or "", bool(disk["full_copy"]))
-                for disk in disks
-            ],
-            nics=[
-                Nic(nic["mac"], nic["network_name"] or "", nic["on_bridge"], nic["address"], nic["tap"])
-                for nic in nics
-            ],
+            disks=_disks(reader, self.vm),
+            nics=_nics(reader, self.vm),
             ssh_keys=msgspec.json.decode(more["ssh_keys"]),
             tags=msgspec.json.decode(more["tags"]),
             notes=more["notes"],
@@ -260,8 +237,41 @@ class ShowVm(Query, frozen=True, kw_only=True):
             anti_affinity=more["anti_affinity"],
             anti_affinity_soft=bool(more["anti_affinity_soft"]),
             placement=_placement(reader, self.vm),
-            operations=[operation_shown(one) for one in running],
-        )  # fmt: skip
+            operations=_operations(reader, self.vm),
+        )
+
+
+def _disks(reader: Reader, vm: str) -> list[Disk]:
+    rows = reader.all(
+        "SELECT vm_disk.*, pool.name AS pool_name, image.name AS image_name FROM vm_disk "
+        "LEFT JOIN pool ON pool.id = vm_disk.pool LEFT JOIN image ON image.id = vm_disk.image "
+        "WHERE vm = ? ORDER BY n",
+        (vm,),
+    )
+    return [
+        Disk(row["path"], row["pool_name"] or "", row["size_bytes"] // GIB, row["format"], row["image_name"] or "",
+             bool(row["full_copy"]))
+        for row in rows
+    ]  # fmt: skip
+
+
+def _nics(reader: Reader, vm: str) -> list[Nic]:
+    rows = reader.all(
+        "SELECT vm_nic.*, network.name AS network_name, ifnull(network.bridge, vm_nic.bridge) AS on_bridge "
+        "FROM vm_nic LEFT JOIN network ON network.id = vm_nic.network WHERE vm = ? ORDER BY n",
+        (vm,),
+    )
+    return [Nic(row["mac"], row["network_name"] or "", row["on_bridge"], row["address"], row["tap"]) for row in rows]
+
+
+def _operations(reader: Reader, vm: str) -> list[Operation]:
+    """The newest, first."""
+    rows = reader.all(
+        "SELECT operation.*, node.name AS node_name FROM operation LEFT JOIN node ON node.id = operation.node "
+        "WHERE subject_id = ? ORDER BY operation.created_index DESC, operation.id LIMIT 20",
+        (vm,),
+    )
+    return [operation_shown(row) for row in rows]
 
 
 def _placement(reader: Reader, vm: str) -> Placement | None:

@@ -150,6 +150,27 @@ def test_a_cluster_is_upgraded_node_by_node_and_an_old_one_that_comes_back_waits
     fleet: Fleet, compact_entries: int, halted: str
 ) -> None:
     fleet.compact_entries = compact_entries
+    _all_of_this_release(fleet)
+    writer = Writer(lambda number: fleet.nodes[("n1", "n2")[number % 2]])
+    writer.goes_on(fleet.nodes["n1"])
+    fleet.nodes["n3"].stop()
+    _the_first_says_nothing_that_the_others_would_not_understand(fleet)
+    writer.goes_on(fleet.nodes["n1"])
+    _who_is_away_is_waited_for_as_long_as_it_votes(fleet)
+    writer.goes_on(fleet.nodes["n1"])
+    _who_comes_back_as_it_went_shows_what_it_knew(fleet, halted, writer)
+    writer.goes_on(fleet.nodes["n2"])
+    fleet.upgrade("n3")
+    first, _, third = nodes = list(fleet.nodes.values())
+    third.until("/v1/membership", lambda found: found["level"] == 2)
+    third.wait(lambda: runs(first)["n3"] == (RELEASE, 2), "n3 to say that it is new")
+    writer.end()
+    first.wait(lambda: equal(nodes), "all three to be equal")
+    assert set(writer.done) <= tokens(third)
+    assert all("waits" not in membership(node)["level_reason"] for node in nodes)
+
+
+def _all_of_this_release(fleet: Fleet) -> None:
     first, second, third = (fleet.start(name).ready() for name in ("n1", "n2", "n3"))
     joined(second, first, "n2")
     joined(third, first, "n3")
@@ -157,11 +178,11 @@ def test_a_cluster_is_upgraded_node_by_node_and_an_old_one_that_comes_back_waits
         node.until("/v1/membership", lambda found: found["voters"] == 3 and found["leader"])
         node.wait(lambda node=node: set(runs(node).values()) == {(__version__, 1)}, "every node's release")
     assert membership(first)["level"] == 1
-    writer = Writer(lambda number: fleet.nodes[("n1", "n2")[number % 2]])
-    writer.goes_on(first)
-    third.stop()
 
-    # One of two is new: it says so, and says nothing that the others would not understand.
+
+def _the_first_says_nothing_that_the_others_would_not_understand(fleet: Fleet) -> None:
+    """One of the two that are there is new, and says so."""
+    first, second, _ = fleet.nodes.values()
     fleet.upgrade("n2")
     second.wait(lambda: runs(second)["n2"] == (RELEASE, 2), "n2 to say that it is new")
     seen = first.until("/v1/membership", lambda found: "waits for" in found["level_reason"])
@@ -175,10 +196,11 @@ def test_a_cluster_is_upgraded_node_by_node_and_an_old_one_that_comes_back_waits
     assert (found["state"], "waits for" in found["says"]) == ("warn", True), found
     assert domain(second, domain="rack1")[0] == 200
     first.until("/v1/nodes/n1", lambda found: found["domain"] == "rack1")
-    writer.goes_on(first)
 
-    # The last of those that are there. n3 is away for long: as long as it votes it is waited for; then it holds nobody
-    # back, and the cluster goes on by itself.
+
+def _who_is_away_is_waited_for_as_long_as_it_votes(fleet: Fleet) -> None:
+    """n3 is away for long; once it does not vote it holds nobody back, and the cluster goes on by itself."""
+    first, second, _ = fleet.nodes.values()
     fleet.upgrade("n1")
     first.wait(lambda: runs(first)["n1"] == (RELEASE, 2), "n1 to say that it is new")
     seen = first.until("/v1/membership", lambda found: "but it votes: upgrade it, or drain it" in found["level_reason"])
@@ -194,9 +216,10 @@ def test_a_cluster_is_upgraded_node_by_node_and_an_old_one_that_comes_back_waits
     assert (status, said["note"]) == (200, "moved")
     first.wait(lambda: notes(first) == [{"note": "moved"}], "the note on the other node")
     assert first.ask("POST", "/v1/notes", {}) == {"notes": 1}
-    writer.goes_on(first)
 
-    # It comes back as it went: it shows what it knew, says why, and changes nothing; the others do not notice.
+
+def _who_comes_back_as_it_went_shows_what_it_knew(fleet: Fleet, halted: str, writer: Writer) -> None:
+    """It says why, and changes nothing, also from its start; the others do not notice."""
     third = fleet.start("n3")
     health = third.until("/v1/health", lambda found: found["halted"])
     assert halted in health["halted"]
@@ -208,17 +231,7 @@ def test_a_cluster_is_upgraded_node_by_node_and_an_old_one_that_comes_back_waits
     status, said = third.once("POST", "/v1/tokens", {"name": "late", "role": "viewer"})
     assert (status, said["code"]) == (503, "halted")
     stood = state(third)
-    writer.goes_on(first)
-    third.kill("raft")  # also from its start
+    writer.goes_on(fleet.nodes["n1"])
+    third.kill("raft")
     third.until("/v1/health", lambda found: "feature level 2" in found["halted"])
     assert state(third) == stood
-    writer.goes_on(second)
-
-    # Upgraded it catches up.
-    fleet.upgrade("n3")
-    third.until("/v1/membership", lambda found: found["level"] == 2)
-    third.wait(lambda: runs(first)["n3"] == (RELEASE, 2), "n3 to say that it is new")
-    writer.end()
-    first.wait(lambda: equal([first, second, third]), "all three to be equal")
-    assert set(writer.done) <= tokens(third)
-    assert all("waits" not in membership(node)["level_reason"] for node in (first, second, third))

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
+from tests.web.reading import LOOKS, check
+
 pytestmark = pytest.mark.web
 HERE = Path(__file__).parent
 READY = "tr[data-id], .branch, .tile, .form fieldset, .cap, .facts, .serial, .log"
-AXE = HERE / "node_modules" / "axe-core" / "axe.min.js"
 ROOMS = {
     "overview": "#/overview", "tree": "#/machines?view=tree", "grid": "#/machines?view=grid",
     "tree-found": "#/machines/vm-00077?view=tree&q=crm-0007",
@@ -28,11 +29,6 @@ ROOMS = {
     "operations": "#/operations", "events": "#/events", "settings": "#/settings",
     "user-new": "#/settings/users/new", "token-new": "#/settings/tokens/new",
 }  # fmt: skip
-LOOKS = [(1440, "light", "en-US"), (1440, "dark", "tr-TR"), (390, "light", "tr-TR"), (390, "dark", "en-US")]
-# Resolves when every animation that ends has ended; one of an element that is not drawn never does.
-SETTLED = """Promise.all(document.getAnimations()
-  .filter((one) => one.effect.getTiming().iterations === 1 && one.effect.target.checkVisibility())
-  .map((one) => one.finished))"""
 
 
 def names(page: Any, most: int = 5) -> list[str]:
@@ -389,17 +385,3 @@ def test_every_page_is_readable_for_everybody(
         found += check(page, f"{name}-{width}-{scheme}")
     assert found == []
     assert faults == []
-
-
-def check(page: Any, name: str) -> list[str]:
-    """A picture, and what axe finds; nothing may be wider than the window."""
-    page.evaluate(SETTLED)
-    (HERE / "shots").mkdir(exist_ok=True)
-    page.screenshot(path=str(HERE / "shots" / f"{name}.png"))
-    # Through the debugger, as the page's policy lets no foreign script in.
-    page.evaluate(AXE.read_text(encoding="utf-8"))
-    report = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    found = [f"{name}: {one['id']}: {one['nodes'][0]['html'][:160]}" for one in report["violations"]]
-    if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-        found.append(f"{name}: wider than the window")
-    return found

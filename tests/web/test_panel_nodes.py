@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from girginosvm.core.access import Role, allowed
 from girginosvm.features.registry import REGISTRY
-from tests.web.test_panel import LOOKS, check
+from tests.web.reading import LOOKS, check
 
 pytestmark = pytest.mark.web
 
@@ -327,41 +327,22 @@ def test_the_palette_finds_nodes_and_says_what_waits_for_a_quorum(visit: Any, da
 def test_a_cluster_in_trouble_is_readable_for_everybody(
     visit: Any, daemon: Any, width: int, scheme: str, locale: str
 ) -> None:
-    stand = daemon.stand
-    nodes = stand.world["nodes"]
-    nodes["node-2"] = stand.closed(nodes["node-2"], "person", "disks are changed", holds=True)
-    nodes["node-3"] = {**stand.closed(nodes["node-3"], "drain", "", holds=True), "domain": "rack7"}
-    stand.centers["node-2"] = {
-        "node": "node-2", "name": "n2", "state": "serving", "bind": "0.0.0.0:1997", "problem": "",
-        "public_url": "https://center.example.net", "since": "2026-01-01T00:00:00Z",
-    }  # fmt: skip
-    stand.away = {"n3"}
+    stand, look = daemon.stand, f"{width}-{scheme}"
+    _in_trouble(stand)
     page = visit("#/nodes/n2", width=width, scheme=scheme, locale=locale)
-    base, look = page.url.partition("#")[0], f"{width}-{scheme}"
-    page.wait_for_selector(".reasons")
-    found = check(page, f"node-cordoned-{look}")
-    page.locator(".head .btns button").first.click()
-    page.wait_for_selector("[role=alertdialog]")
-    found += check(page, f"ask-uncordon-{look}")
-    page.keyboard.press("Escape")
-    page.locator(".head .btns .square").click()
-    page.wait_for_selector(".menu:popover-open")
-    found += check(page, f"node-menu-{look}")
-    page.keyboard.press("Escape")
+    found = _read_a_node_and_its_questions(page, look)
     for name, address, ready in (
         ("node-away", "#/nodes/n3", ".reasons"), ("tree-away", "#/machines?view=tree", ".branch.domain"),
         ("grid-away", "#/machines?view=grid&node=n3", ".tile.unknown"),
         ("machine-away", "#/machines/vm-00002", ".verdict.attn"), ("cluster-away", "#/cluster", ".members .faded"),
         ("create-lands", "#/machines/new", ".form-foot .say b"),
     ):  # fmt: skip
-        page.goto(base + address)
-        page.wait_for_selector(ready)
+        go(page, address, ready)
         found += check(page, f"{name}-{look}")
     stand.away = {"n2", "n3"}
     page.wait_for_selector(".stuck")
     page.keyboard.press("Escape")
-    page.goto(base + "#/machines?view=tree")
-    page.wait_for_selector(".branch")
+    go(page, "#/machines?view=tree", ".branch")
     found += check(page, f"tree-alone-{look}")
     page.keyboard.press("Control+k")
     page.keyboard.type("vpn-00007")
@@ -372,3 +353,34 @@ def test_a_cluster_in_trouble_is_readable_for_everybody(
     page = visit("#/cluster/witness", width=width, scheme=scheme, locale=locale)
     found += check(page, f"witness-{look}")
     assert found == []
+
+
+def _in_trouble(stand: Any) -> None:
+    """n2 is cordoned, and a center; n3 is drained, in a rack, and not reached."""
+    nodes = stand.world["nodes"]
+    nodes["node-2"] = stand.closed(nodes["node-2"], "person", "disks are changed", holds=True)
+    nodes["node-3"] = {**stand.closed(nodes["node-3"], "drain", "", holds=True), "domain": "rack7"}
+    stand.centers["node-2"] = {
+        "node": "node-2", "name": "n2", "state": "serving", "bind": "0.0.0.0:1997", "problem": "",
+        "public_url": "https://center.example.net", "since": "2026-01-01T00:00:00Z",
+    }  # fmt: skip
+    stand.away = {"n3"}
+
+
+def _read_a_node_and_its_questions(page: Any, look: str) -> list[str]:
+    page.wait_for_selector(".reasons")
+    found = check(page, f"node-cordoned-{look}")
+    page.locator(".head .btns button").first.click()
+    page.wait_for_selector("[role=alertdialog]")
+    found += check(page, f"ask-uncordon-{look}")
+    page.keyboard.press("Escape")
+    page.locator(".head .btns .square").click()
+    page.wait_for_selector(".menu:popover-open")
+    found += check(page, f"node-menu-{look}")
+    page.keyboard.press("Escape")
+    return found
+
+
+def go(page: Any, address: str, ready: str) -> None:
+    page.goto(page.url.partition("#")[0] + address)
+    page.wait_for_selector(ready)

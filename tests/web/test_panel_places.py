@@ -84,11 +84,16 @@ def test_the_view_stands_in_the_address_and_is_remembered(visit: Any) -> None:
     page.wait_for_selector("tr[data-id]")
 
 
-def test_the_tree_is_walked_by_keys_as_trees_are(visit: Any) -> None:
+def tree_walked(visit: Any) -> Any:
+    """The page, with the focus in its tree."""
     page = visit("#/machines?view=tree")
     page.wait_for_selector(".branch")
-    tree = page.get_by_role("tree")
-    tree.focus()
+    page.get_by_role("tree").focus()
+    return page
+
+
+def test_the_tree_is_walked_by_keys_as_trees_are(visit: Any) -> None:
+    page = tree_walked(visit)
     assert press(page) == "rack1"
     assert press(page, "ArrowDown") == "n1"
     n1 = page.locator("[data-line='node node-1']")
@@ -115,10 +120,14 @@ def test_the_tree_is_walked_by_keys_as_trees_are(visit: Any) -> None:
     assert press(page, " ", "ArrowDown", "ArrowDown", "*") == "n2"  # opens all of the rack, and stays in sight
     expect(page.locator("[data-line='node node-2']")).to_be_in_viewport()
     assert press(page, "ArrowUp") == "shop-web-00960"
-    assert press(page, "Home", "ArrowDown", "ArrowDown") == "billing-00090"
+
+
+def test_what_the_tree_has_in_focus_is_opened_and_the_focus_comes_back(visit: Any) -> None:
+    page = tree_walked(visit)
+    assert press(page, "ArrowDown", "ArrowRight", "ArrowRight") == "billing-00090"
     press(page, "Enter")
     page.wait_for_selector("#detail h2:has-text('billing-00090')")
-    expect(machine).to_have_attribute("aria-selected", "true")
+    expect(page.locator("[data-line='vm vm-00090']")).to_have_attribute("aria-selected", "true")
     page.keyboard.press("Escape")
     page.wait_for_selector("#detail", state="detached")
     assert page.evaluate("document.activeElement.getAttribute('role')") == "tree"

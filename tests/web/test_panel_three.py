@@ -88,22 +88,34 @@ def under(page: Page, machine: str) -> str:
 
 def test_every_panel_shows_the_same_and_what_one_node_can_still_do_alone(start: Start, opened: Any) -> None:
     (first, second, third), port = cluster(start, "n1", "n2", "n3")
-    center = opened(port)
+    center, panel = opened(port), opened(third.port)
+    _appears_under_its_node(center, third)
+    _is_cordoned_on_one_panel_and_on_all(panel, center, first)
+    center.screenshot(path=str(SHOTS / "three-center.png"))
+    first.stop()
+    second.stop()
+    _says_that_it_is_alone(panel)
+    _offers_nothing_that_it_could_not_do(panel)
+    panel.screenshot(path=str(SHOTS / "three-alone.png"))
+
+
+def _appears_under_its_node(center: Page, node: Node) -> None:
+    """A machine that is made elsewhere, by itself."""
     go(center, "#/machines?view=tree")
     for name in ("n1", "n2", "n3"):
         line(center, name).wait_for()
     expect(center.locator(".branch.node").first).to_contain_text("Center")
     expect(center.locator("ol.crumbs")).to_contain_text("Center n1")
-    # A machine appears under its node, by itself.
-    created(third, "web", node="n2")
+    created(node, "web", node="n2")
     expect(line(center, "web")).to_contain_text("Running")
     assert under(center, "web") == "n2"
     go(center, "#/machines/new")
     expect(center.locator(".form-foot .say")).to_contain_text("the best of 3 nodes that can take it")
     go(center, "#/machines?view=tree")
 
-    # By a button on one node's panel; the center and every other node show it.
-    panel = opened(third.port)
+
+def _is_cordoned_on_one_panel_and_on_all(panel: Page, center: Page, node: Node) -> None:
+    """By a button on one node's panel; what is made from then on lands elsewhere."""
     expect(panel.locator("ol.crumbs")).to_contain_text("Node n3")
     go(panel, "#/nodes/n2")
     panel.get_by_role("button", name="Cordon…").click()
@@ -111,23 +123,22 @@ def test_every_panel_shows_the_same_and_what_one_node_can_still_do_alone(start: 
     panel.get_by_role("button", name="Cordon n2").click()
     panel.wait_for_selector("h1:has-text('Cordoned')")
     expect(line(center, "n2")).to_contain_text("Cordoned")
-    (found,) = [one for one in first.ask("GET", "/v1/nodes")["items"] if one["name"] == "n2"]
+    (found,) = [one for one in node.ask("GET", "/v1/nodes")["items"] if one["name"] == "n2"]
     assert [(one["holder"], one["by"], one["why"]) for one in found["cordons"]] == [
         ("person", "ada@example.org", "disks are changed")
     ]
     go(panel, "#/machines/new")
     expect(panel.locator(".form-foot .say")).to_contain_text("the best of 2 nodes that can take it")
-    created(first, "db")
+    created(node, "db")
     expect(line(center, "db")).to_contain_text("Running")
     assert under(center, "db") in ("n1", "n3")
     center.get_by_role("button", name="Grid").click()
     expect(center.locator(".tile:has-text('web')")).to_contain_text("Running")
     center.get_by_role("button", name="Tree").click()
-    center.screenshot(path=str(SHOTS / "three-center.png"))
 
-    # Two of three are gone: the third one says so, shows what it knew, and pretends nothing.
-    first.stop()
-    second.stop()
+
+def _says_that_it_is_alone(panel: Page) -> None:
+    """Two of three are gone: the third one says so, shows what it knew, and pretends nothing."""
     bar = panel.locator(".stuck")
     expect(bar).to_contain_text("voters", timeout=PATIENCE_MS)
     expect(bar).to_contain_text("nothing can be changed")
@@ -137,6 +148,9 @@ def test_every_panel_shows_the_same_and_what_one_node_can_still_do_alone(start: 
     for name in ("web", "db"):
         expect(line(panel, name)).to_have_count(1)
     expect(line(panel, "web")).to_contain_text("Was running", timeout=PATIENCE_MS)  # nobody here knows by now
+
+
+def _offers_nothing_that_it_could_not_do(panel: Page) -> None:
     line(panel, "web").locator("a").click()
     why = panel.locator("#detail .sec").filter(has=panel.get_by_role("heading", name="Why here"))
     expect(why).to_contain_text("n2 was asked for")
@@ -146,7 +160,6 @@ def test_every_panel_shows_the_same_and_what_one_node_can_still_do_alone(start: 
     panel.get_by_role("combobox", name="Search").fill("uncordon n2")
     expect(panel.get_by_role("option", name="Uncordon n2")).to_have_attribute("aria-disabled", "true")
     panel.keyboard.press("Escape")
-    panel.screenshot(path=str(SHOTS / "three-alone.png"))
 
 
 def test_a_node_is_drained_and_leaves_by_its_own_panel(start: Start, opened: Any) -> None:

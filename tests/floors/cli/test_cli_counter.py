@@ -1,21 +1,17 @@
 """Whole command lines against an agent."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from floors.cli.spoken import spoken
 
 from girginosvm.cli import complete, render
 from girginosvm.cli.catalogue import VERBS
 from girginosvm.cli.client import Client
-from girginosvm.cli.trouble import StillRunning, Trouble
-from girginosvm.cli.wait import Teller, until_done
+from girginosvm.cli.trouble import Trouble
 
 DESTROYING = [verb for verb in VERBS if verb.get("destroys")]
 VM = {"id": "0190", "name": "web01", "state": "running", "node": "n1", "vcpu": 4, "memory_mb": 8192, "disk_gb": 80}
@@ -50,53 +46,6 @@ def test_one_page_tells_how_to_go_on(agent: Any, say: Callable[..., Any]) -> Non
     said = say("vm list --limit 1")
     assert "--cursor c1" in said.talk
     assert "--cursor" not in said.out
-
-
-def test_a_command_waits_for_its_operation(agent: Any, say: Callable[..., Any]) -> None:
-    agent.on("POST", "/v1/vms/web01/start", (202, {"vm": "0190", "operation": "op1", "node": "01a2"}))
-    running = {"id": "op1", "kind": "vm.start", "subject_name": "web01", "node": "n1", "state": "running"}
-    running["step"] = "starting"
-    agent.on("GET", "/v1/operations/op1", (200, running), (200, {**running, "state": "done", "step": "ready"}))
-    said = say("vm start web01 -f json")
-    shown = {"name": "web01", "vm": "0190", "operation": "op1", "node": "n1", "state": "done"}
-    assert json.loads(said.out) == shown
-    assert said.talk.splitlines() == ["vm.start web01 starting", "vm.start web01 ready"]
-    assert len(agent.asked[0].headers["Idempotency-Key"]) == 36
-
-
-def test_no_wait_does_not(agent: Any, say: Callable[..., Any]) -> None:
-    agent.on("POST", "/v1/vms/web01/start", (202, {"vm": "0190", "operation": "op1", "node": "01a2"}))
-    running = {"id": "op1", "subject_name": "web01", "node": "n1", "state": "running"}
-    agent.on("GET", "/v1/operations/op1", (200, running))
-    said = say("vm start web01 --no-wait -f json")
-    shown = {"name": "web01", "vm": "0190", "operation": "op1", "node": "n1", "state": "running"}
-    assert json.loads(said.out) == shown
-    assert [asked.method for asked in agent.asked] == ["POST", "GET"]
-
-
-def test_what_was_accepted_is_shown_even_when_nobody_can_name_it(agent: Any, say: Callable[..., Any]) -> None:
-    agent.on("POST", "/v1/vms/web01/start", (202, {"vm": "0190", "operation": "op1"}))
-    agent.on("GET", "/v1/operations/op1", (403, {"code": "permission-missing", "detail": "no"}))
-    said = say("vm start web01 --no-wait -f json")
-    assert (said.code, json.loads(said.out)) == (0, {"vm": "0190", "operation": "op1"})
-
-
-def test_a_timeout_is_exit_11_and_names_the_operation(agent: Any, say: Callable[..., Any]) -> None:
-    agent.on("POST", "/v1/vms/web01/start", (202, {"vm": "0190", "operation": "op1"}))
-    agent.on("GET", "/v1/operations/op1", (200, {"id": "op1", "state": "running"}))
-    said = say("vm start web01 --timeout 0")
-    assert said.code == 11
-    assert "operation show op1" in said.talk
-
-
-def test_a_failed_operation_carries_the_hosts_words(agent: Any, say: Callable[..., Any]) -> None:
-    agent.on("POST", "/v1/vms/web01/start", (202, {"vm": "0190", "operation": "op1"}))
-    problem = {"code": "domain-start-failed", "detail": "cannot open /dev/kvm"}
-    agent.on("GET", "/v1/operations/op1", (200, {"id": "op1", "state": "failed", "problem": problem}))
-    said = say("vm start web01")
-    assert said.code == 9
-    assert "cannot open /dev/kvm (domain-start-failed)" in said.talk
-    assert said.out == ""
 
 
 @pytest.mark.parametrize(
@@ -280,74 +229,6 @@ def test_completion_asks_the_server_for_names(agent: Any) -> None:
     assert names("vm") == ["db01", "web01"]
 
 
-def test_waiting_survives_an_agent_that_restarts(agent: Any) -> None:
-    import io
-
-    away = (503, {"family": "Busy", "code": "starting", "detail": "wait"})
-    agent.on("GET", "/v1/operations/op1", away, away, (200, {"state": "done"}))
-    done = until_done(Client(agent.socket_path), "op1", Teller(io.StringIO(), False), pause=lambda _: None)
-    assert done["state"] == "done"
-
-
-def test_waiting_ends_at_its_timeout_by_the_clock(agent: Any) -> None:
-    import io
-
-    agent.on("GET", "/v1/operations/op1", (200, {"state": "running"}))
-    clock = [0.0]
-
-    def pause(seconds: float) -> None:
-        clock[0] += seconds
-
-    with pytest.raises(StillRunning):
-        until_done(
-            Client(agent.socket_path), "op1", Teller(io.StringIO(), False),
-            timeout_s=5.0, now=lambda: clock[0], pause=pause,
-        )  # fmt: skip
-    assert clock[0] == 5.0
-
-
-def test_nobody_waits_for_a_node_that_is_not_there(agent: Any) -> None:
-    import io
-
-    agent.on("GET", "/v1/operations/op1", (200, {"state": "running", "step": "building", "node": "h1"}))
-    agent.on(
-        "GET", "/v1/nodes/h1", (200, {"state": "ready"}), (200, {"state": "silent", "seen_at": "2026-11-26T10:56:04Z"})
-    )
-    clock = [0.0]
-
-    def pause(seconds: float) -> None:
-        clock[0] += seconds
-
-    with pytest.raises(StillRunning) as ended:
-        until_done(
-            Client(agent.socket_path), "op1", Teller(io.StringIO(), False), now=lambda: clock[0], pause=pause
-        )  # fmt: skip
-    assert 10 <= clock[0] < 16
-    assert (
-        ended.value.why
-        == "node h1 is not reached (it last reported at 2026-11-26T10:56:04Z), and ends this when it is back"
-    )
-
-
-# What a shell starts in the background ignores SIGINT, and so would all that a test run there starts.
-HEEDS_CTRL_C = """
-import os, signal, sys
-signal.signal(signal.SIGINT, signal.SIG_DFL)
-os.execv(sys.executable, [sys.executable, "-m", "girginosvm", *sys.argv[1:]])
-"""
-
-
-def spoken(agent: Any, *words: str) -> "subprocess.Popen[bytes]":
-    """A process of its own."""
-    environment = {**os.environ, "GIRGINOSVM_SOCKET": agent.socket_path}
-    # Tests started in the background of a shell ignore SIGINT, and so would their children.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    return subprocess.Popen(
-        [sys.executable, "-c", HEEDS_CTRL_C, *words],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, cwd=Path(__file__).parents[3],
-    )  # fmt: skip
-
-
 def test_a_reader_that_leaves_early_is_no_error(agent: Any) -> None:
     agent.on("GET", LIST, (200, {"items": [VM] * 5000, "next": ""}))
     with spoken(agent, "vm", "list") as process:
@@ -357,17 +238,6 @@ def test_a_reader_that_leaves_early_is_no_error(agent: Any) -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait(10) == 0
-
-
-def test_ctrl_c_while_waiting_is_130_and_says_that_it_goes_on(agent: Any) -> None:
-    agent.on("POST", "/v1/vms/web01/start", (202, {"vm": "0190", "operation": "op1"}))
-    agent.on("GET", "/v1/operations/op1", (200, {"id": "op1", "state": "running", "step": "starting"}))
-    with spoken(agent, "vm", "start", "web01") as process:
-        assert process.stderr is not None
-        assert process.stderr.readline() == b"starting\n"
-        process.send_signal(signal.SIGINT)
-        assert b"operation show op1" in process.stderr.read()
-        assert process.wait(10) == 130
 
 
 def test_an_upload_sends_the_file_as_it_is(agent: Any, say: Callable[..., Any], tmp_path: Path) -> None:

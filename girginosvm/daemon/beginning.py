@@ -4,21 +4,19 @@ of its key stands there. They are said anew until somebody takes them, however l
 from __future__ import annotations
 
 import asyncio
-import os
 from pathlib import Path
 from typing import Final
 
-from girginosvm.core import points
 from girginosvm.core.errors import Busy, Conflict, NoQuorum, Unknown
 from girginosvm.core.log import Log
 from girginosvm.core.settings import Settings
+from girginosvm.daemon import durable
 from girginosvm.daemon.membership import Membership
 from girginosvm.daemon.signin import SignIn
 from girginosvm.daemon.voice import Say
 from girginosvm.features.auth.api import Account, account
 from girginosvm.features.cluster.commands import FoundCluster, RecordKeyMark
 from girginosvm.features.site import Read
-from girginosvm.hypervisor import owners
 
 FIRST_ADMIN: Final = "admin@local"
 _PAUSE_S: Final = 0.2
@@ -91,14 +89,5 @@ def _kept(path: Path, password: str) -> str:
     """The password in the file at ``path`` (0600), which an earlier life of this process may have written already."""
     if path.exists():
         return path.read_text(encoding="utf-8").strip()
-    aside = path.with_suffix(".new")
-    handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with open(handle, "w", encoding="utf-8") as out:
-        out.write(f"{password}\n")
-        out.flush()
-        os.fsync(handle)
-    points.reach("first-password.rename:before")
-    os.rename(aside, path)
-    owners.flush(path.parent)
-    points.reach("first-password.rename:after")
+    durable.replace(path, f"{password}\n".encode(), point="first-password.rename")
     return password

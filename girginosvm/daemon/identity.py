@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +10,7 @@ import msgspec
 from girginosvm.core.clock import Chance, Clock, new_request_id
 from girginosvm.core.errors import HostFault
 from girginosvm.core.points import reach
+from girginosvm.daemon import durable
 from girginosvm.raft.journal import Journal
 from girginosvm.raft.membership import Roster
 
@@ -62,12 +62,8 @@ def begin_journal(folder: Path, journal: Journal) -> None:
             journal.set_vote(journal.vote)
             journal.flush()
         reach("journal.begun:before")
-        for path, flags in ((folder / _BEGUN, os.O_WRONLY | os.O_CREAT), (folder, os.O_RDONLY | os.O_DIRECTORY)):
-            handle = os.open(path, flags, 0o600)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+        durable.write(folder / _BEGUN, b"")
+        durable.flush(folder)
         reach("journal.begun:after")
     except OSError as fault:
         raise HostFault("journal-faulty", f"the journal's disk does not take the first record: {fault}") from fault
@@ -79,17 +75,5 @@ def ensure(path: Path, clock: Clock, chance: Chance) -> Member:
         return load(path)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     member = Member(new_request_id(clock, chance), new_request_id(clock, chance), clock.wall_ms())
-    aside = path.with_suffix(".new")
-    with open(aside, "wb") as out:
-        out.write(msgspec.json.encode(member))
-        out.flush()
-        os.fsync(out.fileno())
-    reach("identity.rename:before")
-    os.rename(aside, path)
-    reach("identity.rename:after")
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    durable.replace(path, msgspec.json.encode(member), point="identity.rename")
     return member

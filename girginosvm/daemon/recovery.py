@@ -11,7 +11,6 @@ Every step finds out whether it was done, so each start finishes what a death ha
 
 from __future__ import annotations
 
-import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
@@ -26,6 +25,7 @@ from girginosvm.core.entries import Entry
 from girginosvm.core.errors import HostFault, Unsafe, problem_of
 from girginosvm.core.log import Log
 from girginosvm.core.points import reach
+from girginosvm.daemon import durable
 from girginosvm.features.cluster.commands import RecordRecovery
 from girginosvm.features.cluster.model import GivenUp
 from girginosvm.raft import recovery
@@ -80,7 +80,7 @@ def take(folder: Path, status: Status, wish: recovery.Wish, clock: Clock, chance
         new_request_id(clock, chance, not_before_ms=status.last_at_ms),
     )  # fmt: skip
     try:
-        _write(folder / _FILE, msgspec.json.encode(plan))
+        durable.replace(folder / _FILE, msgspec.json.encode(plan), point="recover.written")
     except OSError as fault:
         raise HostFault("recover-unwritten", f"{folder / _FILE} cannot be written: {fault}") from fault
 
@@ -149,26 +149,5 @@ async def record(
             raise problem_of(outcome.problem)
     reach("recover.recorded:before")
     (folder / _FILE).unlink()
-    _flush(folder)
+    durable.flush(folder)
     reach("recover.recorded:after")
-
-
-def _write(path: Path, data: bytes) -> None:
-    aside = path.with_suffix(".new")
-    handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "wb") as out:
-        out.write(data)
-        out.flush()
-        os.fsync(out.fileno())
-    reach("recover.written:before")
-    os.rename(aside, path)
-    _flush(path.parent)
-    reach("recover.written:after")
-
-
-def _flush(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

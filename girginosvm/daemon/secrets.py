@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import hmac
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 from girginosvm.core.clock import Chance
 from girginosvm.core.errors import Busy, Conflict, HostFault
-from girginosvm.core.points import reach
+from girginosvm.daemon import durable
 
 _PREFIX = "sealed:1:"
 T = TypeVar("T")
@@ -84,7 +83,7 @@ class ClusterKey:
         """Take a new key in, on disk first; False when it is here."""
         if newest in self.keys:
             return False
-        _write_key(path, text_of(newest, *self.keys).encode())
+        durable.replace(path, text_of(newest, *self.keys).encode(), point="cluster-key.rename")
         self._hold((newest, *self.keys))
         return True
 
@@ -102,7 +101,7 @@ def load_key(path: Path, chance: Chance, *, founded: bool = False, mark: str = "
         if founded:
             raise _no_key(path, "it is not there")
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _write_key(path, base64.b64encode(chance.take(32)))
+        durable.replace(path, base64.b64encode(chance.take(32)), point="cluster-key.rename")
     try:
         keys = [base64.b64decode(line, validate=True) for line in path.read_bytes().split(b"\n")]
     except (OSError, ValueError) as fault:
@@ -114,24 +113,6 @@ def load_key(path: Path, chance: Chance, *, founded: bool = False, mark: str = "
     if mark and not hmac.compare_digest(mark, made.mark):
         raise _no_key(path, "it is another key, or was changed")
     return made
-
-
-def _write_key(path: Path, data: bytes) -> None:
-    aside = path.with_suffix(".new")
-    handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        os.write(handle, data)
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-    reach("cluster-key.rename:before")
-    os.rename(aside, path)
-    reach("cluster-key.rename:after")
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
 
 
 def _no_key(path: Path, why: str) -> HostFault:

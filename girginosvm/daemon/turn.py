@@ -20,6 +20,7 @@ from girginosvm.core.errors import HostFault, disk_fault
 from girginosvm.core.log import Log
 from girginosvm.core.points import reach
 from girginosvm.core.units import MIB, shown
+from girginosvm.daemon.durable import flush, write
 
 # In this order: the journal's folder has the identity in it, and goes last of those that a start looks at.
 _PARTS: Final = ("pki", "db", "raft")
@@ -65,14 +66,14 @@ def _prepare(home: Path, files: Mapping[str, bytes], archive: str) -> None:
     for part in _PARTS:
         (folder / part).mkdir(parents=True, mode=0o700)
     for name, data in sorted(files.items()):
-        _write(folder / name, data)
+        write(folder / name, data)
     for part in _PARTS:
-        _flush(folder / part)
-    _flush(folder)
+        flush(folder / part)
+    flush(folder)
     reach("join.ready:before")
-    _write(folder / "ready", msgspec.json.encode(Ready(archive)))
-    _flush(folder)
-    _flush(home)
+    write(folder / "ready", msgspec.json.encode(Ready(archive)))
+    flush(folder)
+    flush(home)
     reach("join.ready:after")
 
 
@@ -91,30 +92,14 @@ def finish(home: Path, log: Log) -> bool:
             if (home / part).exists():
                 reach(f"join.archive-{part}:before")
                 os.rename(home / part, archive / part)
-                _flush(archive)
+                flush(archive)
             reach(f"join.place-{part}:before")
             os.rename(folder / part, home / part)
-            _flush(home)
+            flush(home)
         reach("join.done:before")
         shutil.rmtree(folder)
-        _flush(home)
+        flush(home)
     except (OSError, msgspec.MsgspecError) as fault:
         raise HostFault("join-unfinished", f"{folder} cannot take the place of what was: {fault}") from fault
     log.info("join.finished", archive=str(archive))
     return True
-
-
-def _write(path: Path, data: bytes) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "wb") as out:
-        out.write(data)
-        out.flush()
-        os.fsync(out.fileno())
-
-
-def _flush(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

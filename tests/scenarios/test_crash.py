@@ -34,22 +34,28 @@ SMALL = {"GIRGINOSVM_JOURNAL_SEGMENT_BYTES": "16384", "GIRGINOSVM_JOURNAL_COMPAC
 
 
 def written_points() -> set[str]:
-    """Every ``reach("...")`` in the code; a name that is put together counts with each of its values."""
-    values = {"path.name": ("ca.key", "ca.crt", "server.pem", "authority.pem"), "part": ("pki", "db", "raft")}
+    """Every kill point that the code names: ``reach("...")``, and what ``durable.replace`` makes durable."""
     found = set()
     for file in (REPO / "girginosvm").rglob("*.py"):
         for call in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if not (isinstance(call, ast.Call) and ast.unparse(call.func) in ("reach", "points.reach")):
+            if not isinstance(call, ast.Call) or file.name in ("points.py", "durable.py"):
                 continue
-            name = call.args[0]
-            if isinstance(name, ast.Constant):
-                found.add(str(name.value))
-            elif file.name != "points.py":
-                assert isinstance(name, ast.JoinedStr)
-                (inner,) = [part.value for part in name.values if isinstance(part, ast.FormattedValue)]
-                text = ast.unparse(name)[2:-1]
-                found |= {text.replace("{" + ast.unparse(inner) + "}", value) for value in values[ast.unparse(inner)]}
+            if ast.unparse(call.func) in ("reach", "points.reach"):
+                found |= spelled(call.args[0])
+            elif ast.unparse(call.func) == "durable.replace":
+                (point,) = (ast.literal_eval(word.value) for word in call.keywords if word.arg == "point")
+                found |= {f"{point}:before", f"{point}:after"}
     return found
+
+
+def spelled(name: ast.expr) -> set[str]:
+    """A name that is put together counts with each of its values."""
+    if isinstance(name, ast.Constant):
+        return {str(name.value)}
+    assert isinstance(name, ast.JoinedStr)
+    values = {"path.name": ("ca.key", "ca.crt", "server.pem", "authority.pem"), "part": ("pki", "db", "raft")}
+    (inner,) = [ast.unparse(part.value) for part in name.values if isinstance(part, ast.FormattedValue)]
+    return {ast.unparse(name)[2:-1].replace("{" + inner + "}", value) for value in values[inner]}
 
 
 def port_points() -> set[str]:

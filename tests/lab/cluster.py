@@ -5,12 +5,12 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from tests.lab.host import LabHost
 from tests.lab.product import NETWORK, Product
 from tests.lab.spaces import until
+from tests.lab.started import Started
 from tests.lab.switch import Switch
 from tests.scenarios.node import Door
 
@@ -18,7 +18,7 @@ _NOTHING: dict[str, Any] = {"cluster": "", "leader": "", "term": 0, "voters": 0,
 BOOTING = 2  # guests at once: emulated, each takes a whole core while it boots
 
 
-class LabCluster:
+class LabCluster(Started):
     """Hosts h1, h2, ...; ``kept`` ones outlive this process, ``find`` takes them over and ``stop`` ends them."""
 
     def __init__(self, count: int = 3, state: Path | None = None, *, keep: bool = False) -> None:
@@ -29,19 +29,6 @@ class LabCluster:
         self.nodes = {name: Product(host) for name, host in self.hosts.items()}
 
     # -- life
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     def start(self) -> None:
         """Boot the hosts; nothing of girginosvm runs on them yet."""

@@ -15,10 +15,9 @@ import sys
 import tempfile
 import uuid
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from tests.lab.spaces import LabFault, Spaces, ran, until
+from tests.lab.started import Started
 from tests.lab.switch import Switch
 
 OUTSIDE_IP = "10.78.0.1"  # the second namespace's address on the bridge, see init.py
@@ -49,7 +48,7 @@ def qemu_user() -> str:
     raise LabFault("this machine has no account libvirt-qemu or qemu: is libvirt installed?")
 
 
-class LabHost:
+class LabHost(Started):
     """One host. ``keep`` makes it outlive this process (the demo); then ``find`` takes it over and ``stop`` ends it.
     ``qemu``: QEMU's user and group, as qemu.conf takes them; empty: the distribution's. On a ``switch`` it has a
     management address there, and its bridge for guests is one with the other hosts'."""
@@ -67,19 +66,6 @@ class LabHost:
         self._spaces = Spaces(self.state, kept=keep)
 
     # -- life
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     def start(self) -> None:
         """Boot it, and wait until its libvirtd answers and its link is up."""

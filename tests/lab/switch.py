@@ -13,15 +13,14 @@ import sys
 import tempfile
 from itertools import product
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from tests.lab.spaces import Spaces, ran, until
+from tests.lab.started import Started
 
 DELAY = Path(__file__).with_name("delay.py")
 
 
-class Switch:
+class Switch(Started):
     """Ends as a host does: with its owner, unless it is to ``keep``. Hosts are h1, h2, ...; hN is 10.77.0.(10+N)."""
 
     def __init__(self, state: Path | None = None, *, keep: bool = False) -> None:
@@ -30,19 +29,6 @@ class Switch:
         self._ports: list[str] = []
         self._lost: set[tuple[str, str]] = set()
         self._late: dict[str, subprocess.Popen[bytes]] = {}
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     def start(self) -> None:
         """Switch it on; it is ready when this returns."""

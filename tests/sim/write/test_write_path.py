@@ -5,13 +5,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import subprocess
-import sys
 import uuid
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 
 import pytest
+from sim.replay import traces
 from sim.write.storm import Tally, WriteStorm, weather
 
 from girginosvm.daemon import execute
@@ -47,17 +45,9 @@ REPLAY = "from sim.write.storm import WriteStorm; one = WriteStorm(8); one.run()
 
 
 def test_a_seed_replays_exactly_in_another_process_with_another_hash_seed() -> None:
-    repository = Path(__file__).parents[3]
-    path = os.pathsep.join((str(repository), str(repository / "tests")))
-    runs = [
-        subprocess.run(
-            [sys.executable, "-c", REPLAY], capture_output=True, text=True, timeout=60, check=True,
-            env={"PYTHONPATH": path, "PYTHONHASHSEED": seed},
-        ).stdout
-        for seed in ("1", "2")
-    ]  # fmt: skip
-    assert runs[0] == runs[1]
-    assert len(runs[0]) > 300
+    first, second = traces(REPLAY)
+    assert first == second
+    assert len(first) > 300
 
 
 class Mutants:

@@ -8,7 +8,7 @@ from typing import Final
 
 from girginosvm.cli.catalogue import PLACES, VERBS
 from girginosvm.cli.client import Client
-from girginosvm.cli.render import visible
+from girginosvm.cli.render import FORMATS, visible
 from girginosvm.cli.trouble import Trouble
 from girginosvm.cli.verbs import DAEMONS, LOCAL, Verb, find, global_flags
 
@@ -109,7 +109,7 @@ def _values(verb: Verb, before: list[str], rest: list[str], names: Callable[[str
     by_name = {field["name"]: field for field in verb["fields"]}
     field = flags.get(before[-1]) if before else None
     if before and before[-1] in ("-f", "--format"):
-        return [(form, "") for form in ("table", "json", "yaml", "csv")]
+        return [(form, "") for form in FORMATS]
     if field is None or field["type"] == "bool":
         given = _positionals(rest, flags)
         if given >= len(verb["positionals"]):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from girginosvm.cli.trouble import Trouble
@@ -15,14 +14,14 @@ def settings(root: str, environment: Mapping[str, str]) -> dict[str, Any]:
     """Each setting of the node under ``root``, its value, where the value comes from, and what the cluster's rows say
     where that is something else; secrets are not shown."""
     from girginosvm.core.errors import Problem  # msgspec, for this verb only
-    from girginosvm.core.settings import Settings, load
+    from girginosvm.core.settings import Settings, file_of, load
 
     try:
         found = load(root, environment)
     except Problem as problem:
         faults = tuple((fault.pointer, fault.detail) for fault in problem.faults)
         raise Trouble("Invalid", problem.code, problem.detail, faults=faults) from problem
-    file = Path(root, "etc/girginosvm/girginosvm.toml")
+    file = file_of(root)
     written = tomllib.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     items = []
     for name in Settings.__struct_fields__:

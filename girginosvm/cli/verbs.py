@@ -10,6 +10,7 @@ from typing import Any, Final, NoReturn
 from urllib.parse import quote
 
 from girginosvm.cli.catalogue import PLACES
+from girginosvm.cli.render import FORMATS
 from girginosvm.cli.trouble import Trouble, usage
 from girginosvm.core.units import GIB, MIB, size_in
 
@@ -118,7 +119,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _global_options() -> list[tuple[tuple[str, ...], dict[str, Any]]]:
     return [
-        (("-f", "--format"), {"choices": ("table", "json", "yaml", "csv"), "help": "how to print (table)"}),
+        (("-f", "--format"), {"choices": FORMATS, "help": "how to print (table)"}),
         (("--url",), {"metavar": "URL", "help": "a node's API instead of the local socket (GIRGINOSVM_API)"}),
         (("--token-file",), {"metavar": "FILE", "help": "token for --url (or GIRGINOSVM_API_TOKEN)"}),
         (("--token",), {"metavar": "TOKEN", "help": "the same; other users see command lines"}),

@@ -59,19 +59,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """``/run/girginosvm/<parts>`` under the root."""
         return Path(self.root, "run/girginosvm", *parts)
 
-    def etc_path(self, *parts: str) -> Path:
-        """``/etc/girginosvm/<parts>`` under the root."""
-        return Path(self.root, "etc/girginosvm", *parts)
-
 
 _PREFIX: Final = "GIRGINOSVM_"
 # Variables with our prefix that are no settings: the crash tests' points, and the manual's of later rooms.
 _NOT_SETTINGS: Final = ("GIRGINOSVM_POINTS_", "GIRGINOSVM_API", "GIRGINOSVM_SOCKET", "GIRGINOSVM_ROOT")
 
 
+def file_of(root: str) -> Path:
+    """Where the settings of the node under ``root`` are written; it need not be there."""
+    return Path(root, "etc/girginosvm/girginosvm.toml")
+
+
 def load(root: str, environment: Mapping[str, str], **overrides: Any) -> Settings:
     """The settings of the node under ``root``; Invalid names each unknown key and where it was found."""
-    file = Path(root, "etc/girginosvm/girginosvm.toml")
+    file = file_of(root)
     values: dict[str, Any] = {}
     if file.exists():
         try:

@@ -20,8 +20,6 @@ from tests.lab.spaces import LabFault, Spaces, ran, until
 from tests.lab.started import Started
 from tests.lab.switch import Switch
 
-OUTSIDE_IP = "10.78.0.1"  # the second namespace's address on the bridge, see init.py
-
 LIBVIRTD_CONF = """\
 auth_unix_ro = "none"
 auth_unix_rw = "none"

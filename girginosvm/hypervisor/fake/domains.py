@@ -186,10 +186,6 @@ class FakeDomains:
             domains[machine] = msgspec.to_builtins(record)
         self._happened(machine, "stopped")
 
-    def lose_connection(self) -> None:
-        """The event that follows a lost and regained connection."""
-        self._happened("", "connected")
-
     def _stop(self, machine: str, generation: int, reason: str) -> bool:
         with self._state.edit("domains") as domains:
             record = _lookup(domains, machine)

@@ -17,7 +17,6 @@ from girginosvm.core.levels import ABSENT_MS, Node, Verdict, may_raise, said_at,
 from girginosvm.core.manifest import Manifest, Migration, Registry
 
 NOW_MS = 100 * ABSENT_MS
-NOBODY: frozenset[str] = frozenset()
 
 
 def node(name: str, level: int, *, release: str = "", silent_h: float = 0) -> Node:

@@ -113,17 +113,22 @@ def said_at(command: Command, level: int) -> Said:
     version = version_at(kind.action.levels, level)
     if not version:
         raise _low(f"{kind.action.summary!r}", kind.action.levels[0], level)
-    later = [name for name, since in _since(kind).items() if since > version]
+    leave = later(kind, version)
     body = encode(command)
-    if later:
+    if leave:
         defaults = {one.name: one for one in msgspec.structs.fields(kind)}
         reports = kind.action.permission.endswith(".report")
-        for name in later:
+        for name in leave:
             if not reports and getattr(command, name) != _default(defaults[name]):
                 raise _low(name, kind.action.levels[_since(kind)[name] - 1], level)
         words = msgspec.msgpack.decode(body, type=dict[str, msgspec.Raw])
-        body = encode({name: word for name, word in words.items() if name not in later})
+        body = encode({name: word for name, word in words.items() if name not in leave})
     return Said(version, kind.action.levels[version - 1], body)
+
+
+def later(kind: type[Command], version: int) -> tuple[str, ...]:
+    """The fields of a command that ``version`` does not have yet."""
+    return tuple(name for name, since in _since(kind).items() if since > version)
 
 
 def _low(what: str, needs: int, level: int) -> Conflict:

@@ -155,7 +155,7 @@ class _Life:
             ) from fault  # fmt: skip
         return Cluster(
             journal, files, self.machine, SystemClock(), SystemChance(), self._log, transport, member=me.member,
-            roster=roster, retention=Retention.every(config.journal_compact_entries),
+            roster=roster, retention=Retention.every(config.journal_compact_entries), objection=self.machine.objection,
         )  # fmt: skip
 
     async def renew(self) -> None:

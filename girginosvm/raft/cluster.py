@@ -39,7 +39,7 @@ class Cluster:
     def __init__(
         self, journal: Journal, files: Files, machine: StateMachine, clock: Clock, chance: Chance, log: Log,
         transport: Transport, *, member: str, roster: Roster, timing: Timing | None = None,
-        retention: Retention | None = None,
+        retention: Retention | None = None, objection: Callable[[bytes], str] = lambda command: "",
     ) -> None:  # fmt: skip
         self._journal, self._machine, self._log, self._clock = journal, machine, log, clock
         self._transport = transport
@@ -49,7 +49,7 @@ class Cluster:
         start = Start(member, roster, machine.applied_index(), machine.last_stamp_ms(), files.beyond)
         self.node = Node(
             start, journal, self._flusher, self._applier, self._store, transport, clock, chance, log, timing=timing,
-            retention=retention, applied=self._applied, jumped=self._jumped,
+            retention=retention, applied=self._applied, jumped=self._jumped, objection=objection,
         )  # fmt: skip
         self._listeners = changes.Listeners()
         self._asked: list[Callable[[], None]] = []

@@ -27,11 +27,16 @@ class Handing(msgspec.Struct):
 
 
 class Intake:
-    """One node's. ``drop`` closes the line of a peer that sends what no member of ours would."""
+    """One node's. ``drop`` closes the line of a peer that sends what no member of ours would; ``objection`` says what
+    is wrong with a command of a peer's, or nothing."""
 
-    def __init__(self, say: Callable[[str, Body], None], drop: Callable[[str, str], None]) -> None:
+    def __init__(
+        self, say: Callable[[str, Body], None], drop: Callable[[str, str], None],
+        objection: Callable[[bytes], str] = lambda command: "",
+    ) -> None:  # fmt: skip
         self._say = say
         self._drop = drop
+        self._objection = objection
         self._taken: dict[str, tuple[int, int, int]] = {}  # peer -> term, life and number of the last batch taken
         self._handing: Handing | None = None
         self._moving: Entry | None = None  # gives or takes a vote, at the next tick
@@ -105,6 +110,9 @@ class Intake:
             return  # said again after a lost line; it is in the log
         elif sum(len(one) for one in body.commands) > _ROOM:
             self._drop(peer, "a batch larger than any of ours")
+        elif wrong := next(filter(None, map(self._objection, body.commands)), ""):
+            # In the log it would end the applying of everybody, for good.
+            self._drop(peer, f"it wants in the log what this leader could not apply: {wrong}")
         else:
             self._taken[peer] = (body.term, body.life, body.number)
             self.take(core, peer, body.number, body.commands)

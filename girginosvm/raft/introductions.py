@@ -2,16 +2,22 @@
 
 A member that was away may find the cluster led by one that joined meanwhile. It would not let that one in, so it would
 never get the entries that say who it is. So whoever it does know tells it, and it lets them in and follows whoever
-leads. Nothing else comes of it: who votes and who is counted says the log alone, and whoever is let in has to show a
-certificate of the cluster all the same.
+leads. Nothing else comes of it: who votes and who is counted says the log alone, nobody is dialled or sent the state on
+another's word, and whoever is let in has to show a certificate of the cluster all the same.
+
+A word counts as long as who gave it belongs, and is each one's own: a member that lies can neither outlive its removal
+by introducing itself, nor keep the others from being heard.
 """
 
 from __future__ import annotations
 
 import ipaddress
+from typing import Final
 
 from girginosvm.raft.membership import Member, Roster
 from girginosvm.raft.messages import Introduce, Known
+
+_NOBODY: Final = Introduce(0, ())
 
 
 def introduction(index: int, roster: Roster) -> Introduce:
@@ -20,25 +26,38 @@ def introduction(index: int, roster: Roster) -> Introduce:
 
 
 class Introductions:
-    """The newest one that was heard."""
+    """The newest one of each member."""
 
     def __init__(self) -> None:
-        self._heard = Introduce(0, ())
+        self._heard: dict[str, Introduce] = {}
 
     def heard(self, peer: str, said: Introduce, roster: Roster, changed_at: int) -> bool:
         """A member said who belongs; True when that is news. Only of one that the own ``roster`` knows, and only of a
         later entry than ``changed_at``, from which that roster is."""
-        if peer not in roster.ids or said.index <= max(changed_at, self._heard.index):
+        before = self._heard.get(peer, _NOBODY)
+        if peer not in roster.ids or said.index <= max(changed_at, before.index):
             return False
-        self._heard = said
-        return True
+        self._heard[peer] = said
+        return said.members != before.members
+
+    def forget(self) -> bool:
+        """Whoever leads knows better than all the others; True when there was something to forget."""
+        heard, self._heard = self._heard, {}
+        return bool(heard)
 
     def whom(self, roster: Roster, changed_at: int) -> Roster:
         """Whom to let in: the own roster's, and who was introduced since, without a vote."""
-        if self._heard.index <= changed_at:
-            return roster
-        fresh = [one for one in self._heard.members if one.id not in roster.ids and _is_place(one.address)]
-        return Roster((*roster.members, *(Member(one.id, one.address, voter=False) for one in fresh)))
+        ids = roster.ids
+        self._heard = {
+            peer: said for peer, said in self._heard.items() if peer in ids and said.index > changed_at
+        }  # fmt: skip
+        fresh = {
+            one.id: Member(one.id, one.address, voter=False)
+            for said in self._heard.values()
+            for one in said.members
+            if one.id not in ids and _is_place(one.address)
+        }
+        return Roster((*roster.members, *fresh.values()))
 
 
 def _is_place(address: str) -> bool:

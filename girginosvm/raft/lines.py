@@ -40,8 +40,8 @@ class Network(Protocol):
         """Queue a frame; nothing when the line is down."""
         ...
 
-    def set_members(self, roster: Roster, electable: Set[str]) -> None:
-        """Whom to let in, and whom to reach (``mesh``); a line to anybody else is closed."""
+    def set_members(self, roster: Roster, electable: Set[str], guests: Set[str] = frozenset()) -> None:
+        """Whom to let in, and whom to reach (``mesh``) but for ``guests``; a line to anybody else is closed."""
         ...
 
     def drop(self, peer: str, reason: str) -> None:

@@ -55,20 +55,26 @@ class Mesh:
         self.members: frozenset[str] = frozenset()  # whom to let in
         self._member = member
         self._electable: frozenset[str] = frozenset()
+        self._guests: frozenset[str] = frozenset()
         self._due: dict[str, int] = {}  # when to dial whom; nobody to whom there is a line, or a try
         self._tried: dict[str, int] = {}
         self._pause: dict[str, int] = {}  # what it grew to, for whoever lets nothing be said
         self._next = _NEVER  # the least of what is due
 
-    def set_members(self, members: Collection[str], electable: Set[str], busy: Collection[str], now_ms: int) -> None:
-        """Who belongs to the cluster, and who of them may lead. ``busy``: to whom there is a line, or a try."""
+    def set_members(
+        self, members: Collection[str], electable: Set[str], busy: Collection[str], now_ms: int,
+        guests: Set[str] = frozenset(),
+    ) -> None:  # fmt: skip
+        """Who belongs to the cluster, and who of them may lead. ``busy``: to whom there is a line, or a try;
+        ``guests``: who is let in on another's word, and is not dialled, since nobody knows where that leads."""
         before = {peer: turn(self._member, peer, self._electable) for peer in self._due}
         self.members, self._electable = frozenset(members) - {self._member}, frozenset(electable)
+        self._guests = frozenset(guests)
         for memory in (self._due, self._tried, self._pause):
             for peer in [peer for peer in memory if peer not in self.members]:
                 del memory[peer]
         for peer in sorted(self.members.difference(busy)):
-            if before.get(peer) != turn(self._member, peer, self._electable):
+            if peer in self._guests or before.get(peer) != turn(self._member, peer, self._electable):
                 self._await(peer, now_ms)
         self._next = min(self._due.values(), default=_NEVER)
 
@@ -111,7 +117,7 @@ class Mesh:
             self._next = min(self._next, self._due.get(peer, _NEVER))
 
     def _await(self, peer: str, now_ms: int) -> None:
-        turned = turn(self._member, peer, self._electable)
+        turned = "never" if peer in self._guests else turn(self._member, peer, self._electable)
         self._due.pop(peer, None)
         if turned == "late":
             self._due[peer] = now_ms + LATE_MS

@@ -60,13 +60,14 @@ class Start(msgspec.Struct, frozen=True):
 
 class Node:
     """A voter, or an observer. ``stopped`` says why it takes no further part; nothing un-stops it. ``applied`` hears of
-    each entry; ``jumped``, that a snapshot took the place of some."""
+    each entry; ``jumped``, that a snapshot took the place of some. ``objection`` says why what a peer wants in
+    the log cannot be applied."""
 
     def __init__(
         self, start: Start, journal: Journal, flusher: Flusher, applier: Applier, store: Store, network: Network,
         clock: Clock, chance: Chance, lines: Lines, *, timing: Timing | None = None,
         retention: Retention | None = None, applied: Callable[[Entry, Applied], None] = lambda entry, applied: None,
-        jumped: Callable[[], None] = lambda: None,
+        jumped: Callable[[], None] = lambda: None, objection: Callable[[bytes], str] = lambda command: "",
     ) -> None:  # fmt: skip
         journal.check_reaches(start.applied_index)
         self.member = start.member
@@ -94,8 +95,9 @@ class Node:
         self.elections.favour(LAST if self._applying.lacking else 0)
         self._outbox = Outbox(self.log, network, clock, self._up)
         self.reads = Reads(start.member, self._say)
-        self.intake = Intake(self._say, network.drop)
+        self.intake = Intake(self._say, network.drop, objection)
         self._introductions = Introductions()
+        self._news = False  # somebody was introduced
         self._make_core()
         self._reach()
         self._early = Early()
@@ -180,6 +182,8 @@ class Node:
             self._outbox.release()  # what waited for the disk alone
             for event in events:  # all that has come is heard before any patience is judged
                 self._on(event, now)
+            if self._news:
+                self._reach()
             self._early.count(self.core, self.log)
             self._elect(now)
             self._pump(now)
@@ -260,11 +264,12 @@ class Node:
                 self.proposals.not_taken(number)
             case messages.AskRead(nonce):
                 self.reads.begin(self.core, self.log, peer, nonce)
-            case messages.ReadAt(nonce, index):
+            case messages.ReadAt(nonce, index) if peer == self.core.leader:
                 self.reads.known(nonce, index)
             case messages.Introduce():
-                if self._introductions.heard(peer, frame.body, self.log.roster, self.log.changed_at):
-                    self._reach()
+                if not self.core.leading:
+                    heard = self._introductions.heard(peer, frame.body, self.log.roster, self.log.changed_at)
+                    self._news = self._news or heard
             case messages.Offer():
                 self._offered(peer, frame.term, frame.body, now)
             case messages.AskSnapshot(index):
@@ -357,9 +362,9 @@ class Node:
                 self._reach()
 
     def _reach(self) -> None:
-        self._told = self.log.roster
+        self._told, self._news = self.log.roster, False
         whom = self._introductions.whom(self._told, self.log.changed_at)
-        self._network.set_members(whom, self.log.electable(self.core.committed))
+        self._network.set_members(whom, self.log.electable(self.core.committed), whom.ids - self._told.ids)
         for peer in sorted(self._up):
             self._introduce(peer)
 
@@ -426,7 +431,8 @@ class Node:
 
     def _give(self, peer: str, after: int, now: int) -> None:
         """A peer lacks what is before ``after``: it is offered what is applied here, if that reaches so far."""
-        if self.applied_index >= after and not (self.halted or self._applying.lacking):
+        known = peer in self.log.roster.ids  # not who is let in on another's word
+        if known and self.applied_index >= after and not (self.halted or self._applying.lacking):
             self._transfers.sending.short(peer, after, self.log, self.core.committed, now)
 
     def _look(self, now: int) -> None:
@@ -446,6 +452,8 @@ class Node:
         leads = self.core.term if self.core.leading else 0
         if leads and leads != self._led_term:
             self._lines.info("raft.leads", term=leads)
+            if self._introductions.forget():
+                self._reach()
             self.lead_from = self._given_by if now < self._outbox.transfer_until_ms else ""
             self.contacts.leads(now)
         elif leads != self._led_term:

@@ -1,7 +1,8 @@
 """Reads that see every write acknowledged before them (ReadIndex, Raft thesis, section 6.4).
 
 The leader notes its commit index, asks a majority whether it still leads, and answers with the index; whoever asked
-reads locally once it has applied that far.
+reads locally once it has applied that far. All that came in one turn are one question: a member that asks without end
+costs the others no more than one that asks once.
 """
 
 from __future__ import annotations
@@ -28,12 +29,11 @@ class Read(msgspec.Struct):
 
 
 class Round(msgspec.Struct, frozen=True):
-    """A leader's question to the voters, for a read of its own or of a peer."""
+    """A leader's question to the voters, for reads of its own and of peers: who asked, each with a nonce of its own."""
 
     term: int
     index: int
-    asker: str
-    their_nonce: int
+    askers: tuple[tuple[str, int], ...]
     confirmed: set[str]
 
 
@@ -46,6 +46,7 @@ class Reads:
         self._reads: dict[int, Read] = {}
         self._rounds: dict[int, Round] = {}
         self._early: list[tuple[str, int]] = []  # who asked before this leader had committed anything
+        self._asked: list[tuple[str, int]] = []  # who asked since the last round
         self._count = 0
 
     def add(self, done: Done, until_ms: int) -> None:
@@ -55,7 +56,7 @@ class Reads:
 
     def turn(self, core: Core, log: Log, up: Set[str], now_ms: int, *, applied: int) -> None:
         """Ask the leader for those it has not been asked for; answer those who may read now."""
-        if not (self._reads or self._early or self._rounds):
+        if not (self._reads or self._early or self._asked or self._rounds):
             return
         leader, place = core.leader, (core.leader, core.term)
         mine = leader == self._member and _commits(core, log)
@@ -70,6 +71,8 @@ class Reads:
                     self.begin(core, log, self._member, nonce)
                 else:
                     self._say(leader, AskRead(nonce))
+        self._ask(core, log)
+        for nonce, read in list(self._reads.items()):
             if 0 <= read.index <= applied:
                 del self._reads[nonce]
                 read.done(None)
@@ -80,30 +83,37 @@ class Reads:
             del self._rounds[nonce]
 
     def begin(self, core: Core, log: Log, asker: str, nonce: int) -> None:
-        """As leader: a round for one asker, once something of this term is committed."""
-        if not _commits(core, log):
-            if core.leading:
-                self._early.append((asker, nonce))
+        """As leader: somebody asks; in this turn's round, or once something of this term is committed."""
+        if _commits(core, log):
+            self._asked.append((asker, nonce))
+        elif core.leading:
+            self._early.append((asker, nonce))
+
+    def _ask(self, core: Core, log: Log) -> None:
+        """One round for all who have asked."""
+        asked, self._asked = tuple(self._asked), []
+        if not asked or not _commits(core, log):
             return
         self._count += 1
         mine = self._count
-        self._rounds[mine] = Round(core.term, core.committed, asker, nonce, set())
+        self._rounds[mine] = Round(core.term, core.committed, asked, set())
         for peer in sorted(core.voters - {self._member}):
             self._say(peer, Confirm(mine))
         self.confirmed(core, self._member, mine)
 
     def confirmed(self, core: Core, peer: str, nonce: int) -> None:
-        """A voter (or this node) confirms; with a majority the asker learns its index."""
+        """A voter (or this node) confirms; with a majority whoever asked learns the index."""
         one = self._rounds.get(nonce)
         if one is None or one.term != core.term or not core.leading:
             return
         one.confirmed.add(peer)
         if 2 * len(one.confirmed) > len(core.voters):
             del self._rounds[nonce]
-            if one.asker == self._member:
-                self.known(one.their_nonce, one.index)
-            else:
-                self._say(one.asker, ReadAt(one.their_nonce, one.index))
+            for asker, theirs in one.askers:
+                if asker == self._member:
+                    self.known(theirs, one.index)
+                else:
+                    self._say(asker, ReadAt(theirs, one.index))
 
     def known(self, nonce: int, index: int) -> None:
         """The leader has said from which index on."""

@@ -29,7 +29,10 @@ from girginosvm.raft.messages import FRAME_BYTES
 
 _WRITE_BYTES: Final = 256 * 1024
 _RECORD_BYTES: Final = 16 * 1024  # the most that TLS hands out at once (RFC 8446, section 5.1)
-_TURN_BYTES: Final = 2 * FRAME_BYTES  # read from one line before the others have their turn
+# Read from one line before the others have their turn: bytes, which a liar fills with parts of 3 bytes, and frames, of
+# which a liar's can be 8 bytes each. A turn that takes 250 ms costs a leader its office.
+_TURN_BYTES: Final = 512 * 1024
+_TURN_FRAMES: Final = 256
 _BACKLOG_BYTES: Final = 64 * 1024 * 1024
 _HANDSHAKE_S: Final = 3.0
 _STRANGERS: Final = 64  # connections that have not yet proved who they are
@@ -84,6 +87,7 @@ class _Line:
         self.dialled = dialled
         self.proved = False
         self.heard = False  # a whole frame came
+        self.room = 0  # so many more in this turn
         self.inward = bytearray()
         self.outward = bytearray()
 
@@ -152,11 +156,12 @@ class Transport:
         """New certificates, for the connections from now on."""
         self._server, self._client = server, client
 
-    def set_members(self, roster: Roster, electable: Set[str]) -> None:
+    def set_members(self, roster: Roster, electable: Set[str], guests: Set[str] = frozenset()) -> None:
         """Who belongs to the cluster. A line to anybody else is closed now, and refused from now on; one that this
-        member dialled and that is of no use any more (``mesh``) is closed, too."""
+        member dialled and that is of no use any more (``mesh``) is closed, too. ``guests`` are let in, and not
+        dialled."""
         self._members = {one.id: Address.parse(one.address) for one in roster.members if one.id != self._member}
-        self._mesh.set_members(self._members, electable, {*self._lines, *self._dialling}, _now_ms())
+        self._mesh.set_members(self._members, electable, {*self._lines, *self._dialling}, _now_ms(), guests)
         for peer in [peer for peer in self._lines if peer not in self._members]:
             self.drop(peer, "no member any more")
         dialled = [*self._dialling, *(peer for peer, line in self._lines.items() if line.dialled)]
@@ -354,8 +359,11 @@ class Transport:
 
     def _read(self, line: _Line) -> None:
         taken = 0
+        line.room = _TURN_FRAMES
         try:
-            while taken < _TURN_BYTES:
+            if not self._frames(line):  # what the turn before has left
+                return
+            while taken < _TURN_BYTES and line.room:
                 data = line.sock.recv(_RECORD_BYTES)
                 if not data:
                     self._end(line, "the other side has closed it", reset=True)
@@ -364,7 +372,8 @@ class Transport:
                 line.inward += data
                 if not self._frames(line):
                     return
-                if len(data) < _RECORD_BYTES and not (isinstance(line.sock, ssl.SSLSocket) and line.sock.pending()):
+                pending = isinstance(line.sock, ssl.SSLSocket) and line.sock.pending()
+                if len(data) < _RECORD_BYTES and not pending and line.room:
                     return  # most likely all there was: asking again costs more than the next poll does
             self._eager.add(line)
         except _WANTS:
@@ -375,7 +384,7 @@ class Transport:
     def _frames(self, line: _Line) -> bool:
         """Whole frames become events. False: the line was closed for a length that no frame of ours has."""
         at, inward = 0, line.inward
-        while len(inward) - at >= 4:
+        while len(inward) - at >= 4 and line.room:
             length = int.from_bytes(inward[at : at + 4])
             if length > FRAME_BYTES:
                 self._end(line, f"a frame of {length} bytes")
@@ -386,6 +395,7 @@ class Transport:
                 line.heard = True
                 self._mesh.heard(line.peer)
             self._events.append(Heard(line.peer, bytes(inward[at + 4 : at + 4 + length])))
+            line.room -= 1
             at += 4 + length
         del inward[:at]
         return True

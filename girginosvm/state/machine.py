@@ -33,6 +33,7 @@ from girginosvm.state import copies, level
 from girginosvm.state import db as dbs
 from girginosvm.state import tx as txs
 from girginosvm.state.fingerprint import rows_digest
+from girginosvm.state.gate import Gate, unknown_fields, unknown_inside
 from girginosvm.state.migrate import MigrateSchema, Schema, Step
 
 __all__ = ["Applied", "Entry", "Halt", "Machine", "opened"]
@@ -68,6 +69,7 @@ class Machine:
         self._lock = threading.Lock()
         self._now_at = 0  # the active level, inside an entry
         self.supported = registry.level
+        self.objection = Gate(self._kinds, self._schema, self.supported).objection  # any thread
         self._db = dbs.open_writer(path)
         try:
             self._db.authorizer = self._guard
@@ -240,7 +242,7 @@ class Machine:
         try:
             envelope, unknown = codec.known(data), ""
             if envelope is None:
-                envelope, unknown = codec.envelope(data), _unknown_fields(data, Envelope)
+                envelope, unknown = codec.envelope(data), unknown_fields(data, Envelope)
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as fault:
             # A body nested 100,000 deep is bad input, and no fault of this node.
             problem = Invalid("envelope-invalid", f"no command of ours: {fault}").body()
@@ -334,7 +336,7 @@ class Machine:
         try:
             return self._decoders[envelope.name].decode(envelope.body)
         except (msgspec.MsgspecError, UnicodeError) as fault:
-            unknown = _unknown_fields(envelope.body, kind) or _unknown_inside(fault)
+            unknown = unknown_fields(envelope.body, kind) or unknown_inside(fault)
             if unknown:  # refusing what a newer node applies would part the replicas
                 raise Beyond(f"this release does not know {envelope.name}'s {unknown}: upgrade this node") from fault
             raise Invalid("body-invalid", f"{envelope.name}: {fault}") from fault
@@ -376,16 +378,3 @@ class Machine:
 
     def _changed(self, update: apsw.PreUpdate) -> None:
         self._tables.add(update.table_name)
-
-
-def _unknown_inside(fault: Exception) -> str:
-    """The field of a part of a command that is not this release's; msgspec says it in words only."""
-    return str(fault).partition("contains unknown ")[2]
-
-
-def _unknown_fields(body: bytes | msgspec.Raw, kind: type[msgspec.Struct]) -> str:
-    try:
-        names = msgspec.msgpack.decode(body, type=dict[str, msgspec.Raw])
-    except msgspec.MsgspecError:
-        return ""
-    return ", ".join(sorted(set(names) - set(kind.__struct_encode_fields__)))

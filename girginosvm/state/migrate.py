@@ -85,6 +85,10 @@ class Schema:
         done = set(_done(db))
         return tuple(step for step, one in self._steps.items() if one.level <= upto and step not in done)
 
+    def strange(self, steps: Iterable[Step]) -> str:
+        """The first of these steps that this release does not have, or nothing."""
+        return next((str(step) for step in steps if step not in self._steps), "")
+
     def needs(self, steps: Iterable[Step]) -> int:
         """The feature level of steps of this release."""
         return max((self._steps[step].level for step in steps), default=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from pathlib import Path
 
 import msgspec
@@ -105,6 +105,7 @@ class Stand:
     def __init__(
         self, *, disk: PowerLossDisk | None = None, book: Book | None = None, clock: FakeClock | None = None,
         voters: Sequence[str] = ("n1", "n2", "n3"), retention: Retention | None = None, segment_bytes: int = 1 << 16,
+        objection: Callable[[bytes], str] = lambda command: "",
     ) -> None:  # fmt: skip
         self.disk, self.book, self.clock = disk or PowerLossDisk(), book or Book(), clock or FakeClock()
         self.files = Files(self.book.snapshots, Path("snapshots"), self.book)
@@ -122,7 +123,7 @@ class Stand:
         self.jumps = 0
         self.node = Node(
             start, journal, self.flusher, NowApplier(self.book), NowStore(self.files), self, self.clock,
-            SystemChance(), LOG, retention=retention, jumped=self._jumped,
+            SystemChance(), LOG, retention=retention, jumped=self._jumped, objection=objection,
         )  # fmt: skip
         self.turn(*(Up(peer) for peer in voters if peer != "n1"))
         self.flusher.flush()
@@ -134,8 +135,8 @@ class Stand:
     def send(self, peer: str, frame: bytes) -> None:
         self.sent.append((peer, messages.decode(frame)))
 
-    def set_members(self, roster: Roster, electable: Set[str]) -> None:
-        self.members = roster
+    def set_members(self, roster: Roster, electable: Set[str], guests: Set[str] = frozenset()) -> None:
+        self.members, self.guests = roster, guests
 
     def drop(self, peer: str, reason: str) -> None:
         self.dropped.append(peer)

@@ -212,3 +212,15 @@ def test_who_is_removed_is_dialled_no_more_and_remembered_nowhere() -> None:
     end.lost("a", 20, mute=True)
     assert end.dial(5000) == ["c"]
     assert end.members == {"c"}
+
+
+def test_a_guest_is_not_dialled_and_is_once_the_own_log_knows_it() -> None:
+    """On a liar's word a voter dialled a thousand addresses a second."""
+    end = Mesh("b")
+    end.set_members(("a", "b", "x"), frozenset("ab"), (), 0, frozenset("x"))
+    assert end.members == {"a", "x"}
+    assert end.dial(5000) == ["a"]
+    end.lost("x", 5000)
+    assert end.dial(9000) == []
+    end.set_members(("a", "b", "x"), frozenset("ab"), ("a",), 9000)
+    assert end.dial(9000 + LATE_MS) == ["x"]

@@ -20,6 +20,7 @@ from girginosvm.raft.core import Timing
 from girginosvm.raft.elections import PRIORITY_MS, Elections
 from girginosvm.raft.filter import Deliver, Drop, StepDown, View, Wait, judge
 from girginosvm.raft.journal import Base, Vote
+from girginosvm.raft.lines import Heard
 from girginosvm.raft.log import NOTHING, REGULAR, Log
 from girginosvm.raft.logtime import LogTime
 from girginosvm.raft.messages import Ack, Append, AskVote, Forward, Frame, NotTaken
@@ -283,3 +284,42 @@ def test_an_applier_gives_what_it_applied_and_then_the_halt() -> None:
     with pytest.raises(Halt, match="told to"):
         applier.collect()
     applier.close()
+
+
+def test_what_the_leader_could_not_apply_does_not_enter_its_log_for_anybody() -> None:
+    stand = Stand(objection=lambda command: "it is poison" if command == b"poison" else "")
+    term = stand.lead()
+    before = stand.node.log.last
+    stand.hear("n3", term, Forward(term, 1, 1, (b"good", b"poison"), False))
+    stand.settle()
+    assert (stand.dropped, stand.node.log.last) == (["n3"], before)
+    stand.hear("n2", term, Forward(term, 2, 1, (b"good",), False))
+    stand.settle()
+    assert stand.node.log.last.index == before.index + 1
+
+
+def test_reads_of_one_turn_are_one_question_and_each_is_answered() -> None:
+    stand = Stand()
+    term = stand.lead()
+    stand.hear("n2", term, Ack(stand.node.log.last.index + 1, True, False))
+    stand.settle()
+    stand.sent = []
+    stand.turn(*(Heard("n3", messages.encode(term, messages.AskRead(nonce))) for nonce in range(200)))
+    asked = stand.said(messages.Confirm)
+    assert [peer for peer, _ in asked] == ["n2", "n3"]
+    stand.hear("n2", term, messages.Confirmed(asked[0][1].nonce))
+    answers = stand.said(messages.ReadAt)
+    assert [(peer, one.nonce) for peer, one in answers] == [("n3", nonce) for nonce in range(200)]
+
+
+def test_only_the_leader_says_from_which_entry_on_a_read_is_up_to_date() -> None:
+    stand = Stand()
+    stand.follow(1, 0, 0)
+    done: list[object] = []
+    stand.node.read(done.append)
+    stand.turn()
+    ((leader, asked),) = stand.said(messages.AskRead)
+    stand.hear("n3", 1, messages.ReadAt(asked.nonce, 0))
+    assert (leader, done) == ("n2", [])
+    stand.hear("n2", 1, messages.ReadAt(asked.nonce, 0))
+    assert done == [None]

@@ -384,3 +384,21 @@ def test_ends_that_both_dial_at_once_agree_on_one_line(authority: Authority) -> 
             )
         )
         ring.close()
+
+
+def test_frames_without_end_from_one_member_leave_the_others_their_turn(pair: Ring, authority: Authority) -> None:
+    """A turn takes a little of what one line has: a leader that was busy with it for 250 ms lost its office."""
+    sock = dial(pair, authority.credentials("n2"))
+    count, tiny = 8000, (1).to_bytes(4) + b"!"
+    sock.sendall(tiny * count)
+    heard: list[Event] = []
+    most = 0
+    end_s = time.monotonic() + PATIENCE_S
+    while sum(isinstance(one, Heard) for one in heard) < count:
+        assert time.monotonic() < end_s, len(heard)
+        came = pair.ends["n1"].poll(0.01)
+        most = max(most, len(came))
+        heard += came
+    assert most <= 257  # and that the line is up
+    assert {one.data for one in heard if isinstance(one, Heard)} == {b"!"}
+    sock.close()

@@ -29,10 +29,10 @@ class Wires:
     def send(self, peer: str, frame: bytes) -> None:
         self._network.send(self.machine.name, peer, frame)
 
-    def set_members(self, roster: Roster, electable: Set[str]) -> None:
+    def set_members(self, roster: Roster, electable: Set[str], guests: Set[str] = frozenset()) -> None:
         network, name = self._network, self.machine.name
         mine = network.lines_of(name)
-        self.mesh.set_members(roster.ids, electable, {*mine, *self._trying}, self.machine.time.now)
+        self.mesh.set_members(roster.ids, electable, {*mine, *self._trying}, self.machine.time.now, guests)
         for peer in mine:
             if peer not in self.mesh.members:
                 self.drop(peer, "no member any more")

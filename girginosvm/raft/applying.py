@@ -58,9 +58,10 @@ def holds(log: Log, committed: int, snapshot: Snapshot) -> bool:
 
 
 class Told(msgspec.Struct, frozen=True):
-    """Who hears of what: an entry was applied; it changed the members; a snapshot took the place of entries, with this
-    stamp."""
+    """Who hears of what: an entry is committed, and being applied; it was applied; it changed the members; a snapshot
+    took the place of entries, with this stamp."""
 
+    committed: Callable[[Entry], None]
     applied: Callable[[Entry, Applied], None]
     members: Callable[[], None]
     jumped: Callable[[], None]
@@ -137,8 +138,11 @@ class Applying:
         """What is on this node's own disk, too; while a snapshot is being put in its place, nothing."""
         upto = min(committed, self._log.flushed, self.handed + APPLY_ENTRIES)
         if upto > self.handed and self.installing is None and not (self.halted or self.lacking):
-            self._applier.submit([self._log.entry(index) for index in range(self.handed + 1, upto + 1)])
+            entries = [self._log.entry(index) for index in range(self.handed + 1, upto + 1)]
+            self._applier.submit(entries)
             self.handed = upto
+            for entry in entries:
+                self._told.committed(entry)
 
     def _applied(self, entry: Entry, applied: Applied) -> None:
         if len(applied.outcomes) != len(entry.commands):

@@ -19,7 +19,6 @@ from girginosvm.raft.seams import Peer, Raft, ticking
 
 _NEVER_S: Final = 1e6
 _MATCH: Final = "match_idx_server_"
-_DOING: Final = 2  # ticks: what is taken up in one is committed in the next, if nobody else votes
 _encoder: Final = msgspec.msgpack.Encoder()
 
 
@@ -100,7 +99,7 @@ class Core:
         log.rebase(applied)
         self._tell_short = short
         self._held: list[tuple[str, bool]] = []
-        self._ticks = _DOING  # how many are due at once
+        self._ticks = 2  # how many are due at once
         self._due_ms, self._pause_ms = 0, timing.heartbeat_ms // 2
         self._link = _Link(say, self._short, log)
         voters = sorted(voters)
@@ -154,9 +153,14 @@ class Core:
             self._voters = (self._log.changes, self._own | {peer.id for peer in self._raft.otherNodes})
         return self._voters[1]
 
+    def _soon(self) -> None:
+        """Tick: twice if nobody else votes, since what is taken up in one tick is committed in the next, and otherwise
+        when others acknowledge it."""
+        self._ticks = max(self._ticks, 1 if self.voters - self._own else 2)
+
     def connected(self, peer: str, *, voter: bool) -> None:
         """The line to a peer is up, and has room."""
-        self._ticks = _DOING
+        self._soon()
         if voter:
             self._link._onNodeConnected(self._peer(peer))
         else:
@@ -183,13 +187,13 @@ class Core:
 
     def append(self, entry: Entry) -> None:
         """Queue an entry of this leader's; it gets index, term and stamp when the core takes it up."""
-        self._ticks = _DOING
+        self._soon()
         self._raft.append(_encoder.encode(entry))
 
     def change(self, entry: Entry) -> None:
         """Queue a change of voters; in force as soon as the core takes it up."""
         assert entry.change is not None
-        self._ticks = _DOING
+        self._soon()
         peer = Peer(entry.change.member)
         peer.draft = _encoder.encode(entry)
         if entry.change.kind == "promote":
@@ -222,7 +226,7 @@ class Core:
 
     def campaign(self) -> None:
         """Stand for election at the next tick: the leader that is known here (perhaps nobody) tells us to."""
-        self._ticks = _DOING
+        self._soon()
         message = {"type": "timeout_now", "term": self.term}
         self._link._onMessageReceived(self._raft._getLeader(), message)
 

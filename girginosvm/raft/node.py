@@ -87,7 +87,7 @@ class Node:
         self.elections = Elections(self.timing, chance, clock.monotonic_ms())
         self.proposals = Proposals(start.member, int.from_bytes(chance.take(4)) >> 1)
         self._transfers = Transfers(store, self._say, lines)
-        told = Told(applied, self._reach, jumped, self._time.seen)
+        told = Told(self._committed, applied, self._reach, jumped, self._time.seen)
         keep, at = retention or Retention(), start.applied_index
         self._applying = Applying(applier, self.log, self.proposals, self._transfers, told, lines, keep, at)
         self._applying.halted = start.halted
@@ -375,10 +375,12 @@ class Node:
     # What is due.
 
     def _elect(self, now: int) -> None:
-        if self.owed.hangs(now, self.timing.flush_limit_ms) and self.core.leading:
-            self._lines.error("raft.flush-hangs", limit_ms=self.timing.flush_limit_ms)
-            self.core.step_down(self.core.term + 1)
-        if self.core.leading or self.member not in self.core.voters:
+        if self.core.leading:
+            if self.owed.hangs(now, self.timing.flush_limit_ms):
+                self._lines.error("raft.flush-hangs", limit_ms=self.timing.flush_limit_ms)
+                self.core.step_down(self.core.term + 1)
+            return
+        if now < self.elections.deadline_ms or self.member not in self.core.voters:
             return
         if self.halted or self._applying.installing is not None or self.owed.hangs(now, self.timing.election_ms):
             return  # whoever cannot write, or cannot apply, does not want to lead
@@ -399,7 +401,7 @@ class Node:
     def _pump(self, now: int) -> None:
         """Batches to the leader, whoever that is. A line may be up here and refused there (TLS 1.3): what goes over it
         before the other side has spoken may have been heard by nobody, and nobody would ever know."""
-        if self.intake.closed(self.core, now):
+        if self.intake.closed(self.core, now) or not self.proposals.waiting:
             return
         leader = self.core.leader
         if not leader or (leader != self.member and leader not in self._spoke):
@@ -424,6 +426,11 @@ class Node:
             others = order(self.log.roster, self._up, self.core.leader)
             waits = self._applying.installing is None and self._transfers.receiving.waits(now)
             self._asking.turn(self.log.first_index - 1, others, now, waits=waits)
+
+    def _committed(self, entry: Entry) -> None:
+        """Whoever has asked for it on another node waits until it is committed there."""
+        if entry.node != self.member and self.core.leading:
+            self._outbox.hurry(entry.node)
 
     def _short(self, peer: str) -> None:
         """The core would send entries that are not in the log any more."""

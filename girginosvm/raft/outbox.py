@@ -1,8 +1,10 @@
 """The send boundary: what is said leaves when the disk holds what it promises.
 
 * Entries and heartbeats leave if the term they are said in is durable: a lost vote could make a second leader of that
-  term out of this node. Entries leave at once; what has none (a heartbeat, a commit index) at the end of the turn,
-  after the flush and the apply that the turn begins: a caller waits for those, and for nothing that it says.
+  term out of this node. Entries leave at once; a heartbeat at the end of the turn, after the flush and the apply that
+  the turn begins: a caller waits for those, and for nothing that it says.
+* That more is committed is said with the entries that come next. It waits for them no longer than 2 ms, and not at all
+  when somebody on that member waits for it: each message costs both ends a turn.
 * Votes, requests for votes and acknowledgements wait for the generation that they depend on.
 * A commit index never passes what this node's own disk holds.
 
@@ -27,6 +29,15 @@ from girginosvm.raft.messages import Ack, Append, AskVote, Body, Vote
 _PROMISES: Final = (Ack, AskVote, Vote)
 _QUIET_MS: Final = 50
 _SLOW_MS: Final = 20  # a flush that takes longer is waited for no more in silence
+_NOTICE_MS: Final = 2
+
+
+class _Notice(msgspec.Struct, frozen=True):
+    """Without entries: a heartbeat, or that more is committed. Leaves at ``due_ms``."""
+
+    term: int
+    data: bytes
+    due_ms: int
 
 
 class Outbox:
@@ -38,7 +49,8 @@ class Outbox:
         self._clock = clock
         self._up = up
         self._held: deque[tuple[int, str, bytes]] = deque()
-        self._last: dict[str, bytes] = {}  # peer -> without entries, for the end of this turn
+        self._notices: dict[str, _Notice] = {}
+        self._told: dict[str, tuple[int, int]] = {}  # peer -> term and commit index, as it was told last
         self._acked: dict[str, tuple[int, int, int]] = {}  # peer -> term and index of the last acknowledgement, when
         self._slow: dict[str, tuple[int, int, int]] = {}  # the same of one that waits for the disk
         self.transfer_until_ms = -1  # until then the leader itself wants this node to stand
@@ -67,6 +79,7 @@ class Outbox:
             # Encoded now: what is said is true in this term, and may not be counted in a later one.
             self._held.append((self._log.needed, peer, messages.encode(term, body)))
         else:
+            self.hurry(peer)
             self._send(term, peer, body)
 
     def _append(self, term: int, peer: str, body: Append) -> None:
@@ -77,11 +90,18 @@ class Outbox:
             items = items[: max(0, self._log.changed_at - 1 - body.prev_index)]
         commit = min(body.commit_index, self._log.flushed)
         body = msgspec.structs.replace(body, commit_index=commit, items=items)
-        self._last.pop(peer, None)  # this one says the same and more
+        before = self._notices.pop(peer, None)  # this one says the same and more
         if items:
+            self._told[peer] = (term, commit)
             self._send(term, peer, body)
-        else:
-            self._last[peer] = messages.encode(term, body)
+            return
+        told_in, told = self._told.get(peer, (0, 0))
+        now = self._clock.monotonic_ms()
+        due_ms = now + _NOTICE_MS if told_in == term and told < commit else now
+        if before is not None:
+            due_ms = min(due_ms, before.due_ms)
+        self._told[peer] = (term, commit)
+        self._notices[peer] = _Notice(term, messages.encode(term, body), due_ms)
 
     def _said_already(self, term: int, peer: str, following: int) -> bool:
         now = self._clock.monotonic_ms()
@@ -93,8 +113,14 @@ class Outbox:
 
     def line(self, peer: str) -> None:
         """A line has come or gone: what was said on the one before may not have been heard."""
-        for memory in (self._acked, self._slow, self._last):
+        for memory in (self._acked, self._slow, self._notices, self._told):
             memory.pop(peer, None)
+
+    def hurry(self, peer: str) -> None:
+        """Somebody on that member waits to hear what is committed."""
+        notice = self._notices.get(peer)
+        if notice is not None:
+            self._notices[peer] = msgspec.structs.replace(notice, due_ms=0)
 
     def release(self) -> None:
         """The turn ends: what has become durable leaves, in order, and what could wait for the end."""
@@ -102,12 +128,13 @@ class Outbox:
             _, peer, data = self._held.popleft()
             self._slow.pop(peer, None)
             self._leave(peer, data)
-        for peer, data in self._last.items():
-            self._leave(peer, data)
-        self._last.clear()
-        if not self._slow:
+        if not (self._notices or self._slow):
             return
         now = self._clock.monotonic_ms()
+        for peer in [peer for peer, notice in self._notices.items() if notice.due_ms <= now]:
+            notice = self._notices.pop(peer)
+            if notice.term == self._log.vote.term:
+                self._leave(peer, notice.data)
         for peer, (term, following, since_ms) in list(self._slow.items()):
             if now - since_ms >= _SLOW_MS:
                 del self._slow[peer]
@@ -118,7 +145,11 @@ class Outbox:
 
     def due_ms(self, otherwise: int) -> int:
         """When to release again though nothing happens; ``otherwise`` if that is sooner."""
-        return min([otherwise, *(since_ms + _SLOW_MS for *_, since_ms in self._slow.values())])
+        for notice in self._notices.values():
+            otherwise = min(otherwise, notice.due_ms)
+        for *_, since_ms in self._slow.values():
+            otherwise = min(otherwise, since_ms + _SLOW_MS)
+        return otherwise
 
     def _leave(self, peer: str, data: bytes) -> None:
         if peer in self._up:

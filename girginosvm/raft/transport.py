@@ -1,4 +1,4 @@
-"""Lines between members over mutual TLS 1.3, on one thread's selector.
+"""Lines between members over mutual TLS 1.3, on one thread's epoll(7).
 
 Who a peer is says the URI in its certificate, which the cluster's own CA has signed. Not before that is a member's is
 one byte of a frame looked at: plaintext, another CA, a member that was removed end in the handshake. A frame's length
@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import os
-import selectors
+import select
 import socket
 import ssl
 import time
@@ -85,6 +85,7 @@ class _Line:
         self.peer = peer
         self.until_s = until_s
         self.dialled = dialled
+        self.mask = 0  # what is waited for, of epoll(7)
         self.proved = False
         self.heard = False  # a whole frame came
         self.room = 0  # so many more in this turn
@@ -92,7 +93,7 @@ class _Line:
         self.outward = bytearray()
 
 
-def _watch(sock: socket.socket) -> None:
+def _set_options(sock: socket.socket) -> None:
     """What is sent leaves at once; and a peer whose kernel answers nothing any more ends the line (tcp(7)). Without
     that a cable that is out is noticed after a quarter of an hour, and whoever was cut off believes all that time that
     it reaches the others."""
@@ -125,22 +126,23 @@ class Transport:
         self._refused: dict[str, float] = {}  # who was refused, and when that may be said again
         self._eager: set[_Line] = set()  # there may be more in what TLS has decrypted already
         self._events: list[Event] = []
-        self._selector = selectors.DefaultSelector()
+        self._epoll = select.epoll()
+        self._watched: dict[int, _Line] = {}  # by file descriptor
         self._cluster = credentials.cluster
         self.renew(credentials.context(server=True), credentials.context(server=False))
         family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
         self._listener = socket.create_server((listen.host, listen.port), family=family, backlog=512)
         self._listener.setblocking(False)
-        self._selector.register(self._listener, selectors.EVENT_READ, "listener")
+        self._epoll.register(self._listener, select.EPOLLIN)
         self._waking, self._waker = os.pipe()
         self._woken = False
         for end in (self._waking, self._waker):
             os.set_blocking(end, False)
-        self._selector.register(self._waking, selectors.EVENT_READ, "waker")
+        self._epoll.register(self._waking, select.EPOLLIN)
 
     def fileno(self) -> int:
         """Readable when a poll would find something, for whoever waits for more than this."""
-        return self._selector.fileno()
+        return self._epoll.fileno()
 
     @property
     def eager(self) -> bool:
@@ -197,20 +199,21 @@ class Transport:
         if self._events or self._eager:
             timeout_s = 0.0
         eager, self._eager = self._eager, set()
-        for key, mask in self._selector.select(max(0.0, timeout_s)):
-            match key.data:
-                case "listener":
-                    self._accept()
-                case "waker":
-                    with contextlib.suppress(BlockingIOError):
-                        os.read(self._waking, 4096)
-                    self._woken = False  # before the caller looks at what it was woken for
-                case _Line() as line:
-                    eager.discard(line)
-                    self._ready(line, mask)
+        for file, mask in self._epoll.poll(max(0.0, timeout_s)):
+            line = self._watched.get(file)
+            if line is not None:
+                eager.discard(line)
+                self._ready(line, mask)
+            elif file == self._waking:
+                with contextlib.suppress(BlockingIOError):
+                    os.read(self._waking, 4096)
+                self._woken = False  # before the caller looks at what it was woken for
+            elif file == self._listener.fileno():
+                self._accept()
         for line in eager:
             self._read(line)
-        self._forget_slow()
+        if self._strangers or self._dialling:
+            self._forget_slow()
         events, self._events = self._events, []
         return events
 
@@ -219,9 +222,26 @@ class Transport:
         for line in [*self._lines.values(), *self._dialling.values(), *self._strangers]:
             self._end(line, "this member stops")
         self._listener.close()
-        self._selector.close()
+        self._epoll.close()
         os.close(self._waking)
         os.close(self._waker)
+
+    def _watch(self, line: _Line, mask: int) -> None:
+        """Wait for this of its socket from now on."""
+        if line.mask == mask:
+            return
+        if line.mask:
+            self._epoll.modify(line.sock, mask)
+        else:
+            self._watched[line.sock.fileno()] = line
+            self._epoll.register(line.sock, mask)
+        line.mask = mask
+
+    def _forget(self, line: _Line) -> None:
+        if line.mask:
+            del self._watched[line.sock.fileno()]
+            self._epoll.unregister(line.sock)
+            line.mask = 0
 
     # Connections.
 
@@ -230,11 +250,11 @@ class Transport:
             address = self._members[peer]
             sock = socket.socket(socket.AF_INET6 if ":" in address.host else socket.AF_INET)
             sock.setblocking(False)
-            _watch(sock)
+            _set_options(sock)
             line = _Line(sock, peer, time.monotonic() + self._handshake_s, dialled=True)
             sock.connect_ex((address.host, address.port))
             self._dialling[peer] = line
-            self._selector.register(sock, selectors.EVENT_WRITE, line)
+            self._watch(line, select.EPOLLOUT)
 
     def _accept(self) -> None:
         for _ in range(_ACCEPTS):
@@ -245,12 +265,12 @@ class Transport:
             if len(self._strangers) >= _STRANGERS:
                 self._end(self._least(), "too many who do not say who they are")
             sock.setblocking(False)
-            _watch(sock)
+            _set_options(sock)
             wrapped = self._server.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
             known = any(address[0] == member.host for member in self._members.values())
             line = _Line(wrapped, "", time.monotonic() + self._handshake_s, dialled=False, known=known)
             self._strangers[line] = None
-            self._selector.register(wrapped, selectors.EVENT_READ, line)
+            self._watch(line, select.EPOLLIN)
 
     def _least(self) -> _Line:
         """Which stranger has to make room: the oldest from somewhere else, or else the oldest. A member proves itself
@@ -261,9 +281,9 @@ class Transport:
         if not line.proved:
             self._shake(line)
             return
-        if mask & selectors.EVENT_WRITE:
+        if mask & ~select.EPOLLIN:
             self._write(line)
-        if mask & selectors.EVENT_READ and line.proved:
+        if mask & ~select.EPOLLOUT and line.proved:
             self._read(line)
 
     def _shake(self, line: _Line) -> None:
@@ -272,14 +292,14 @@ class Transport:
                 fault = line.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                 if fault:
                     raise OSError(fault, os.strerror(fault))
-                self._selector.unregister(line.sock)
+                self._forget(line)
                 line.sock = self._client.wrap_socket(line.sock, do_handshake_on_connect=False)
-                self._selector.register(line.sock, selectors.EVENT_READ, line)
+                self._watch(line, select.EPOLLIN)
             line.sock.do_handshake()
         except ssl.SSLWantReadError:
-            self._selector.modify(line.sock, selectors.EVENT_READ, line)
+            self._watch(line, select.EPOLLIN)
         except ssl.SSLWantWriteError:
-            self._selector.modify(line.sock, selectors.EVENT_WRITE, line)
+            self._watch(line, select.EPOLLOUT)
         except (OSError, ValueError) as fault:
             self._end(line, f"no handshake: {fault}")
         else:
@@ -301,7 +321,7 @@ class Transport:
         line.peer, line.proved = name, True
         self._lines[name] = line
         self._mesh.up(name)
-        self._selector.modify(line.sock, selectors.EVENT_READ, line)
+        self._watch(line, select.EPOLLIN)
         self._events.append(Up(name))
         self._eager.add(line)
 
@@ -324,8 +344,7 @@ class Transport:
                 self._end(line, "no handshake in time")
 
     def _end(self, line: _Line, reason: str, *, reset: bool = False) -> None:
-        with contextlib.suppress(KeyError, ValueError):
-            self._selector.unregister(line.sock)
+        self._forget(line)
         line.sock.close()
         self._eager.discard(line)
         self._strangers.pop(line, None)
@@ -353,9 +372,7 @@ class Transport:
         except OSError as fault:
             self._end(line, f"cannot send: {fault}", reset=isinstance(fault, ConnectionError))
             return
-        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if line.outward else 0)
-        if self._selector.get_key(line.sock).events != wanted:
-            self._selector.modify(line.sock, wanted, line)
+        self._watch(line, select.EPOLLIN | (select.EPOLLOUT if line.outward else 0))
 
     def _read(self, line: _Line) -> None:
         taken = 0

@@ -7,7 +7,7 @@ from floors.raft.stand import Stand, item
 
 from girginosvm.core.errors import NoQuorum
 from girginosvm.raft.lines import Down, Up
-from girginosvm.raft.messages import Ack, Append, Forward
+from girginosvm.raft.messages import Ack, Append, AskRead, Forward
 
 
 def following() -> Stand:
@@ -95,13 +95,24 @@ def test_an_early_acknowledgement_promises_nothing_that_another_leader_has_writt
     assert {body.next_index - 1 for body in told} == {3}
 
 
-def test_a_leader_begins_its_flush_and_its_apply_before_it_tells_of_the_commit_index() -> None:
+def leading() -> tuple[Stand, int, int]:
+    """A leader whose entry of its own is on its disk and on nobody else's: its term, and that entry's index."""
     stand = Stand(clock=FakeClock())
     term = stand.lead()
     stand.node.propose(b"x", lambda outcome: None)
     stand.settle()
-    last = stand.node.log.last.index
     stand.said(Append)
+    return stand, term, stand.node.log.last.index
+
+
+def told(stand: Stand, index: int) -> list[str]:
+    """Who was told since the last question that so much is committed."""
+    said = stand.said(Append)
+    return sorted(peer for peer, body in said if isinstance(body, Append) and body.commit_index == index)
+
+
+def test_a_leader_begins_its_flush_and_its_apply_before_it_tells_of_the_commit_index() -> None:
+    stand, term, last = leading()
     began: list[int] = []
     submit = stand.node._applying._applier.submit
 
@@ -111,6 +122,46 @@ def test_a_leader_begins_its_flush_and_its_apply_before_it_tells_of_the_commit_i
 
     stand.node._applying._applier.submit = noted  # type: ignore[method-assign]
     stand.hear("n2", term, Ack(last + 1, True, False))
-    told = [body for _, body in stand.said(Append) if isinstance(body, Append) and body.commit_index == last]
     assert began == [0]
-    assert len(told) == 2
+    assert told(stand, last) == []
+    after(stand, 2)
+    assert told(stand, last) == ["n2", "n3"]
+
+
+def test_what_is_committed_is_told_with_the_entries_that_come_next() -> None:
+    stand, term, last = leading()
+    stand.hear("n2", term, Ack(last + 1, True, False))
+    stand.node.propose(b"y", lambda outcome: None)
+    stand.settle()
+    said = [body for _, body in stand.said(Append) if isinstance(body, Append)]
+    assert [(len(body.items), body.commit_index) for body in said] == [(1, last)] * 2
+    after(stand, 2)
+    assert told(stand, last) == []
+
+
+def test_whose_own_command_is_committed_is_told_at_once() -> None:
+    stand = Stand(clock=FakeClock())
+    term = stand.lead()
+    stand.hear("n3", term, Forward(term, 1, 1 << 32 | 1, (b"theirs",), False))
+    stand.settle()
+    last = stand.node.log.last.index
+    stand.said(Append)
+    stand.hear("n2", term, Ack(last + 1, True, False))
+    assert told(stand, last) == ["n3"]
+    after(stand, 2)
+    assert told(stand, last) == ["n2"]
+
+
+def test_whoever_is_answered_what_to_read_is_told_before_that_so_much_is_committed() -> None:
+    stand, term, last = leading()
+    stand.hear("n2", term, Ack(last + 1, True, False))
+    stand.hear("n3", term, AskRead(7))
+    assert told(stand, last) == ["n2", "n3"]  # both are asked whether this node leads
+
+
+def test_a_notice_of_a_term_that_is_over_is_not_said() -> None:
+    stand, term, last = leading()
+    stand.hear("n2", term, Ack(last + 1, True, False))
+    stand.hear("n2", term + 1, Append(term + 1, last, term, last, ()))
+    after(stand, 2)
+    assert told(stand, last) == []

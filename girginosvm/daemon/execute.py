@@ -71,7 +71,9 @@ class Executor:
         self._turns = turns or Turns()
         self._clock = clock
         self._chance = chance
-        self._words = {kind: extra_of(kind) for kind in registry.actions}
+        words = {kind: extra_of(kind) for kind in registry.actions}
+        self._nouns = {kind: _having("ref", fields) for kind, fields in words.items()}
+        self._secrets = {kind: _having("secret", fields) for kind, fields in words.items()}
         self._in_flight: set[tuple[str, str]] = set()
         # Commands whose facts are looked up outside before they may enter the log.
         self.prepares: dict[type[Command], Prepare] = {}
@@ -142,7 +144,7 @@ class Executor:
     async def _run(
         self, asked: Command, actor: Actor, key: str, digest: bytes, why: str, condition: Condition | None
     ) -> Answer:
-        sight = await self._sight()
+        sight = Sight() if condition is None else await self._sight()  # nothing else asks from where it is seen
 
         def look(reader: Reader) -> Look:
             reader.sight = sight
@@ -193,16 +195,14 @@ class Executor:
 
     def _costly(self, asked: Command) -> bool:
         """It holds a password that has to be hashed; sealing takes no time."""
-        words = self._words[type(asked)]
-        return any(words[name].get("secret") == "hash" and getattr(asked, name) for name in words)
+        return any(how == "hash" and getattr(asked, name) for name, how in self._secrets[type(asked)])
 
     def _guarded(self, asked: Command) -> Command:
         changes: dict[str, str] = {}
-        for name, words in self._words[type(asked)].items():
+        for name, how in self._secrets[type(asked)]:
             value = getattr(asked, name)
-            if not value or "secret" not in words:
-                continue
-            changes[name] = self._hash(value) if words["secret"] == "hash" else self._key.seal(value)
+            if value:
+                changes[name] = self._hash(value) if how == "hash" else self._key.seal(value)
         return msgspec.structs.replace(asked, **changes) if changes else asked
 
     def _seen(self, condition: Condition | None, reader: Reader) -> tuple[Seen, ...]:
@@ -216,9 +216,9 @@ class Executor:
 
     def _resolved(self, asked: Any, reader: Reader) -> Any:
         changes: dict[str, str] = {}
-        for name, words in self._words[type(asked)].items():
-            noun, value = words.get("ref"), getattr(asked, name)
-            if not noun or not value:
+        for name, noun in self._nouns[type(asked)]:
+            value = getattr(asked, name)
+            if not value:
                 continue
             found = self._registry.resolvers[noun](reader, value)
             if found is None:
@@ -226,6 +226,11 @@ class Executor:
                 raise Missing(f"{noun}-missing", detail, faults=(Fault(f"/{name}", detail),))
             changes[name] = found
         return msgspec.structs.replace(asked, **changes) if changes else asked
+
+
+def _having(word: str, fields: dict[str, dict[str, Any]]) -> tuple[tuple[str, str], ...]:
+    """The fields of an action that have this word, and what it is there."""
+    return tuple((name, words[word]) for name, words in fields.items() if words.get(word))
 
 
 def _answer(outcome: Outcome) -> Answer:

@@ -32,6 +32,7 @@ class Sight(NamedTuple):
     cut_off: bool = False
 
 
+_STATE: Final = "SELECT applied_index, at_ms, incarnation, feature_level FROM machine_state"
 # Virtual machine steps between two looks at the clock: about a millisecond.
 _STEPS: Final = 20_000
 # What a glance may hold the event loop for, inside SQLite.
@@ -46,11 +47,11 @@ class Reader:
     def __init__(self, db: apsw.Connection) -> None:
         self._db = db
         self.sight = Sight()
-        state = dbs.rows(db, "SELECT * FROM machine_state")[0]
-        self.applied_index = int(state["applied_index"])
-        self.at_ms = int(state["at_ms"])
-        self.incarnation = str(state["incarnation"])
-        self.level = int(state["feature_level"])  # the active one
+        (state,) = db.execute(_STATE)
+        self.applied_index = int(state[0])
+        self.at_ms = int(state[1])
+        self.incarnation = str(state[2])
+        self.level = int(state[3])  # the active one
 
     def all(self, sql: str, params: Iterable[Any] = ()) -> list[dbs.Row]:
         """All rows as dictionaries."""

@@ -2,6 +2,7 @@
 
 * An entry at or below ``applied_index`` is skipped; ``applied_index`` commits with the data.
 * A known request id, or the same key of the same actor, gets its recorded outcome, not a second execution.
+* What does not go straight through is done anew, command by command; nobody sees the difference.
 * A ``Problem`` rolls back to the savepoint and is recorded; a ``kept`` one is an event too. Any other exception is a
   bug of ours, and so is a fault of SQLite's that comes from the statement and the rows (a constraint, an overflow):
   recorded as ``internal-error``, so that it can never wedge the log. What would differ between replicas (memory, the
@@ -15,21 +16,20 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Final
 
 import apsw
 import msgspec
 
-from girginosvm.core import codec, ids
+from girginosvm.core import codec
 from girginosvm.core.action import Command
 from girginosvm.core.codec import Envelope, Outcome
 from girginosvm.core.entries import Applied, Beyond, Entry, Halt, Place, Unfit
 from girginosvm.core.errors import Bug, Conflict, HostFault, Invalid, Problem, Stale
 from girginosvm.core.log import Log
 from girginosvm.core.manifest import Registry
-from girginosvm.state import copies, level
+from girginosvm.state import copies, level, requests
 from girginosvm.state import db as dbs
 from girginosvm.state import tx as txs
 from girginosvm.state.fingerprint import rows_digest
@@ -38,7 +38,11 @@ from girginosvm.state.migrate import MigrateSchema, Schema, Step
 
 __all__ = ["Applied", "Entry", "Halt", "Machine", "opened"]
 
-OUTCOME_MS: Final = 24 * 3600 * 1000
+_One = Callable[[bytes, Entry, txs.History], tuple[bytes, txs.History]]
+
+
+class _Again(Exception):
+    """A command of the entry is not new, or fails: what was done of the entry is undone."""
 
 
 def opened(path: Path, registry: Registry, log: Log, *, incarnation: str) -> Machine:
@@ -203,11 +207,18 @@ class Machine:
         return Applied(outcomes, tuple(sorted(self._tables - {"machine_state", "request"})))
 
     def _committed(self, entry: Entry) -> tuple[tuple[bytes, ...], bytes]:
-        """The outcomes, and where the chain of events stands then."""
+        """The outcomes, and where the chain of events stands then. Nearly always every command is new and succeeds:
+        that is tried first. Otherwise all is undone, and done with a savepoint for each."""
+        try:
+            return self._transaction(entry, self._straight)
+        except _Again:
+            return self._transaction(entry, self._command)
+
+    def _transaction(self, entry: Entry, one: _One) -> tuple[tuple[bytes, ...], bytes]:
         self._tables.clear()
         self._say("BEGIN IMMEDIATE")
         try:
-            found = self._batch(entry)
+            found = self._batch(entry, one)
             self._say("COMMIT")
         except BaseException:
             # A full disk has rolled back already; what went wrong first is what has to be told.
@@ -217,16 +228,16 @@ class Machine:
             raise
         return found
 
-    def _batch(self, entry: Entry) -> tuple[tuple[bytes, ...], bytes]:
+    def _batch(self, entry: Entry, one: _One) -> tuple[tuple[bytes, ...], bytes]:
         history = txs.History(0, self._chain)
         self._now_at = self.level
         outcomes = []
         for data in entry.commands:
-            outcome, history = self._command(data, entry, history)
+            outcome, history = one(data, entry, history)
             outcomes.append(outcome)
             if "machine_state" in self._tables:
                 self._now_at = level.active(self._db)
-        self._db.execute("DELETE FROM request WHERE at_ms < ?", (entry.at_ms - OUTCOME_MS,))
+        requests.forget(self._db, entry.at_ms)
         self._db.execute(
             "UPDATE machine_state SET applied_index = ?, applied_term = ?, at_ms = ?, event_chain = ?",
             (entry.index, entry.term, entry.at_ms, history.chain),
@@ -237,6 +248,18 @@ class Machine:
         """Begin and end transactions. The flag makes these other statements than a command's of the same words, which
         would otherwise come out of the cache, and past the guard."""
         self._db.execute(sql, prepare_flags=apsw.SQLITE_PREPARE_PERSISTENT)
+
+    def _straight(self, data: bytes, entry: Entry, history: txs.History) -> tuple[bytes, txs.History]:
+        """A command that is new and succeeds; _Again when it is anything else, which is for ``_command`` to judge."""
+        try:
+            envelope = codec.known(data)
+            if envelope is None or requests.unfit(envelope.request_id, entry.at_ms) is not None:
+                raise _Again
+            outcome, history = self._run(envelope, entry, history)
+            requests.record(self._db, envelope, outcome, entry.at_ms)
+        except Exception as fault:
+            raise _Again from fault
+        return outcome, history
 
     def _command(self, data: bytes, entry: Entry, history: txs.History) -> tuple[bytes, txs.History]:
         try:
@@ -249,7 +272,10 @@ class Machine:
             return codec.encode(Outcome(entry.index, problem=problem)), history
         if unknown:  # a newer node's condition must not be taken for none
             raise Beyond(f"this release does not know the request's {unknown}: upgrade this node")
-        known = self._known(envelope, entry)
+        known = requests.known(self._db, envelope, entry.index)
+        unfit = None if known else requests.unfit(envelope.request_id, entry.at_ms)
+        if unfit is not None:
+            known = Outcome(entry.index, problem=unfit.body())
         if known is not None:
             return codec.encode(known), history
         before = set(self._tables)
@@ -266,12 +292,7 @@ class Machine:
             if isinstance(fault, Problem) and fault.kept:
                 history = self._refused(envelope, entry, history, fault)
         self._say("RELEASE command")
-        # An id from a clock that is ahead is kept until it is stale, so that it can never be executed twice.
-        until_ms = max(entry.at_ms, ids.uuid7_ms(envelope.request_id))
-        self._db.execute(
-            "INSERT INTO request VALUES (?, ?, ?, ?, ?, ?)",
-            (envelope.request_id, envelope.actor.id, envelope.key or None, envelope.digest, outcome, until_ms),
-        )
+        requests.record(self._db, envelope, outcome, entry.at_ms)
         return outcome, history
 
     def _run(self, envelope: Envelope, entry: Entry, history: txs.History) -> tuple[bytes, txs.History]:
@@ -341,38 +362,14 @@ class Machine:
                 raise Beyond(f"this release does not know {envelope.name}'s {unknown}: upgrade this node") from fault
             raise Invalid("body-invalid", f"{envelope.name}: {fault}") from fault
 
-    def _known(self, envelope: Envelope, entry: Entry) -> Outcome | None:
-        found = dbs.rows(self._db, "SELECT * FROM request WHERE request_id = ?", (envelope.request_id,))
-        if not found and envelope.key:
-            found = dbs.rows(
-                self._db, "SELECT * FROM request WHERE actor = ? AND key = ?", (envelope.actor.id, envelope.key)
-            )
-        if found:
-            row = found[0]
-            if row["actor"] != envelope.actor.id or row["digest"] != envelope.digest:
-                detail = "this Idempotency-Key was used with another body; a new request wants a new key"
-                return Outcome(entry.index, problem=Invalid("idempotency-mismatch", detail).body())
-            return msgspec.structs.replace(codec.outcome(row["outcome"]), repeated=True)
-        try:
-            born_ms = ids.uuid7_ms(envelope.request_id)
-        except ValueError as fault:
-            return Outcome(entry.index, problem=Invalid("request-id-invalid", str(fault)).body())
-        if not ids.is_uuid(envelope.request_id):  # another spelling of one id would be a second request
-            detail = f"{envelope.request_id} is no UUID in lower case with dashes"
-            return Outcome(entry.index, problem=Invalid("request-id-invalid", detail).body())
-        if born_ms < entry.at_ms - OUTCOME_MS:
-            detail = "this request is older than 24 h: its outcome is no longer known, so it is not executed"
-            return Outcome(entry.index, problem=Stale("stale-request", detail).body())
-        return None
-
     def _replayed(self, command: bytes) -> bytes:
         try:
             request_id = codec.envelope(command).request_id
         except msgspec.MsgspecError:
             request_id = ""
-        found = dbs.rows(self._db, "SELECT outcome FROM request WHERE request_id = ?", (request_id,))
-        if found:
-            return bytes(found[0]["outcome"])
+        found = requests.replayed(self._db, request_id)
+        if found is not None:
+            return found
         detail = "this entry was applied before and its outcome is gone"
         return codec.encode(Outcome(self._applied, problem=Conflict("outcome-forgotten", detail).body()))
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from functools import cache
+from typing import Any, Final, NamedTuple
 
 import apsw
 import msgspec
@@ -13,6 +14,14 @@ from girginosvm.core import ids
 from girginosvm.core.access import Actor
 from girginosvm.core.codec import Envelope
 from girginosvm.state import db as dbs
+
+_EVENT: Final = f"INSERT INTO event VALUES ({', '.join('?' * 15)})"
+
+
+@cache
+def _insert(table: str, columns: tuple[str, ...]) -> str:
+    """One row of these columns. Names come from code: there are as many as there are inserts in it."""
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -78,9 +87,7 @@ class Tx:
 
     def insert(self, table: str, **columns: Any) -> None:
         """One row. Names come from code, values are bound."""
-        names = ", ".join(columns)
-        marks = ", ".join("?" * len(columns))
-        self._db.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", tuple(columns.values()))
+        self._db.execute(_insert(table, tuple(columns)), tuple(columns.values()))
 
     def raise_level(self, level: int, steps: Iterable[Any]) -> tuple[str, ...]:
         """Go on to a feature level, whose migrations these ``steps`` are (``migrate.Step``); answers what ran. Halt on
@@ -149,7 +156,7 @@ def record(db: apsw.Connection, tx: Tx, history: History) -> History:
             msgspec.json.encode(event.fields, order="deterministic").decode(),
         )  # fmt: skip
         chain = link(chain, row)
-        db.execute(f"INSERT INTO event VALUES ({', '.join('?' * 15)})", (*row, chain))
+        db.execute(_EVENT, (*row, chain))
         number += 1
     return History(number, chain)
 

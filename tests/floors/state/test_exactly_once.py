@@ -1,13 +1,16 @@
 """A request is executed once, whatever repeats it; an old one is not executed at all."""
 
+from pathlib import Path
+
 import msgspec
 import pytest
 
 from girginosvm.core import codec
+from girginosvm.core.codec import Envelope
 from girginosvm.core.entries import Entry
-from girginosvm.state.machine import OUTCOME_MS
+from girginosvm.state.requests import OUTCOME_MS
 from tests.floors.state.bench import ADA, BOB, START_MS, Bench, code, value
-from tests.floors.state.toyroom import HalfToy, MakeToy
+from tests.floors.state.toyroom import BreakToy, FillShelf, HalfToy, MakeToy
 
 
 def test_a_request_that_comes_twice_is_executed_once_and_answered_alike(bench: Bench):
@@ -123,3 +126,38 @@ def test_idempotency_lives_through_a_restart(bench: Bench):
     assert codec.outcome(again.apply(envelope).outcomes[0]).repeated
     again.close()
     bench.__init__(bench.path)
+
+
+def test_an_entry_that_goes_straight_through_does_what_one_does_that_is_taken_command_by_command(tmp_path: Path):
+    """The second way is forced upon one of two machines; the first entries go either way upon the other."""
+    one, other = Bench(tmp_path / "one.db"), Bench(tmp_path / "other.db")
+    other.machine._straight = other.machine._command  # type: ignore[method-assign]
+
+    def compared(*entry: Envelope) -> list[str]:
+        other.at_ms = one.at_ms
+        mine, theirs = one.apply(*entry), other.apply(*entry)
+        assert (mine.outcomes, mine.tables) == (theirs.outcomes, theirs.tables)
+        assert one.fingerprint() == other.fingerprint()
+        return [code(codec.outcome(data)) for data in mine.outcomes]
+
+    top, old = one.envelope(MakeToy(name="top"), key="k"), one.envelope(MakeToy(name="old"))
+    assert compared(top, one.envelope(MakeToy(name="kite"))) == ["", ""]
+    assert compared(one.envelope(FillShelf(rows=50)), top) == ["", ""]
+    assert compared(one.envelope(MakeToy(name="ball"), key="k")) == ["idempotency-mismatch"]
+    broken = one.envelope(BreakToy(how="SELECT * FROM nowhere"))
+    entry = [one.envelope(MakeToy(name="a")), one.envelope(HalfToy(name="b")), broken, one.envelope(MakeToy(name="c"))]
+    assert compared(*entry) == ["", "toy-half", "internal-error", ""]
+    one.at_ms += OUTCOME_MS
+    assert compared(old) == ["stale-request"]
+    assert compared(one.envelope(MakeToy(name="d"), key="k")) == [""]  # what "k" was is forgotten by now
+    for bench in (one, other):
+        bench.close()
+
+
+def test_a_request_that_was_answered_needs_not_be_understood_by_the_release_that_hears_it_again(bench: Bench):
+    """It may have come with a snapshot of a newer release's."""
+    envelope = bench.envelope(MakeToy(name="top"))
+    newer = msgspec.structs.replace(envelope, name="Nothing", version=7)
+    first = bench.apply(envelope).outcomes[0]
+    again = codec.outcome(bench.apply(newer).outcomes[0])
+    assert again == msgspec.structs.replace(codec.outcome(first), repeated=True)

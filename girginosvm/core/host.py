@@ -77,11 +77,12 @@ class DomainSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FoundNic(msgspec.Struct, frozen=True):
-    """An interface as found."""
+    """An interface as found. ``addresses``: what our metadata says that it may speak as; none of a foreign one."""
 
     mac: str
     bridge: str
     tap: str
+    addresses: tuple[str, ...] = ()
 
 
 class FoundDomain(msgspec.Struct, frozen=True, kw_only=True):

@@ -63,7 +63,7 @@ async def test_a_defined_machine_is_seen_as_it_was_asked_for(driver: Driver) -> 
     assert (found.power, found.vcpu, found.memory_bytes) == (Power.STOPPED, 1, spec.memory_bytes)
     assert (found.firmware, found.persistent) == (Firmware.BIOS, True)
     assert found.disks == spec.disks
-    assert found.nics == tuple(FoundNic(nic.mac, nic.bridge, nic.tap) for nic in spec.nics)
+    assert found.nics == tuple(FoundNic(nic.mac, nic.bridge, nic.tap, nic.addresses) for nic in spec.nics)
 
 
 async def test_defining_again_changes_nothing_and_a_newer_generation_changes_the_shape(driver: Driver) -> None:

@@ -75,7 +75,8 @@ class _Look:
         """Guards, leases and bridges are those of the rows."""
         nics = self._rows("SELECT * FROM vm_nic")
         guards = [one["tap"] for one in self._host.get("guards", {}).get("in_force", [])]
-        yield from _differ("guards", guards, {nic["tap"] for nic in nics if not self._vms[nic["vm"]]["adopted"]})
+        ours = {nic["tap"] for nic in nics if nic["network"] or not self._vms[nic["vm"]]["adopted"]}
+        yield from _differ("guards", guards, ours)
         leases = {(row["vm"], row["nic"], row["text"]) for row in self._rows("SELECT * FROM lease")}
         yield from _differ("leases", leases, {(nic["vm"], nic["n"], nic["address"]) for nic in nics if nic["address"]})
         ours = [name for name, bridge in self._host.get("bridges", {}).items() if bridge["ours"]]

@@ -37,6 +37,24 @@ def lease(tx: Tx, network: str, *, vm: str, nic: int, address: str = "") -> Leas
     return Lease(network, row["bridge"], mac, text, row["mtu"])
 
 
+def again(tx: Tx, bridge: str, *, vm: str, nic: int, mac: str, address: str) -> Lease:
+    """For a machine that comes back to a cluster which did not have it any more: the network of its bridge, and its
+    address booked anew, the lowest free one when nobody knows which it had. Conflict ``address-taken`` when somebody
+    has that by now, ``bridge-unknown`` when no network is on the bridge, so that nobody could guard it."""
+    row = tx.one("SELECT * FROM network WHERE bridge = ?", (bridge,))
+    if row is None:
+        raise Conflict(
+            "bridge-unknown", f"its interface {mac} is on bridge {bridge}, which is of no network here",
+            hint=f"add it first, with its addresses: girginosvm net pool add --name NAME --bridge {bridge}",
+        )  # fmt: skip
+    text = address
+    if row["cidr"]:
+        number = _held(tx, row, address) if address else _lowest(tx, row)
+        text = str(ipaddress.IPv4Address(number))
+        tx.insert("lease", network=row["id"], address=number, text=text, mac=mac, vm=vm, nic=nic, at_ms=tx.at_ms)
+    return Lease(row["id"], bridge, mac, text, row["mtu"])
+
+
 def release(tx: Tx, vm: str) -> None:
     """Give back all addresses of a machine."""
     tx.run("DELETE FROM lease WHERE vm = ?", (vm,))
@@ -68,10 +86,26 @@ def _asked(tx: Tx, row: dict[str, object], address: str) -> int:
     if not int(str(row["range_start"])) <= int(wanted) <= int(str(row["range_end"])):
         detail = f"{wanted} is outside the range of network {row['name']}"
         raise Invalid("address-outside", detail, faults=(Fault("/address", detail),))
-    taken = tx.one("SELECT vm FROM lease WHERE network = ? AND address = ?", (row["id"], int(wanted)))
-    if taken is not None:
-        raise Conflict("address-taken", f"{wanted} is leased to machine {taken['vm']}")
+    _untaken(tx, row, wanted)
     return int(wanted)
+
+
+def _held(tx: Tx, row: dict[str, object], address: str) -> int:
+    """An address that a machine has already; the range is for those who ask."""
+    wanted = ipaddress.IPv4Address(address)
+    if wanted not in ipaddress.IPv4Network(str(row["cidr"])):
+        raise Conflict("address-outside", f"its address {wanted} is none of network {row['name']} ({row['cidr']})")
+    _untaken(tx, row, wanted)
+    return int(wanted)
+
+
+def _untaken(tx: Tx, row: dict[str, object], wanted: ipaddress.IPv4Address) -> None:
+    taken = tx.one(
+        "SELECT vm.id, vm.name FROM lease JOIN vm ON vm.id = lease.vm WHERE network = ? AND address = ?",
+        (row["id"], int(wanted)),
+    )
+    if taken is not None:
+        raise Conflict("address-taken", f"{wanted} is leased to machine {taken['name']} ({taken['id']})")
 
 
 def _mac(tx: Tx, vm: str, nic: int) -> str:

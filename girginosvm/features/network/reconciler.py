@@ -46,7 +46,8 @@ class NetworkReconciler:
             Guard(row["tap"], row["mac"], (row["address"],) if row["address"] else ())
             for row in reader.all(
                 "SELECT vm_nic.* FROM vm_nic JOIN vm ON vm.id = vm_nic.vm "
-                "WHERE vm.node = ? AND vm.adopted = 0 ORDER BY tap",
+                # An adopted domain's interface is guarded when it is one of ours, which came back.
+                "WHERE vm.node = ? AND (vm.adopted = 0 OR vm_nic.network <> '') ORDER BY tap",
                 (self._site.node,),
             )
         )

@@ -227,7 +227,8 @@ class DestroyVm(Command, frozen=True, kw_only=True):
 class AdoptVm(Command, frozen=True, kw_only=True):
     """Make rows of what was found. Nothing of the domain changes but our mark in its metadata: its disks stay where
     they are, outside our pools, and its interfaces on their bridges, without guards. A machine that the cluster gave up
-    with its host, and that came back with it, is taken in the same way."""
+    with its host, and that came back with it, gets its addresses and its guards again; when one of them has been given
+    to another machine meanwhile, nothing is done."""
 
     vm: Annotated[str, field("UUID of the domain.", min_length=36, max_length=36)]
     name: Annotated[str, field("Name here; empty: the domain's.", max_length=63)] = ""
@@ -287,4 +288,16 @@ class AdoptVm(Command, frozen=True, kw_only=True):
             taken = tx.one("SELECT name FROM vm_nic JOIN vm ON vm.id = vm_nic.vm WHERE mac = ?", (nic.mac,))
             if taken is not None:
                 raise Conflict("mac-taken", f"{nic.mac} is the MAC address of machine {taken['name']} already")
-            tx.insert("vm_nic", vm=self.vm, n=n, network="", mac=nic.mac, address="", tap=nic.tap, bridge=nic.bridge)
+            network, address = self._booked(tx, row, n, nic)
+            tx.insert(
+                "vm_nic", vm=self.vm, n=n, network=network, mac=nic.mac, address=address, tap=nic.tap,
+                bridge=nic.bridge,
+            )  # fmt: skip
+
+    def _booked(self, tx: Tx, row: Row, n: int, nic: FoundNic) -> tuple[str, str]:
+        """Network and address of an interface that a cluster of ours has made: nothing passes it without a guard."""
+        if not row["generation"] or nic.tap != tap_name(self.vm, n):
+            return "", ""
+        address = nic.addresses[0] if nic.addresses else ""
+        lease = networks.again(tx, nic.bridge, vm=self.vm, nic=n, mac=nic.mac, address=address)
+        return lease.network, lease.address

@@ -154,11 +154,9 @@ def _stopped_itself(wanted: Wanted, domain: FoundDomain | None) -> bool:
 
 def _towards_on(wanted: Wanted, found: Found) -> tuple[Step, ...]:
     domain = found.domain
-    for nic in wanted.nics:
-        if nic.bridge not in found.bridges:
-            return (Wait(f"bridge {nic.bridge} is not ready"),)
-        if nic.tap not in found.guarded:
-            return (Wait(f"the guard of {nic.tap} is not in force"),)
+    unready = _unready(wanted, found)
+    if unready:
+        return (Wait(unready),)
     steps: list[Step] = []
     if _stopped_itself(wanted, domain):
         return (Reached(),)
@@ -169,6 +167,15 @@ def _towards_on(wanted: Wanted, found: Found) -> tuple[Step, ...]:
     elif _reboot_is_due(wanted, domain):
         steps.append(Reboot(wanted.reboot_force))
     return (*steps, Reached())
+
+
+def _unready(wanted: Wanted, found: Found) -> str:
+    for nic in wanted.nics:
+        if nic.bridge not in found.bridges:
+            return f"bridge {nic.bridge} is not ready"
+        if nic.tap not in found.guarded:
+            return f"the guard of {nic.tap} is not in force"
+    return ""
 
 
 def _reboot_is_due(wanted: Wanted, domain: FoundDomain | None) -> bool:
@@ -206,6 +213,9 @@ def _adopted(wanted: Wanted, found: Found) -> tuple[Step, ...]:
         steps.append(Adopt())
     if wanted.power == "off":
         return (*steps, *(_stop(wanted, found) if _running(domain) else (Reached(),)))
+    unready = _unready(wanted, found)
+    if unready:
+        return (*steps, Wait(unready))
     if not _running(domain):
         steps.append(Start("it should run"))
     elif _reboot_is_due(wanted, domain):

@@ -28,7 +28,7 @@ def _found(spec: DomainSpec, name: str, reboots: int = 0) -> FoundDomain:
         id=spec.id, name=name, ours=True, generation=spec.generation, epoch=spec.epoch, reboots=reboots,
         power=Power.STOPPED, vcpu=spec.vcpu, memory_bytes=spec.memory_bytes, acceleration=spec.acceleration,
         firmware=spec.firmware, disks=spec.disks,
-        nics=tuple(FoundNic(nic.mac, nic.bridge, nic.tap) for nic in spec.nics),
+        nics=tuple(FoundNic(nic.mac, nic.bridge, nic.tap, nic.addresses) for nic in spec.nics),
     )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from girginosvm.hypervisor.libvirt.xml import (
     METADATA_URI,
     Mark,
     domain_xml,
+    mark_for,
     mark_of,
     metadata_text,
     parse,
@@ -171,7 +172,7 @@ def _define(connection: Any, spec: DomainSpec) -> None:
     kind = "test" if connection.getType() == "TEST" else ""
     domain = connection.defineXML(domain_xml(spec, name=name, kind=kind, reboots=reboots))
     if domain.isActive():  # both definitions say the same, so that one look tells the generation
-        _mark(domain, Mark(spec.generation, spec.epoch, reboots), libvirt.VIR_DOMAIN_AFFECT_LIVE)
+        _mark(domain, mark_for(spec, reboots), libvirt.VIR_DOMAIN_AFFECT_LIVE)
 
 
 def _mark(domain: Any, mark: Mark, part: int | None = None) -> None:

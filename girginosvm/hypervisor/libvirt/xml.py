@@ -1,7 +1,8 @@
 """A machine as libvirt's domain XML, and back. Pure: trees in, trees out, no string is ever glued into markup.
 
 Format: libvirt's "Domain XML format" (formatdomain.html); the result is held to libvirt's own RELAX NG schema by a
-test. Our metadata element carries id, generation and epoch: a domain without it is foreign.
+test. Our metadata element carries id, generation, epoch and the addresses that its interfaces were given, so that a
+host which comes back with the machine brings them along: a domain without it is foreign.
 """
 
 from __future__ import annotations
@@ -53,19 +54,33 @@ _UNPRINTABLE: Final = frozenset({*range(0x7F, 0xA0), *range(0xD800, 0xE000), 0x2
 
 
 class Mark(msgspec.Struct, frozen=True):
-    """Our element in a domain's metadata: from which generation it was made, and which requests to reboot are done."""
+    """Our element in a domain's metadata: from which generation it was made, which requests to reboot are done, and
+    MAC and IPv4 address of each interface that was given one (``addresses="MAC=ADDRESS MAC=ADDRESS"``)."""
 
     generation: int
     epoch: int = 0
     reboots: int = 0
+    addresses: tuple[tuple[str, str], ...] = ()
+
+
+_NUMBERS: Final = ("generation", "epoch", "reboots")
+
+
+def mark_for(spec: DomainSpec, reboots: int) -> Mark:
+    """The mark of a domain that is made after ``spec``."""
+    addresses = tuple((nic.mac, address) for nic in spec.nics for address in nic.addresses)
+    return Mark(spec.generation, spec.epoch, reboots, addresses)
 
 
 def metadata(machine: str, mark: Mark) -> ET.Element:
     """The element of machine ``machine``."""
     element = ET.Element(_TAG)
     element.set("id", _safe(machine, "machine/@id"))
-    for key, value in msgspec.structs.asdict(mark).items():
-        element.set(key, str(value))
+    for key in _NUMBERS:
+        element.set(key, str(getattr(mark, key)))
+    if mark.addresses:
+        pairs = " ".join(f"{mac}={address}" for mac, address in mark.addresses)
+        element.set("addresses", _safe(pairs, "machine/@addresses"))
     return element
 
 
@@ -78,7 +93,9 @@ def metadata_text(machine: str, mark: Mark) -> str:
 
 def mark_of(element: ET.Element) -> Mark:
     """What our element says; an attribute of a later release is ignored, one of an earlier one's is 0."""
-    return Mark(*(int(element.get(key) or 0) for key in Mark.__struct_fields__))
+    pairs = (pair.partition("=") for pair in (element.get("addresses") or "").split())
+    generation, epoch, reboots = (int(element.get(key) or 0) for key in _NUMBERS)
+    return Mark(generation, epoch, reboots, tuple((mac, address) for mac, _, address in pairs if address))
 
 
 def domain_xml(spec: DomainSpec, *, name: str = "", kind: str = "", reboots: int = 0) -> str:
@@ -93,7 +110,7 @@ def domain_xml(spec: DomainSpec, *, name: str = "", kind: str = "", reboots: int
     _add(root, "uuid", spec.id)
     if spec.title:
         _add(root, "title", spec.title)
-    _add(root, "metadata").append(metadata(spec.id, Mark(spec.generation, spec.epoch, reboots)))
+    _add(root, "metadata").append(metadata(spec.id, mark_for(spec, reboots)))
     _add(root, "memory", str(spec.memory_bytes >> 10), unit="KiB")
     _add(root, "currentMemory", str(spec.memory_bytes >> 10), unit="KiB")
     _add(root, "vcpu", str(spec.vcpu), placement="static")
@@ -202,7 +219,7 @@ def parse(text: str, *, power: Power = Power.UNKNOWN, reason: str = "", persiste
         acceleration={word: way for way, word in _TYPES.items()}.get(kind),
         firmware=_firmware(root.find("os")),
         disks=tuple(_found_disk(disk) for disk in root.iterfind("devices/disk")),
-        nics=tuple(_found_nic(nic) for nic in root.iterfind("devices/interface")),
+        nics=tuple(_found_nic(nic, mark) for nic in root.iterfind("devices/interface")),
         persistent=persistent,
         agent_connected=any(
             target.get("name") == AGENT_CHANNEL and target.get("state") == "connected"
@@ -252,9 +269,11 @@ def _found_disk(disk: ET.Element) -> DiskSpec:
     )
 
 
-def _found_nic(nic: ET.Element) -> FoundNic:
+def _found_nic(nic: ET.Element, mark: Mark) -> FoundNic:
+    mac = _at(nic, "mac", "address")
     return FoundNic(
-        mac=_at(nic, "mac", "address"),
+        mac=mac,
         bridge=_at(nic, "source", "bridge", "network", "dev"),
         tap=_at(nic, "target", "dev"),
+        addresses=tuple(address for of, address in mark.addresses if of == mac),
     )

@@ -12,9 +12,10 @@ from features.nodes import cluster, created
 from features.rooms import Room
 
 from girginosvm.core.errors import Conflict
-from girginosvm.core.host import FoundDomain, Power
+from girginosvm.core.host import FoundDomain, FoundNic, Guard, Power
 from girginosvm.features.network.reconciler import NetworkReconciler
 from girginosvm.features.vm.commands import AdoptVm, DestroyVm
+from girginosvm.features.vm.model import tap_name
 from girginosvm.features.vm.queries import ListVms, ShowVm
 from girginosvm.features.vm.reconciler import VmReconciler
 from girginosvm.features.vm.reports import ReportForeign, ReportVm
@@ -22,6 +23,8 @@ from girginosvm.features.vm.strays import Held, Stray, strays
 
 VM = "11111111-2222-4333-8444-555555555555"
 DOMAIN = FoundDomain(id=VM, name="web-11111111", ours=True, generation=7, power=Power.RUNNING)
+HAD = "192.168.196.77"
+NIC = FoundNic("52:54:00:aa:bb:cc", "br-nat", tap_name(VM, 0), (HAD,))
 
 
 def domain(**changed: Any) -> FoundDomain:
@@ -61,7 +64,7 @@ async def test_a_machine_that_the_cluster_gave_up_is_shown_left_alone_and_adopte
     try:
         cluster(lost)
         async with before.at_work(NetworkReconciler(before.site), VmReconciler(before.site)):
-            vm = created(lost, "web", memory_mb=128)["vm"]
+            vm = created(lost, "web", memory_mb=128, address=HAD)["vm"]
             before.wake()
             await before.until(lambda: before.row("SELECT 1 FROM vm_found WHERE state = 'running'"), "web to run")
         cluster(now)
@@ -74,6 +77,7 @@ async def test_a_machine_that_the_cluster_gave_up_is_shown_left_alone_and_adopte
                 f"domain web-{vm[:8]} on h1 (running) carries our mark, and the cluster does not have it"
             )
             happened = list(after.host.state.section("happened")["events"])
+            assert await after.host.filter.observe() == ()  # nothing passes its interface meanwhile
             after.wake()
             adopted = now.run(AdoptVm(vm=vm, name="web"))
             after.wake()
@@ -81,6 +85,10 @@ async def test_a_machine_that_the_cluster_gave_up_is_shown_left_alone_and_adopte
             await after.until(lambda: after.row(done, adopted["operation"]), "the adoption")
             assert after.host.state.section("happened")["events"] == happened  # nobody touched it
             assert after.row("SELECT generation FROM vm WHERE id = ?", vm) == {"generation": 1}
+            nic = after.row("SELECT * FROM vm_nic WHERE vm = ?", vm)
+            lease = after.row("SELECT text, mac FROM lease WHERE vm = ?", vm)
+            assert (nic["address"], lease) == (HAD, {"text": HAD, "mac": nic["mac"]})
+            assert await after.host.filter.observe() == (Guard(nic["tap"], nic["mac"], (HAD,)),)
             now.run(DestroyVm(vm=vm, force=True))
             after.wake()
             await after.until(lambda: not after.row("SELECT 1 FROM vm"), "its end, when somebody asks for it")
@@ -115,3 +123,53 @@ def test_a_machine_that_runs_on_two_hosts_says_so_and_is_not_adopted(engine: Eng
     assert event["text"] == "domain web-11111111 on n2 (running) is machine web, which the cluster has on h1"
     engine.run(ReportForeign(node="n2", domains=(domain(id=vm, power=Power.STOPPED),)), node="n2")
     assert ShowVm(vm=vm).fetch(engine.reader).problem is None
+
+
+def test_an_address_that_another_machine_was_given_meanwhile_refuses_the_adoption_and_names_it(engine: Engine) -> None:
+    cluster(engine)
+    created(engine, "mail", address=HAD)
+    engine.run(ReportForeign(node=NODE, domains=(domain(nics=(NIC,)),)))
+    with pytest.raises(Conflict, match=f"{HAD} is leased to machine mail") as caught:
+        engine.run(AdoptVm(vm=VM, name="web"))
+    assert caught.value.code == "address-taken"
+    assert engine.rows("SELECT 1 FROM vm WHERE id = ?", VM) == []
+    engine.run(DestroyVm(vm=engine.rows("SELECT id FROM vm")[0]["id"], force=True))
+    mail = engine.rows("SELECT id, generation FROM vm")[0]
+    engine.run(ReportVm(vm=mail["id"], node=NODE, state="gone", reached=mail["generation"]))
+    engine.run(AdoptVm(vm=VM, name="web"))
+    assert [row["text"] for row in engine.rows("SELECT text FROM lease WHERE vm = ?", VM)] == [HAD]
+
+
+@pytest.mark.parametrize(
+    ("nic", "code"),
+    [
+        (msgspec.structs.replace(NIC, bridge="br-gone"), "bridge-unknown"),
+        (msgspec.structs.replace(NIC, addresses=("172.16.0.1",)), "address-outside"),
+    ],
+)
+def test_what_could_not_be_guarded_is_not_adopted(engine: Engine, nic: FoundNic, code: str) -> None:
+    cluster(engine)
+    engine.run(ReportForeign(node=NODE, domains=(domain(nics=(nic,)),)))
+    with pytest.raises(Conflict) as caught:
+        engine.run(AdoptVm(vm=VM, name="web"))
+    assert caught.value.code == code
+    assert engine.rows("SELECT 1 FROM vm UNION SELECT 1 FROM lease") == []
+
+
+def test_an_address_that_nobody_knows_is_the_next_free_one(engine: Engine) -> None:
+    cluster(engine)
+    taken = created(engine, "mail")["vm"]
+    engine.run(ReportForeign(node=NODE, domains=(domain(nics=(msgspec.structs.replace(NIC, addresses=()),)),)))
+    engine.run(AdoptVm(vm=VM, name="web"))
+    texts = {row["vm"]: row["text"] for row in engine.rows("SELECT vm, text FROM lease")}
+    assert len(set(texts.values())) == 2
+    assert set(texts) == {taken, VM}
+
+
+def test_of_a_foreign_domain_no_interface_is_ours_to_guard(engine: Engine) -> None:
+    cluster(engine)
+    strange = domain(ours=False, generation=0, nics=(msgspec.structs.replace(NIC, addresses=()),))
+    engine.run(ReportForeign(node=NODE, domains=(strange,)))
+    engine.run(AdoptVm(vm=VM, name="web"))
+    (nic,) = engine.rows("SELECT network, address FROM vm_nic WHERE vm = ?", VM)
+    assert (nic, engine.rows("SELECT 1 FROM lease")) == ({"network": "", "address": ""}, [])

@@ -61,7 +61,7 @@ def test_what_was_written_is_read_back(name: str) -> None:
     assert (found.generation, found.epoch, found.power, found.reason) == (3, spec.epoch, Power.RUNNING, "booted")
     assert (found.vcpu, found.memory_bytes, found.firmware) == (4, 8 << 30, spec.firmware)
     assert (found.acceleration, found.disks) == (spec.acceleration, spec.disks)
-    assert found.nics == tuple(FoundNic(nic.mac, nic.bridge, nic.tap) for nic in spec.nics)
+    assert found.nics == tuple(FoundNic(nic.mac, nic.bridge, nic.tap, nic.addresses) for nic in spec.nics)
     assert sockets_and_logs(domain_xml(spec)) == (
         ("/run/vm/web01.serial", "/run/vm/web01.vnc"), ("/srv/log/web01.log",),
     )  # fmt: skip

@@ -18,6 +18,7 @@ from girginosvm.core.log import Log
 from girginosvm.core.peers import Call
 from girginosvm.daemon.membership import Membership
 from girginosvm.daemon.recovery import sight_of
+from girginosvm.features.center.api import Seat, seats
 from girginosvm.features.cluster.commands import RecoverCluster
 from girginosvm.features.cluster.model import Recovery
 from girginosvm.features.membership import api
@@ -47,6 +48,7 @@ class Found(msgspec.Struct, frozen=True):
     machines: dict[str, tuple[str, ...]]
     logs: dict[str, Base | None]
     going: frozenset[str]  # of those who are heard: told to go on alone, too
+    seats: tuple[Seat, ...] = ()
 
 
 class _Other(msgspec.Struct, frozen=True):
@@ -119,9 +121,9 @@ class Survivor:
             raise Conflict("member-gone", "the others say that this node is no member any more: it cannot lead them")
         status = await self._client.status()
         sight = sight_of(status)
-        rows, machines = await self._read(
+        rows, machines, held = await self._read(
             lambda reader: (
-                api.members(reader), {row.id: machines_on(reader, row.id) for row in api.members(reader)}
+                api.members(reader), {row.id: machines_on(reader, row.id) for row in api.members(reader)}, seats(reader)
             )
         )  # fmt: skip
         names = {row.id: row.name for row in rows}
@@ -133,7 +135,7 @@ class Survivor:
             }
         heard = {one: task.result() for one, task in tasks.items() if task.result().there}
         logs, going = {one: said.last for one, said in heard.items()}, {one for one in heard if heard[one].going}
-        return Found(sight, status, names, machines, logs, frozenset(going))
+        return Found(sight, status, names, machines, logs, frozenset(going), held)
 
     async def _heard(self, member: str, actor: Actor, sight: recovery.Sight, raft: str) -> _Other:
         """Is it there, and how far does its log reach, as it says itself? ``raft``: its Raft port, where it is asked
@@ -172,6 +174,7 @@ class Survivor:
             machines_there=[
                 f"{vm} ({found.names[one]})" for one in sorted(gone) for vm in found.machines.get(one, ())
             ],
+            centers=[] if refused else reopened(found.seats, found.names, sight.member),
             sentence="" if refused else sentence(named),
             command="" if refused else f'girginosvm cluster recover {" ".join(words)} --proof "HOW YOU KNOW IT"',
         )  # fmt: skip
@@ -199,6 +202,21 @@ def may_be_lost(sight: recovery.Sight, verdict: recovery.Recovery | recovery.Ref
         said.append(
             f"nothing of this node's log: its last {behind} entries, which nobody may have acknowledged, become valid"
         )
+    return said
+
+
+def reopened(held: tuple[Seat, ...], names: dict[str, str], here: str) -> list[str]:
+    """Of each center but this node's own: how it is opened again. Pure."""
+    own = any(seat.node == here for seat in held)
+    said = []
+    for seat in held:
+        if seat.node == here:
+            continue
+        name = names.get(seat.node, seat.node)
+        now = "" if own else (
+            f"; this node can be one now: girginosvm center promote --bind {seat.bind} --public-url {seat.public_url}"
+        )  # fmt: skip
+        said.append(f"{name} is a center, at {seat.public_url}, once it has come back{now}")
     return said
 
 

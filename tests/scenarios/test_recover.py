@@ -22,7 +22,7 @@ from tests.scenarios.last_resort import (
     write,
     written,
 )
-from tests.scenarios.node import qcow2
+from tests.scenarios.node import free_port, qcow2
 from tests.scenarios.test_join import Start, joined, membership, start
 from tests.scenarios.test_voters import settled
 
@@ -43,6 +43,9 @@ def test_of_two_nodes_the_survivor_keeps_every_acknowledged_write_and_its_machin
     names = {f"before-{n}" for n in range(20)}
     for name in sorted(names):
         write(first, name)
+    opens = {"node": "n1", "bind": f"127.0.0.1:{free_port()}", "public_url": "https://center.example.net"}
+    first.ask("POST", "/v1/center/promote", opens)
+    second.until("/v1/centers", lambda found: [one["name"] for one in found["items"]] == ["n1"])
     before = second.ask("GET", f"/v1/vms/{vm}")
     happened = [one for one in second.host()["happened"]["events"] if one[1] == vm]
     without_the_others(second, first)
@@ -59,6 +62,10 @@ def test_of_two_nodes_the_survivor_keeps_every_acknowledged_write_and_its_machin
         "nothing that was acknowledged, if these 2 voted to the end: each write was on 2 of them"
     ]
     assert sheet["command"] == 'girginosvm cluster recover --without n1 --proof "HOW YOU KNOW IT"'
+    assert sheet["centers"] == [
+        f"n1 is a center, at {opens['public_url']}, once it has come back; this node can be one now: girginosvm center "
+        f"promote --bind {opens['bind']} --public-url {opens['public_url']}"
+    ]
     assert not history(second)
 
     recovered(second, "n1")

@@ -36,8 +36,31 @@ def of_node(reader: Reader, node: str) -> Wanted:
     return Wanted(row["bind"], row["url"], row["said"], row["problem"])
 
 
-def forget_node(tx: Tx, node: str) -> bool:
-    """The node is no member any more; whether it was to be a center."""
-    was = bool(tx.run("DELETE FROM center WHERE node = ?", (node,)))
+class Seat(msgspec.Struct, frozen=True):
+    """A node that is to be a center, by id."""
+
+    node: str
+    bind: str
+    public_url: str
+
+
+def seats(reader: Reader) -> tuple[Seat, ...]:
+    """Every node that is to be a center, in order of id; one that a recovery gave up is one when it comes back."""
+    return tuple(Seat(**row) for row in reader.all("SELECT node, bind, public_url FROM center ORDER BY node"))
+
+
+def give_up(tx: Tx, node: str) -> bool:
+    """Nobody serves there any more; whether it was to be a center, which it is again once its host comes back."""
     tx.run("DELETE FROM center_found WHERE node = ?", (node,))
-    return was
+    return tx.one("SELECT 1 FROM center WHERE node = ?", (node,)) is not None
+
+
+def succeed(tx: Tx, was: str, node: str) -> None:
+    """The same host under another id: what it is to serve stays true of it."""
+    tx.run("UPDATE center SET node = ? WHERE node = ?", (node, was))
+
+
+def forget_node(tx: Tx, node: str) -> None:
+    """The node is no member any more, and nobody will be in its place."""
+    tx.run("DELETE FROM center WHERE node = ?", (node,))
+    tx.run("DELETE FROM center_found WHERE node = ?", (node,))

@@ -128,10 +128,10 @@ class RecordRecovery(Command, frozen=True, kw_only=True):
         ends = []
         for one in (*told, *(one for one in known if one not in told)):
             membership.give_up(tx, one, told)
-            ends += [nodes.called(tx, one)] if centers.forget_node(tx, one) else []
+            ends += [nodes.called(tx, one)] if centers.give_up(tx, one) else []
             nodes.lose(tx, one)
         incarnation = tx.begin_anew()
-        center = f"; no center any more, until it is back and promoted again: {', '.join(ends)}" if ends else ""
+        center = f"; no center until it is back: {', '.join(ends)}" if ends else ""
         back = f"; to come back under another id: {_named(self.rejoin)}" if self.rejoin else ""
         tx.event(
             "cluster.recovered", "cluster", self.recovery,

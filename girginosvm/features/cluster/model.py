@@ -17,7 +17,8 @@ class GivenUp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Recovery(msgspec.Struct, frozen=True, kw_only=True):
     """What going on with this node alone would come to, or with ``done`` has come to. ``reason`` says why it is not
-    possible, empty when it is. ``last_entry`` is the end of this node's log."""
+    possible, empty when it is. ``last_entry`` is the end of this node's log. ``centers``: for each center that is given
+    up, how it is opened again."""
 
     node: str
     cluster: str
@@ -31,5 +32,6 @@ class Recovery(msgspec.Struct, frozen=True, kw_only=True):
     rejoin: list[str]
     may_be_lost: list[str]
     machines_there: list[str]
+    centers: list[str]
     sentence: str
     command: str

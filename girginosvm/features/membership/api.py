@@ -62,10 +62,14 @@ def why_gone(reader: Reader, member: str) -> str:
 
 def leave(tx: Tx, member: str, name: str, reason: str) -> None:
     """The member is none any more, and its id never comes back."""
+    row = tx.one("SELECT lead FROM member WHERE id = ?", (member,))
     tx.run("DELETE FROM member WHERE id = ?", (member,))
     tx.run("DELETE FROM member_trust WHERE member = ?", (member,))
     nodes.forget_release(tx, member)
-    tx.insert("member_gone", id=member, created_index=tx.index, name=name, reason=reason, at_ms=tx.at_ms)
+    tx.insert(
+        "member_gone", id=member, created_index=tx.index, name=name, reason=reason, at_ms=tx.at_ms,
+        lead=row["lead"] if row else "",
+    )  # fmt: skip
 
 
 def give_up(tx: Tx, member: str, names: Mapping[str, str]) -> None:
@@ -75,6 +79,15 @@ def give_up(tx: Tx, member: str, names: Mapping[str, str]) -> None:
         return
     row = tx.one("SELECT name FROM member WHERE id = ?", (member,))
     leave(tx, member, row["name"] if row else names.get(member, member), RECOVERED)
+
+
+def lead_of_gone(tx: Tx, *members: str) -> str:
+    """The turn to lead that one of these ids had of a host that comes back; "" when nobody has said one."""
+    for member in members:
+        row = tx.one("SELECT lead FROM member_gone WHERE id = ?", (member,))
+        if row is not None and row["lead"]:
+            return str(row["lead"])
+    return ""
 
 
 def api_of(reader: Reader, member: str) -> str:

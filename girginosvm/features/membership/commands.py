@@ -142,16 +142,18 @@ class AdmitMember(Command, frozen=True, kw_only=True):
         if against:
             raise Conflict("join-conflicts", "; ".join(against[:20]))
         was, before = api.given_up(tx, self.name), api.forsaken(tx, self.name, self.address)
+        for one in filter(None, (was, before)):  # what people have said of the host stays true of it
+            nodes.succeed(tx, one, self.member)
+            centers.succeed(tx, one, self.member)
         if was:  # it comes back with everything that it was: its machines follow under their own ids
-            nodes.succeed(tx, was, self.member)
             nodes.forget_node(tx, was)
         if before:
-            nodes.succeed(tx, before, self.member)
             api.leave(tx, before, self.name, "it was let in again under another id")
         tx.run("UPDATE join_token SET used_by = ? WHERE token_hash = ?", (self.member, self.token_hash))
         tx.insert(
             "member", id=self.member, created_index=tx.index, name=self.name, address=self.address, api=self.api,
-            state="joining", witness=int(self.witness), at_ms=tx.at_ms, drained=0, lead="",
+            state="joining", witness=int(self.witness), at_ms=tx.at_ms, drained=0,
+            lead=api.lead_of_gone(tx, before, was),
         )  # fmt: skip
         nodes.record_release(tx, self.member, self.release, self.level)
         brings = f", and brings {self.brought.text}" if self.brought.text else ""

@@ -51,4 +51,6 @@ CREATE TABLE member_trust (
     ),
     # A token that was taken back lets nobody in; its row stays until it is old.
     Migration(5, "ALTER TABLE join_token ADD COLUMN revoked_at_ms INTEGER;\n"),
+    # What an operator has said of a host's turn to lead outlives the id under which it was given up.
+    Migration(6, "ALTER TABLE member_gone ADD COLUMN lead TEXT NOT NULL DEFAULT '';\n"),
 )

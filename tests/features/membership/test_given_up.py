@@ -11,12 +11,20 @@ from features.engine import FACTS, Engine
 
 from girginosvm.core.errors import Conflict, Forbidden, InUse, Missing
 from girginosvm.core.units import GIB
+from girginosvm.features.center.api import seats
 from girginosvm.features.center.commands import PromoteCenter
+from girginosvm.features.center.queries import ShowCenters
 from girginosvm.features.cluster.commands import RecordRecovery
 from girginosvm.features.cluster.model import GivenUp
 from girginosvm.features.image.commands import RecordImage
 from girginosvm.features.membership import api, queries
-from girginosvm.features.membership.commands import AdmitMember, DescribeMember, RecordJoinToken, RemoveMember
+from girginosvm.features.membership.commands import (
+    AdmitMember,
+    DescribeMember,
+    OrderLead,
+    RecordJoinToken,
+    RemoveMember,
+)
 from girginosvm.features.membership.model import Brought, BroughtVm
 from girginosvm.features.node.commands import BeginMaintenance, CordonNode, ReportNode, SetDomain
 from girginosvm.features.node.queries import ListNodes, ShowNode
@@ -25,6 +33,7 @@ from girginosvm.features.vm.model import BroughtDisk, BroughtNic
 
 FIRST, SECOND, LATER = (f"{digit * 8}-2222-7333-8444-555555555555" for digit in "123")
 RECOVERY, SHOP = "44444444-2222-7333-8444-555555555555", "33333333-2222-4333-8444-555555555555"
+URL = "https://center.example.net:1997"
 MAC, ADDRESS = "52:54:00:00:00:07", "192.168.196.77"
 
 
@@ -45,10 +54,12 @@ def shop(node: str) -> BringVm:
 
 @pytest.fixture
 def recovered(engine: Engine) -> Engine:
-    """m1 goes on without m2, which has a machine."""
+    """m1 goes on without m2, which has a machine, is a center, and leads last."""
     engine.furnish()
     member(engine, FIRST, "m1")
     member(engine, SECOND, "m2")
+    engine.run(PromoteCenter(node=SECOND, public_url=URL))
+    engine.run(OrderLead(node=SECOND, order="last"))
     engine.run(shop(SECOND), node=SECOND)
     engine.run(
         RecordRecovery(
@@ -107,8 +118,7 @@ def test_the_host_comes_back_with_all_its_machines_and_takes_the_place_of_what_i
 
 
 def test_where_it_stands_and_who_closed_it_is_said_of_the_host_that_comes_back(recovered: Engine) -> None:
-    """Under two ids even: its first way back was cut off. Its vote is its own to give again, and a center is promoted
-    anew."""
+    """Under two ids even: its first way back was cut off. Its vote is agreement's to give again."""
     recovered.run(SetDomain(node=SECOND, domain="rack2"))
     recovered.run(CordonNode(node=SECOND))
     recovered.run(BeginMaintenance(node=SECOND))
@@ -123,19 +133,32 @@ def test_where_it_stands_and_who_closed_it_is_said_of_the_host_that_comes_back(r
     back = ShowNode(node=last).fetch(recovered.reader)
     assert (back.domain, [one.holder for one in back.cordons]) == ("rack2", ["maintenance", "person"])
     assert recovered.rows("SELECT node FROM node_domain") == [{"node": last}]
+    assert [(row.id, row.lead) for row in api.members(recovered.reader) if row.name == "m2"] == [(last, "last")]
+    (center,) = ShowCenters().fetch(recovered.reader).items
+    assert (center.node, center.state, center.public_url) == (last, "opening", URL)
 
 
 def test_a_center_that_goes_with_a_recovery_is_named_in_the_history(engine: Engine) -> None:
     engine.furnish()
     member(engine, FIRST, "m1")
     member(engine, SECOND, "m2")
-    engine.run(PromoteCenter(node=SECOND, public_url="https://center.example.net:1997"))
+    engine.run(PromoteCenter(node=SECOND, public_url=URL))
     gone = RecordRecovery(
         member=FIRST, recovery=RECOVERY, gone=(GivenUp(SECOND, "m2"),), last_index=9, last_term=2, proof="burnt"
     )
     engine.run(gone, node=FIRST)
     (event,) = engine.rows("SELECT text FROM event WHERE kind = 'cluster.recovered'")
-    assert "no center any more, until it is back and promoted again: m2" in event["text"]
+    assert "no center until it is back: m2" in event["text"]
+    assert ShowCenters().fetch(engine.reader).items == []
+    assert [seat.node for seat in seats(engine.reader)] == [SECOND]
+
+
+def test_what_was_said_of_a_host_ends_with_its_removal(recovered: Engine) -> None:
+    recovered.run(RemoveMember(member=SECOND, lost=True))
+    admit(recovered, "m2")
+    assert ShowCenters().fetch(recovered.reader).items == []
+    assert seats(recovered.reader) == ()
+    assert [row.lead for row in api.members(recovered.reader) if row.name == "m2"] == [""]
 
 
 def test_a_host_that_comes_back_without_them_is_told_what_to_do_first(recovered: Engine) -> None:

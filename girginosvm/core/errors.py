@@ -159,8 +159,13 @@ class Bug(Problem):
 
 def disk_fault(code: str, what: str, fault: OSError) -> HostFault:
     """The HostFault of a file that could not be written: ``disk-full`` for a full disk or quota, else ``code``."""
-    full = fault.errno in (errno.ENOSPC, errno.EDQUOT)
+    full = is_full(fault)
     return HostFault("disk-full" if full else code, f"{what}: {fault.strerror or fault}")
+
+
+def is_full(fault: OSError) -> bool:
+    """The disk, or somebody's part of it, takes no more."""
+    return fault.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 FAMILIES: dict[str, type[Problem]] = {

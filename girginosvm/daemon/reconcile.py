@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Collection, Iterable
 from typing import Final, Protocol
 
-from girginosvm.core.errors import Problem
+from girginosvm.core.errors import Problem, is_full
 from girginosvm.core.log import Log
 from girginosvm.features.lanes import Lanes
 
@@ -83,6 +83,8 @@ class Loop:
         except Problem as problem:
             return self._failed(problem.code, problem.detail)
         except Exception as fault:  # a bug in one room must not stop the others; the next round is the retry
+            if isinstance(fault, OSError) and is_full(fault):
+                return self._failed("disk-full", f"there is no room for what this node keeps: {fault.strerror}")
             return self._failed("bug", repr(fault))
         self._failures, self.last_problem = 0, ""
         return min(wait_s, self.reconciler.resync_s) if wait_s is not None else self.reconciler.resync_s

@@ -46,6 +46,7 @@ class TrustReconciler:
         self._say = say
         self._status = status
         self._log = log
+        self._stale = False  # what this node shows and accepts is not yet what it has taken in
 
     async def reconcile(self, lanes: Lanes) -> float | None:
         """One round."""
@@ -55,10 +56,12 @@ class TrustReconciler:
         used = next((ca for ca in cas if ca.phase == "used"), None)
         if used is None:
             return None
-        if await asyncio.to_thread(self._take_in, cas, used):
+        self._stale |= await asyncio.to_thread(self._take_in, cas, used)
+        if self._stale:  # also in the round after one that found the disk full half-way
             self._log.info("trust.changed", used=used.generation, trusted=[ca.generation for ca in cas])
             await self._keeper.reconcile(lanes)
             self._keeper.renewed()
+            self._stale = False
         await self._report(cas, trusts)
         step = plan.advance(cas, trusts)
         if not owed and step is None:

@@ -102,27 +102,31 @@ class Identity:
 
     def adopt(self, key: str, certificates: Iterable[str]) -> bool:
         """Sign with this CA key from now on; trust these CAs, of which the first is the key's. PEM all. False when it
-        is so already. One file first: a crash between the two that are made of it is mended at the next look."""
+        is so already. One file first: a crash, or a full disk, between the two that are made of it is mended at the
+        next look."""
         whole = (key.strip() + "\n" + "".join(one.strip() + "\n" for one in certificates)).encode()
         file = self._folder / "authority.pem"
         with self._turn:
             same = file.exists() and file.read_bytes() == whole
             if not same:
                 _write(file, whole, 0o600)
-            self._settle()
-        return not same
+            settled = self._settle()
+        return settled or not same
 
-    def _settle(self) -> None:
-        """``ca.key`` and ``ca.crt`` are what ``authority.pem`` says, if there is one."""
+    def _settle(self) -> bool:
+        """``ca.key`` and ``ca.crt`` are what ``authority.pem`` says, if there is one. Answers whether one was not."""
         file = self._folder / "authority.pem"
         if not file.exists():
-            return
+            return False
+        wrote = False
         key, mark, certificates = file.read_text().partition("-----BEGIN CERTIFICATE-----")
         for path, text, mode in (
             (self._folder / "ca.key", key, 0o600), (self.ca_file, mark + certificates, 0o644),
         ):  # fmt: skip
             if not path.exists() or path.read_text() != text:
                 _write(path, text.encode(), mode)
+                wrote = True
+        return wrote
 
     def issuer(self) -> bytes:
         """The CA (PEM) of those in ``ca.crt`` that signed what this node shows; empty when none did."""

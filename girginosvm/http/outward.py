@@ -14,6 +14,7 @@ import aiohttp
 import msgspec
 
 from girginosvm.core.errors import Busy, HostFault, Invalid, ProblemBody, Unknown, problem_of
+from girginosvm.core.timeless import timeless
 
 T = TypeVar("T")
 _LIMIT_BYTES: Final = 4 * 1024 * 1024
@@ -31,7 +32,7 @@ def unproved() -> ssl.SSLContext:
 
 def trusting(authority: str) -> ssl.SSLContext:
     """Only nodes whose certificate this CA (PEM) has signed. Their addresses may be any: it signs for nodes only."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context = timeless(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False
     try:

@@ -23,6 +23,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from girginosvm.core.errors import HostFault, Invalid
 from girginosvm.core.points import reach
+from girginosvm.core.timeless import timeless
 
 VALID_DAYS: Final = 90
 RENEW_DAYS: Final = 60
@@ -64,7 +65,7 @@ class Identity:
     def context(self) -> ssl.SSLContext:
         """A server context; ``reload`` gives a running one the new certificate. Whoever shows a certificate has to show
         one of the cluster's CA: that is how a node is known to another. Browsers show none."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context = timeless(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.set_alpn_protocols(["http/1.1"])
         context.verify_mode = ssl.CERT_OPTIONAL
@@ -74,7 +75,7 @@ class Identity:
     def client_context(self) -> ssl.SSLContext:
         """For calls to other nodes: they have to show a certificate of the cluster's CA, and see ours. Whom it names is
         for the caller to look at (``core.ids.member_of``)."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context = timeless(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.check_hostname = False
         self.reload(context)

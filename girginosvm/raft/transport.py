@@ -22,6 +22,7 @@ import msgspec
 
 from girginosvm.core.ids import member_of
 from girginosvm.core.log import Log
+from girginosvm.core.timeless import timeless
 from girginosvm.raft import mesh
 from girginosvm.raft.lines import Down, Event, Heard, Up
 from girginosvm.raft.membership import Roster
@@ -52,7 +53,7 @@ class Credentials(msgspec.Struct, frozen=True):
 
     def context(self, *, server: bool) -> ssl.SSLContext:
         """TLS 1.3, both sides prove who they are; ssl.SSLError or OSError when a file does not fit."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server else ssl.PROTOCOL_TLS_CLIENT)
+        context = timeless(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server else ssl.PROTOCOL_TLS_CLIENT))
         context.check_hostname = False  # the URI is looked at instead
         context.verify_mode = ssl.CERT_REQUIRED
         context.minimum_version = ssl.TLSVersion.TLSv1_3

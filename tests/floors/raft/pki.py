@@ -36,8 +36,10 @@ class Authority:
         self.ca = self._folder / "ca.crt"
         self.ca.write_bytes(self._certificate.public_bytes(PEM))
 
-    def _builder(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
-        now = datetime.now(UTC)
+    def _builder(
+        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, days: int = 0
+    ) -> x509.CertificateBuilder:  # fmt: skip
+        now = datetime.now(UTC) + timedelta(days=days)
         return (
             x509.CertificateBuilder()
             .subject_name(subject)
@@ -48,12 +50,13 @@ class Authority:
             .not_valid_after(now + timedelta(days=1))
         )
 
-    def credentials(self, *members: str, uri: str = member_uri("", "")) -> Credentials:
-        """A certificate with the URIs of ``members`` (one, unless the test is about another number)."""
+    def credentials(self, *members: str, uri: str = member_uri("", ""), days: int = 0) -> Credentials:
+        """A certificate with the URIs of ``members`` (one, unless the test is about another number), made so many
+        ``days`` from now and good for one."""
         key = ec.generate_private_key(ec.SECP256R1())
         names = [x509.UniformResourceIdentifier(uri + member) for member in members]
         certificate = (
-            self._builder(_name("n2"), key)  # the common name says nothing, and everybody's is the same
+            self._builder(_name("n2"), key, days)  # the common name says nothing, and everybody's is the same
             .add_extension(x509.SubjectAlternativeName([*names, x509.DNSName("host")]), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(

@@ -223,6 +223,19 @@ def test_a_member_is_let_in_by_the_same_way(pair: Ring, authority: Authority) ->
     sock.close()
 
 
+@pytest.mark.parametrize("days", [-400, 400])
+def test_a_clock_that_is_wrong_keeps_no_member_out(authority: Authority, days: int) -> None:
+    """A host that was two hours ahead renewed its certificate, and was let in no more; of two nodes, both stopped."""
+    ring = Ring(authority, "n1", "n2")
+    ring.ends["n2"].close()
+    again = Transport("n2", Address("127.0.0.1", 0), authority.credentials("n2", days=days), LOG, handshake_s=0.5)
+    ring.ends["n2"] = again
+    for end in ring.ends.values():
+        end.set_members(*roster({name: Address("127.0.0.1", one.port) for name, one in ring.ends.items()}))
+    ring.up()
+    ring.close()
+
+
 def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from girginosvm import __version__
 from girginosvm.core import points, settings
 from girginosvm.core.clock import SystemChance, SystemClock
-from girginosvm.core.errors import HostFault, Problem, first_problem
+from girginosvm.core.errors import Busy, HostFault, Problem, Unknown, first_problem
 from girginosvm.core.log import Log
 from girginosvm.core.pages import ASSETS
 from girginosvm.core.settings import Settings
@@ -52,10 +52,12 @@ from girginosvm.http.events import Hub
 from girginosvm.http.server import application
 from girginosvm.raft.changes import Change
 from girginosvm.raft.client import Client
+from girginosvm.raft.standing import Status
 from girginosvm.state.reader import Reader, Readers
 
 AGAIN = -1
 _TURN_S = 10.0
+_PAUSE_S = 0.2
 _FILES = 16_384
 
 
@@ -120,6 +122,8 @@ class Agent:
             return
         self._me = identity.load(self._config.path("raft", "member.json"))
         await self._arrived(self._me.member)
+        if self._again:
+            return
         founded, mark = await self._readers.read(lambda reader: (anybody(reader), key_mark(reader)))
         key = load_key(self._config.path("pki", "cluster.key"), self._base.chance, founded=founded, mark=mark)
         self._parts = parts = compose(self._base, self._me, key, leave=self._become)
@@ -129,7 +133,7 @@ class Agent:
         listener = Listener(self._heard, hub, self._watch, self._readers, same=self._same, rounds=self._rounds)
         self._tasks = (group.create_task(listener.run()),)
         # Among others this node may be cut off from them: its panel answers all the same, before it has said anything.
-        among = bool((await self._client.status()).members)
+        among = bool((await self._standing()).members)
         keeper = await self._open(parts, hub) if among else None
         await parts.beginning.said("" if mark else key.mark)
         parts.voice.begin(await self._readers.read(lambda reader: reader.applied_index))
@@ -185,17 +189,27 @@ class Agent:
         if others and not await self._readers.read(there):
             self._log.warning("agent.waits-for-state", detail=lacking or "the others send what this node does not have")
             while not await self._readers.read(there):
-                if await self._heard.get() is None:
-                    self._same()
+                if await self._heard.get() is None and not self._same():
+                    return
 
-    def _same(self) -> None:
-        """The raft process may have come back as another member, or with another database."""
+    async def _standing(self) -> Status:
+        """How agreement stands; the raft process may go away meanwhile, and come back."""
+        while True:
+            try:
+                return await self._client.status()
+            except (Busy, Unknown):
+                await asyncio.sleep(_PAUSE_S)
+
+    def _same(self) -> bool:
+        """The raft process may have come back as another member, or with another database: then this life ends, which
+        has the old one open."""
         if self._client.member != self._me.member:
             self._log.warning("agent.member-changed", member=self._client.member)
             self._become()
         elif self._file() != self._database:
             self._log.warning("agent.database-changed")
             self._become()
+        return not self._again
 
     def _file(self) -> int:
         """Which file the database is: what is open here is the one of that name only as long as this stays."""

@@ -14,12 +14,12 @@ from girginosvm.state.reader import Readers
 
 
 class Listener:
-    """``heard``: changes as they come, None after each new connection. ``same`` looks whether the raft process still is
-    this member."""
+    """``heard``: changes as they come, None when everything has to be read anew. ``same`` looks whether the raft
+    process still is this member with this database; when it is not, this life is over, and nothing more is read."""
 
     def __init__(
         self, heard: asyncio.Queue[Change | None], hub: Hub, watch: Watch, readers: Readers, *,
-        same: Callable[[], None], rounds: Rounds,
+        same: Callable[[], bool], rounds: Rounds,
     ) -> None:  # fmt: skip
         self._heard = heard
         self._hub = hub
@@ -29,17 +29,22 @@ class Listener:
         self._rounds = rounds
 
     async def run(self) -> None:
-        """Until cancelled. What has come meanwhile is taken in at once: whoever waits is woken once for all of it."""
+        """Until cancelled, or this life is over. What has come meanwhile is taken in at once: whoever waits is woken
+        once for all of it."""
         while True:
             heard = [await self._heard.get()]
             while not self._heard.empty():
                 heard.append(self._heard.get_nowait())
-            tables = await self._anew() if None in heard else await self._all([one for one in heard if one is not None])
+            if None not in heard:
+                tables = await self._all([one for one in heard if one is not None])
+            elif self._same():
+                tables = await self._anew()
+            else:
+                return
             self._rounds.changed(tables)
 
     async def _anew(self) -> frozenset[str]:
         """Nobody knows what was missed: everything is read again."""
-        self._same()
         incarnation, index = await self._readers.read(lambda reader: (reader.incarnation, reader.applied_index))
         if index > self._hub.index or incarnation != self._hub.incarnation:
             self._hub.restart(incarnation, index)

@@ -22,7 +22,7 @@ from girginosvm.core.errors import Busy, HostFault, Invalid, Problem, Unknown
 from girginosvm.core.log import Log
 from girginosvm.core.points import reach
 from girginosvm.raft.answers import answered
-from girginosvm.raft.changes import Change, Listeners, Told
+from girginosvm.raft.changes import Change, Listener, Listeners
 from girginosvm.raft.journal import Journal, Vote
 from girginosvm.raft.proposals import Answer
 from girginosvm.raft.standing import FLUSH, Flushes, Status, stalled
@@ -180,9 +180,9 @@ class Alone:
         if self.halted:
             raise Busy("halted", f"this node has stopped applying: {self.halted}")
 
-    def listen(self, told: Told) -> Callable[[], None]:
-        """Hear of applied entries from now on; answers what ends it."""
-        return self._listeners.listen(told)
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """It hears of applied entries from now on; answers what ends that."""
+        return self._listeners.listen(listener)
 
     def status(self) -> Status:
         """A look from the side."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import msgspec
 
@@ -15,34 +16,48 @@ class Change(msgspec.Struct, frozen=True):
     tables: tuple[str, ...]
 
 
-# Called for each change, at once; with None when nothing comes any more: read everything anew, or this node stops.
-Told = Callable[[Change | None], None]
+class Listener(Protocol):
+    """Called at once, in the order of the log; it holds nobody back."""
+
+    def changed(self, change: Change) -> None:
+        """An entry was applied."""
+        ...
+
+    def anew(self) -> None:
+        """A snapshot took the place of entries: read everything anew."""
+        ...
+
+    def ended(self) -> None:
+        """Nothing comes any more."""
+        ...
 
 
 class Listeners:
-    """One event loop's. Nobody holds back the one who tells."""
+    """One event loop's."""
 
     def __init__(self) -> None:
-        self._told: dict[int, Told] = {}
-        self._count = 0
+        self._all: list[Listener] = []
 
-    def listen(self, told: Told) -> Callable[[], None]:
-        """Hear of changes from now on; answers what ends it."""
-        self._count += 1
-        number = self._count
-        self._told[number] = told
-        return lambda: self._forget(number)
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Tell it from now on; answers what ends that."""
+        self._all.append(listener)
+        return lambda: self._forget(listener)
 
     def tell(self, change: Change) -> None:
         """To everybody."""
-        for told in list(self._told.values()):
-            told(change)
+        for listener in list(self._all):
+            listener.changed(change)
+
+    def anew(self) -> None:
+        """Everybody reads everything anew."""
+        for listener in list(self._all):
+            listener.anew()
 
     def end(self) -> None:
-        """To those who listen now, that nothing comes any more."""
-        told, self._told = self._told, {}
-        for one in told.values():
-            one(None)
+        """Nothing comes any more to those who listen now."""
+        listeners, self._all = self._all, []
+        for listener in listeners:
+            listener.ended()
 
-    def _forget(self, number: int) -> None:
-        self._told.pop(number, None)
+    def _forget(self, listener: Listener) -> None:
+        self._all = [one for one in self._all if one is not listener]

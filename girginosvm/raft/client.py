@@ -21,9 +21,11 @@ from girginosvm.raft.ipc import (
     HELLO_S,
     MAX_FRAME,
     Alter,
+    Anew,
     Answer,
     Ask,
     Barrier,
+    Changed,
     FromAgent,
     FromRaft,
     HandOver,
@@ -91,8 +93,8 @@ class _Heard(Line):
 
 
 class Client:
-    """One connection, kept up; ``changed`` is called for each change, and with None after each new connection (read
-    everything anew)."""
+    """One connection, kept up. ``changed`` is called for each change, and with None when everything has to be read
+    anew: after each new connection, and when a snapshot took the place of entries."""
 
     def __init__(self, path: Path, *, release: str, changed: Callable[[Change | None], None], log: Log) -> None:
         self._path = path
@@ -213,10 +215,12 @@ class Client:
                 future = self._under_way.get(message.id)
                 if future is not None and not future.done():
                     future.set_result(message)
+            case Changed():
+                self._changed(message.change)
+            case Anew():
+                self._changed(None)
             case Hello():
                 pass  # said once
-            case _:
-                self._changed(message.change)
 
     def _lost(self) -> None:
         self._line = None

@@ -117,9 +117,9 @@ class Cluster:
 
         await answered(lambda answer: self._ask(partial(self.node.change, change, self._later(answer))))
 
-    def listen(self, told: changes.Told) -> Callable[[], None]:
-        """Hear of applied entries from now on; answers what ends it."""
-        return self._listeners.listen(told)
+    def listen(self, listener: changes.Listener) -> Callable[[], None]:
+        """It hears of applied entries from now on; answers what ends that."""
+        return self._listeners.listen(listener)
 
     def status(self) -> Status:
         """How it stands."""
@@ -134,7 +134,7 @@ class Cluster:
 
     def _jumped(self) -> None:
         """A snapshot took the place of entries: whoever listens reads everything anew."""
-        self._told.append(self._listeners.end)
+        self._told.append(self._listeners.anew)
 
     def _later(self, answer: Answer) -> Answer:
         return lambda outcome: self._told.append(partial(answer, outcome))

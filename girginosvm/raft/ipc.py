@@ -94,9 +94,13 @@ class Changed(msgspec.Struct, frozen=True, tag="changed"):
     change: Change
 
 
+class Anew(msgspec.Struct, frozen=True, tag="anew"):
+    """Read everything anew: a snapshot took the place of entries."""
+
+
 Request = Propose | Ask | Alter | HandOver | Prefer | Barrier | Turn
 FromAgent = Hello | Request
-FromRaft = Hello | Answer | Changed
+FromRaft = Hello | Answer | Changed | Anew
 _from_agent: Final[msgspec.msgpack.Decoder[FromAgent]] = msgspec.msgpack.Decoder(FromAgent)
 _from_raft: Final[msgspec.msgpack.Decoder[FromRaft]] = msgspec.msgpack.Decoder(FromRaft)
 

@@ -16,11 +16,12 @@ from girginosvm.core.entries import Change as MemberChange
 from girginosvm.core.errors import Busy, Problem, Unknown
 from girginosvm.core.log import Log
 from girginosvm.raft import proposals
-from girginosvm.raft.changes import Change
+from girginosvm.raft.changes import Change, Listener
 from girginosvm.raft.ipc import (
     HELLO_S,
     MAX_FRAME,
     Alter,
+    Anew,
     Answer,
     Ask,
     Barrier,
@@ -46,7 +47,7 @@ class Agreement(Protocol):
 
     def submit(self, command: bytes, answer: proposals.Answer) -> None: ...
 
-    def listen(self, told: Callable[[Change | None], None]) -> Callable[[], None]: ...
+    def listen(self, listener: Listener) -> Callable[[], None]: ...
 
     def status(self) -> Status: ...
 
@@ -129,13 +130,23 @@ class _Served(Line):
             return
         self._greeted = True
         self._patience.cancel()
-        self._deaf = self._agreement.listen(self._told)
+        self._deaf = self._agreement.listen(self)
 
-    def _told(self, change: Change | None) -> None:
-        if change is None or self.waiting_bytes > _BEHIND_BYTES:
+    # What it hears of the agreement.
+
+    def changed(self, change: Change) -> None:
+        if self.waiting_bytes > _BEHIND_BYTES:
             self.close()
         else:
             self.write(frame(Changed(change)))
+
+    def anew(self) -> None:
+        self.write(frame(Anew()))
+
+    def ended(self) -> None:
+        self.close()
+
+    # What it asks.
 
     def _propose(self, message: Propose) -> None:
         answer = partial(self._outcome, message.id)

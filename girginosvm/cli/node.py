@@ -15,6 +15,7 @@ from girginosvm import __version__
 from girginosvm.core import settings
 from girginosvm.core.errors import Problem
 from girginosvm.features.diagnostics import checks, facts
+from girginosvm.features.event import api as events
 from girginosvm.features.times import rfc3339
 from girginosvm.http.ages import age_of
 from girginosvm.hypervisor import own
@@ -131,11 +132,16 @@ def in_force(config: settings.Settings) -> dict[str, str]:
         pool = reader.one("SELECT reserve_percent FROM pool WHERE name = 'default'")
         node = reader.one("SELECT name FROM node WHERE id = ?", (member,))
         row = reader.one("SELECT name, address FROM member WHERE id = ?", (member,))
+        kept = events.retention(reader)
     except Exception:  # an unreadable database, or one of another release, has its own words elsewhere
         return {}
     found = {}
     if pool is not None and pool["reserve_percent"] != config.reserve_pool_percent:
         found["reserve_pool_percent"] = f"{pool['reserve_percent']}, of pool default: that is what counts"
+    for name in ("event_days", "operation_days"):
+        days = getattr(kept, name)
+        if days != getattr(config, name):
+            found[name] = f"{days}, for the whole cluster: `girginosvm retention set` changes it"
     called = (row or node or {}).get("name", "")
     if config.node_name and called and called != config.node_name:
         found["node_name"] = f"{called}: a restart of the agent says the new name"

@@ -36,10 +36,11 @@ class Actor(msgspec.Struct, frozen=True):
 _ADMIN_NOUNS: Final = frozenset({"user", "token", "session", "settings"})
 _ADMIN_READS: Final = frozenset({"user.read", "token.read"})
 # What makes an administrator of whoever does it: a node that is let in is given the cluster's keys, a center is
-# promoted with a new administrator, and a removal or a recovery decides who the cluster is.
+# promoted with a new administrator, and a removal or a recovery decides who the cluster is. How long the history of
+# all of it is kept is theirs, too.
 _ADMIN_DEEDS: Final = frozenset({
     "membership.token", "membership.join", "membership.leave", "membership.remove", "cluster.recover",
-    "center.promote", "center.demote",
+    "center.promote", "center.demote", "event.retain",
 })  # fmt: skip
 # Said by the platform itself, never by a person.
 _PLATFORM: Final = "report"

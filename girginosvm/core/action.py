@@ -22,6 +22,8 @@ import msgspec
 
 from girginosvm.core.fields import field
 
+# The key of a table that has one row.
+ONLY: Final = "1"
 _PATH_FIELD: Final = re.compile(r"\{(\w+)\}")
 
 
@@ -82,7 +84,7 @@ class Command(Request, frozen=True, kw_only=True):
 
 class Query(Request, frozen=True, kw_only=True):
     """A read of the local database, inside one read transaction. ``rows`` names what one thing is made of, as (table,
-    column that holds its id): what a write with ``If-Match`` is made for."""
+    column that holds its id, or ``ONLY`` where the path names none): what a write with ``If-Match`` is made for."""
 
     rows: ClassVar[tuple[tuple[str, str], ...]] = ()
 

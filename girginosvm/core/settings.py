@@ -41,7 +41,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     # The log on disk: how large its files are, and after how many entries those that the database has made up may go.
     journal_segment_bytes: int = 16 * 1024 * 1024
     journal_compact_entries: int = 20_000
-    # How long events and ended operations are kept, days; 0: for ever. The node that leads decides by its own.
+    # How long events and ended operations are kept, days; 0: for ever. A cluster is founded with these; from then on
+    # `retention set` changes it for all nodes.
     event_days: Annotated[int, msgspec.Meta(ge=0, le=36_500)] = 400
     operation_days: Annotated[int, msgspec.Meta(ge=0, le=36_500)] = 90
     log_level: str = "info"

@@ -169,7 +169,7 @@ class Agent:
                 status=status, log=log,
             ),
             PartedReconciler(membership, self._client, read=read, log=log),
-            RetentionReconciler(self._config, status=status, read=read, say=say, clock=self._base.clock),
+            RetentionReconciler(status=status, read=read, say=say, clock=self._base.clock),
         )  # fmt: skip
         self._rounds.begin(group, duties)
 

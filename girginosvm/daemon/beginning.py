@@ -59,7 +59,11 @@ class Beginning:
     async def _found(self) -> None:
         pool = self._config.path("storage").relative_to(self._config.root)
         try:
-            await self._say(FoundCluster(pool_path=f"/{pool}", reserve_percent=self._config.reserve_pool_percent))
+            founding = FoundCluster(
+                pool_path=f"/{pool}", reserve_percent=self._config.reserve_pool_percent,
+                event_days=self._config.event_days, operation_days=self._config.operation_days,
+            )  # fmt: skip
+            await self._say(founding)
             self._log.info("cluster.founded")
         except Conflict as known:
             if known.code != "founded":

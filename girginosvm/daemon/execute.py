@@ -10,7 +10,7 @@ import msgspec
 
 from girginosvm.core import access, codec
 from girginosvm.core.access import Actor
-from girginosvm.core.action import Command, Condition, Query, Request
+from girginosvm.core.action import ONLY, Command, Condition, Query, Request
 from girginosvm.core.clock import Chance, Clock, new_request_id
 from girginosvm.core.codec import Envelope, Outcome, Seen
 from girginosvm.core.errors import Busy, Conflict, Fault, Invalid, Missing, NoQuorum, Problem, Unknown, problem_of
@@ -211,8 +211,9 @@ class Executor:
             return ()
         show = self._resolved(condition.show, reader)
         condition.check(show.fetch(reader))
-        (subject,) = type(show).action.path_fields
-        return tuple(reader.seen(table, column, getattr(show, subject)) for table, column in show.rows)
+        subjects = type(show).action.path_fields
+        which = getattr(show, subjects[0]) if subjects else ONLY
+        return tuple(reader.seen(table, column, which) for table, column in show.rows)
 
     def _resolved(self, asked: Any, reader: Reader) -> Any:
         changes: dict[str, str] = {}

@@ -14,7 +14,7 @@ from girginosvm.core.host import DiskSpec, FoundDomain, FoundNic, Power
 from girginosvm.core.units import GIB
 from girginosvm.features.auth import commands as auth
 from girginosvm.features.cluster.commands import FoundCluster, RaiseLevel, RecordKeyMark
-from girginosvm.features.event.commands import PruneHistory
+from girginosvm.features.event.commands import PruneHistory, SetRetention
 from girginosvm.features.image.commands import PullImage, RecordImage, RemoveImage, ReportImage
 from girginosvm.features.network.commands import AddNetwork, RemoveNetwork
 from girginosvm.features.node.commands import (
@@ -241,6 +241,7 @@ def old_age(t: Teller) -> None:
     assert first["events"] > 20
     assert first["operations"] > 5
     assert t.say(PruneHistory(events_before_ms=now_ms))["events"] == 0
+    assert t.say(SetRetention(event_days=730)) == {"event_days": 730, "operation_days": 90}
 
 
 def _room(t: Teller, pool: str, **fields: Any) -> ReportPool:

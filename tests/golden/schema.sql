@@ -137,6 +137,9 @@ CREATE TABLE request (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX request_age ON request (at_ms);
 CREATE UNIQUE INDEX request_key ON request (actor, key) WHERE key IS NOT NULL;
+CREATE TABLE retention (
+  one INTEGER PRIMARY KEY CHECK (one = 1), event_days INTEGER NOT NULL, operation_days INTEGER NOT NULL
+) STRICT;
 CREATE TABLE session (
   token_hash TEXT PRIMARY KEY, user TEXT NOT NULL REFERENCES user (id), address TEXT NOT NULL,
   created_at_ms INTEGER NOT NULL, expires_at_ms INTEGER NOT NULL

@@ -90,7 +90,12 @@ def joined(node: Node, center: Node, name: str, **more: Any) -> Any:
 
 
 def test_three_nodes_become_one_cluster_and_each_takes_writes_and_shows_all(start: Start) -> None:
-    nodes = {name: start(name) for name in ("n1", "n2", "n3")}
+    days = {
+        "n1": "700",
+        "n2": "20",
+        "n3": "400",
+    }  # what its file says counts where a cluster is founded, and only there
+    nodes = {name: start(name, GIRGINOSVM_EVENT_DAYS=days[name]) for name in ("n1", "n2", "n3")}
     for node in nodes.values():
         node.ready()
     first = nodes["n1"]
@@ -101,6 +106,10 @@ def test_three_nodes_become_one_cluster_and_each_takes_writes_and_shows_all(star
         assert [one["name"] for one in seen["members"]] == ["n1", "n2", "n3"]
         assert [one["name"] for one in seen["members"] if one["here"]] == [name]
         node.until("/v1/nodes", lambda found: len(found["items"]) == 3)
+    assert [node.ask("GET", "/v1/retention")["event_days"] for node in nodes.values()] == [700] * 3
+    nodes["n2"].ask("POST", "/v1/retention", {"event_days": 30})
+    for node in nodes.values():
+        assert node.until("/v1/retention", lambda found: found["event_days"] == 30)["operation_days"] == 90
     # A write on one is read on another, at the index that the first one said.
     made = nodes["n3"].ask("POST", "/v1/tokens", {"name": "billing", "role": "viewer"})
     for node in nodes.values():

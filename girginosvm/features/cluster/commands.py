@@ -9,6 +9,7 @@ from girginosvm.core.errors import Conflict, Stale
 from girginosvm.core.fields import Ref, field
 from girginosvm.features.center import api as centers
 from girginosvm.features.cluster import model
+from girginosvm.features.event import api as events
 from girginosvm.features.membership import api as membership
 from girginosvm.features.network.commands import AddNetwork
 from girginosvm.features.node import api as nodes
@@ -25,12 +26,15 @@ from girginosvm.state.tx import Tx
     answers=dict[str, bool],
 )
 class FoundCluster(Command, frozen=True, kw_only=True):
-    """The first pool and the first network. Said by a node to itself at its first start."""
+    """The first pool and the first network, and how long history is kept. Said by a node to itself at its first
+    start."""
 
     pool_path: Annotated[str, field("Directory of the first pool.", max_length=255)]
     reserve_percent: Annotated[int, field("Share of it that stays free.", ge=0, le=90)] = 5
     nat_cidr: Annotated[str, field("Network of the first NAT.", max_length=18)] = "192.168.196.0/24"
     nat_gateway: Annotated[str, field("The node's address in it.", max_length=15)] = "192.168.196.1"
+    event_days: events.EventDays = 400
+    operation_days: events.OperationDays = 90
 
     def apply(self, tx: Tx) -> dict[str, bool]:
         if tx.one("SELECT 1 FROM event WHERE kind = 'cluster.founded' LIMIT 1"):
@@ -39,6 +43,7 @@ class FoundCluster(Command, frozen=True, kw_only=True):
         AddNetwork(
             name="default", kind="nat", bridge="br-nat", cidr=self.nat_cidr, gateway=self.nat_gateway,
         ).apply(tx)  # fmt: skip
+        events.retain(tx, events.Retention(self.event_days, self.operation_days))
         tx.event("cluster.founded", "cluster", tx.node, "founded a cluster of one")
         return {"founded": True}
 

@@ -7,6 +7,9 @@ from girginosvm.features.event import commands, queries, schema
 
 MANIFEST: Final = Manifest(
     name="event",
-    actions=(queries.ListEvents, queries.FollowEvents, queries.VerifyEvents, commands.PruneHistory),
+    actions=(
+        queries.ListEvents, queries.FollowEvents, queries.VerifyEvents, queries.ShowRetention, commands.PruneHistory,
+        commands.SetRetention,
+    ),
     migrations=schema.MIGRATIONS,
-)
+)  # fmt: skip

@@ -1,6 +1,8 @@
-"""Taking out of the history what is too old."""
+"""How long history is kept, and taking out of it what is too old."""
 
 from typing import Annotated
+
+import msgspec
 
 from girginosvm.core.action import Command, action
 from girginosvm.core.fields import field
@@ -16,8 +18,8 @@ from girginosvm.state.tx import Tx
     audit="took old history out", answers=dict[str, int],
 )  # fmt: skip
 class PruneHistory(Command, frozen=True, kw_only=True):
-    """A batch of events from the beginning, and one of operations that have ended. Said by whoever leads, by its
-    settings; nothing of the last two days goes."""
+    """A batch of events from the beginning, and one of operations that have ended. Said by whoever leads; nothing of
+    the last two days goes."""
 
     events_before_ms: Annotated[int, field("Events from before then, ms UTC; 0: none.", ge=0)] = 0
     operations_before_ms: Annotated[int, field("Operations that ended before then, ms UTC; 0: none.", ge=0)] = 0
@@ -33,3 +35,32 @@ class PruneHistory(Command, frozen=True, kw_only=True):
             text = f"{ended} operations that ended long ago were taken out"
             tx.event("operation.pruned", "operation", "", text)
         return {"events": old.gone if old else 0, "operations": ended}
+
+
+@action(
+    "POST /v1/retention", cli="retention set", permission="event.retain",
+    summary="Say how long the whole cluster keeps its history", audit="changed how long history is kept",
+    answers=api.Retention, destroys=True, foresees="/v1/retention",
+    examples=("girginosvm retention set --event-days 730", "girginosvm retention set --operation-days 30 --yes"),
+)  # fmt: skip
+class SetRetention(Command, frozen=True, kw_only=True):
+    """What is older goes for good, on every node, a batch a second; nothing of the last two days does. What is not
+    named stays as it is."""
+
+    event_days: api.EventDays | None = None
+    operation_days: api.OperationDays | None = None
+
+    def apply(self, tx: Tx) -> api.Retention:
+        before = api.retention(tx)
+        said = {"event_days": self.event_days, "operation_days": self.operation_days}
+        now = msgspec.structs.replace(before, **{name: days for name, days in said.items() if days is not None})
+        if now != before:
+            api.retain(tx, now)
+            text = f"events are kept {_days(now.event_days)}, operations that ended {_days(now.operation_days)}"
+            was = f"before: {_days(before.event_days)} and {_days(before.operation_days)}"
+            tx.event("event.retention", "event", "", f"{text}; {was}", **msgspec.structs.asdict(now))
+        return now
+
+
+def _days(count: int) -> str:
+    return f"{count} days" if count else "for ever"

@@ -4,9 +4,10 @@ from typing import Annotated, Final
 
 import msgspec
 
-from girginosvm.core.action import Page, Stream, Walk, action
+from girginosvm.core.action import Page, Query, Stream, Walk, action
 from girginosvm.core.errors import HostFault, Invalid
 from girginosvm.core.fields import field
+from girginosvm.features.event.api import Retention, retention
 from girginosvm.features.times import rfc3339
 from girginosvm.state.history import Mark
 from girginosvm.state.page import page
@@ -73,6 +74,19 @@ class FollowEvents(Stream, frozen=True, kw_only=True):
     """Server-Sent Events: one `change` per log entry, `ready` or `reset` first; resumes by Last-Event-ID."""
 
     since: Annotated[str, field("The id of the last event that was seen.", max_length=100)] = ""
+
+
+@action(
+    "GET /v1/retention", cli="retention show", permission="event.read",
+    summary="Show how long the whole cluster keeps its history", answers=Retention,
+)  # fmt: skip
+class ShowRetention(Query, frozen=True, kw_only=True):
+    """Days; 0 keeps for ever."""
+
+    rows = (("retention", "one"),)
+
+    def fetch(self, reader: Reader) -> Retention:
+        return retention(reader)
 
 
 class Verified(msgspec.Struct, frozen=True, kw_only=True):

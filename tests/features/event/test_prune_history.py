@@ -12,14 +12,16 @@ from features.engine import NODE, Engine
 from features.nodes import cluster, created
 from features.replay import replay
 
+from girginosvm.core.access import Role, allowed
 from girginosvm.core.clock import SystemClock
 from girginosvm.core.errors import HostFault
 from girginosvm.core.log import Log
 from girginosvm.core.settings import Settings
 from girginosvm.daemon.retention import RetentionReconciler, due
+from girginosvm.features.cluster.commands import FoundCluster
 from girginosvm.features.event import api
-from girginosvm.features.event.commands import PruneHistory
-from girginosvm.features.event.queries import Verified, VerifyEvents
+from girginosvm.features.event.commands import PruneHistory, SetRetention
+from girginosvm.features.event.queries import ShowRetention, Verified, VerifyEvents
 from girginosvm.features.lanes import Lanes
 from girginosvm.features.node.commands import CordonNode, UncordonNode
 from girginosvm.features.operation import api as operations
@@ -186,31 +188,52 @@ def test_every_replica_comes_to_the_same_rows(old: Engine) -> None:
     assert any("PruneHistory done" in line for line in first)
 
 
-def settings(**days: Any) -> Settings:
-    return msgspec.convert({"event_days": 400, "operation_days": 90, **days}, Settings)
+def keep(engine: Engine, **days: int) -> None:
+    engine.run(SetRetention(**days))
 
 
 def test_a_batch_is_due_once_all_of_it_is_too_old(old: Engine) -> None:
-    wanted = due(old.reader, settings(), wall_ms=LATE)
-    assert wanted == PruneHistory(events_before_ms=old.reader.at_ms - 400 * api.DAY_MS)
-    assert due(old.reader, settings(event_days=0), wall_ms=LATE) is None  # for ever
-    assert due(old.reader, settings(event_days=501), wall_ms=LATE) is None
-    least = due(old.reader, settings(event_days=1), wall_ms=LATE)
+    assert due(old.reader, wall_ms=LATE) == PruneHistory(events_before_ms=old.reader.at_ms - 400 * api.DAY_MS)
+    keep(old, event_days=0)
+    assert due(old.reader, wall_ms=LATE) is None  # for ever
+    keep(old, event_days=501)
+    assert due(old.reader, wall_ms=LATE) is None
+    keep(old, event_days=1)
+    least = due(old.reader, wall_ms=LATE)
     assert least is not None
     assert least.events_before_ms == old.reader.at_ms - 2 * api.DAY_MS
+
+
+def test_a_cluster_is_founded_with_its_first_node_s_settings_and_changed_for_all(engine: Engine) -> None:
+    assert ShowRetention().fetch(engine.reader) == api.Retention(400, 90)  # of one that never said it
+    engine.run(FoundCluster(pool_path="/srv", event_days=730, operation_days=30))
+    assert ShowRetention().fetch(engine.reader) == api.Retention(730, 30)
+    assert engine.run(SetRetention(operation_days=0)) == {"event_days": 730, "operation_days": 0}
+    assert ShowRetention().fetch(engine.reader) == api.Retention(730, 0)
+    (event,) = engine.rows("SELECT text FROM event WHERE kind = 'event.retention'")
+    assert event["text"] == ("events are kept 730 days, operations that ended for ever; before: 730 days and 30 days")
+    engine.run(SetRetention(event_days=730))  # no news
+    assert len(engine.rows("SELECT 1 FROM event WHERE kind = 'event.retention'")) == 1
+
+
+def test_how_long_the_history_is_kept_is_an_administrators_word() -> None:
+    roles = [role for role in Role if allowed(role, SetRetention.action.permission)]
+    assert roles == [Role.ADMIN]
 
 
 def test_a_log_whose_time_ran_ahead_takes_no_history_with_it(old: Engine) -> None:
     """A leader began with a clock that was years ahead, and it was set right since."""
     right = old.reader.at_ms - 400 * api.DAY_MS
-    assert due(old.reader, settings(), wall_ms=old.reader.at_ms) is not None
-    assert due(old.reader, settings(), wall_ms=right) is None
+    assert due(old.reader, wall_ms=old.reader.at_ms) is not None
+    assert due(old.reader, wall_ms=right) is None
 
 
 @pytest.mark.parametrize("days", [-1, 40_000])
 def test_a_setting_that_makes_no_sense_is_refused(days: int) -> None:
     with pytest.raises(msgspec.ValidationError):
-        settings(event_days=days)
+        msgspec.convert({"event_days": days}, Settings)
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert({"event_days": days}, SetRetention)
 
 
 @pytest.mark.parametrize("role", ["leader", "follower"])
@@ -227,11 +250,11 @@ async def test_whoever_leads_says_it_until_no_batch_is_due(old: Engine, role: st
         said.append(command)
         return old.run(command)
 
-    rounds = RetentionReconciler(settings(), status=status, read=read, say=speak, clock=Late())
+    rounds = RetentionReconciler(status=status, read=read, say=speak, clock=Late())
     async with asyncio.TaskGroup() as group:
         lanes = Lanes(group, lambda: None, Log(level="error"))
         while await rounds.reconcile(lanes) is not None:
             assert len(said) < 50
     assert bool(said) == (role == "leader")
-    assert (due(old.reader, settings(), wall_ms=LATE) is None) == (role == "leader")
+    assert (due(old.reader, wall_ms=LATE) is None) == (role == "leader")
     assert verify(old.reader_db) is None

@@ -17,6 +17,8 @@ from girginosvm.core.entries import Entry, Halt
 from girginosvm.core.errors import Stale
 from girginosvm.daemon.execute import Executor
 from girginosvm.daemon.secrets import ClusterKey
+from girginosvm.features.event.commands import SetRetention
+from girginosvm.features.event.queries import ShowRetention
 from girginosvm.features.registry import REGISTRY
 from girginosvm.features.vm.commands import CreateVm
 from girginosvm.features.vm.power import RebootVm, StopVm
@@ -163,4 +165,14 @@ def test_whatever_has_an_etag_says_which_rows_it_is_made_of(engine: Engine, comm
     assert show.rows
     for table, column in show.rows:
         assert engine.rows("SELECT 1 FROM pragma_table_info(?) WHERE name = ?", table, column)
-    assert len(show.action.path_fields) == 1
+    assert len(show.action.path_fields) == 1 or [column for _, column in show.rows] == ["one"]
+
+
+async def test_what_there_is_one_of_is_guarded_in_the_log_too(engine: Engine, office: Office) -> None:
+    engine.furnish()
+    condition = Condition(ShowRetention(), lambda shown: None)
+    office.first = lambda: engine.run(SetRetention(event_days=30))
+    with pytest.raises(Stale):
+        await office.ask(SetRetention(event_days=500), condition=condition)
+    office.first = lambda: None
+    assert (await office.ask(SetRetention(event_days=500), condition=condition)).value["event_days"] == 500

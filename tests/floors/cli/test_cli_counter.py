@@ -159,7 +159,7 @@ def test_every_verb_that_ends_something_shows_what_would_go(
 ) -> None:
     shown = {"name": "what would go"}
     for path in ("/v1/vms/x", "/v1/images/x", "/v1/disks?filter=id%3Dx", "/v1/membership/members/x/parting",
-                 "/v1/membership/leave", "/v1/centers"):  # fmt: skip
+                 "/v1/membership/leave", "/v1/centers", "/v1/retention"):  # fmt: skip
         agent.on("GET", path, (200, {"items": [shown]} if "disks" in path or "centers" in path else shown))
     said = say([*verb["cli"].split(), *(["x"] * len(verb["positionals"])), "--dry-run"])
     assert said.code == 0

@@ -1,7 +1,8 @@
 """The doors: TLS on the node's port, and a Unix socket for root. Bounded in connections, headers and patience.
 
 A connection counts from the moment that the kernel gives it to us, before its handshake; one address gets a part of
-them, and root's socket is not counted with them: whoever fills the port does not lock the host's owner out.
+them, and root's socket is not counted with them: whoever fills the port does not lock the host's owner out. Nor anybody
+else: where there is no room, whoever has waited longest without saying what it wants makes some.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ import logging
 import os
 import socket
 import ssl
+from asyncio import sslproto
 from collections import Counter
 from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +36,9 @@ _BACKLOG: Final = 128
 # written, by the application.
 _SILENT: Final = logging.getLogger("girginosvm.strangers")
 _SILENT.setLevel(logging.CRITICAL + 1)
+# What asyncio reads from a TLS connection at once, and has allocated for it from the first packet on (256 KiB without
+# this, a quarter of a gigabyte for as many strangers as may come). A record of TLS has 16 KiB.
+sslproto.SSLProtocol.max_size = 32 * 1024
 # How long nobody is let in when the process has no file left for one more.
 _EXHAUSTED_S: Final = 0.2
 
@@ -50,20 +56,43 @@ def _bound(path: Path) -> socket.socket:
 
 
 class _Guarded(asyncio.Protocol):
-    """An HTTP connection that has to send its first whole header within ``header_s``; ``left`` is called at its end."""
+    """An HTTP connection that has to send its first whole header within ``header_s``: it is a stranger until then.
+    ``known`` is called when it has, and ``left`` once, at its end."""
 
-    def __init__(self, inner: asyncio.Protocol, header_s: float, left: Callable[[], None]) -> None:
+    def __init__(
+        self, inner: asyncio.Protocol, header_s: float, known: Callable[[_Guarded], None],
+        left: Callable[[_Guarded], None],
+    ) -> None:  # fmt: skip
         self._inner = inner
         self._header_s = header_s
-        self._left = left
+        self._known = known
+        self._left: Callable[[_Guarded], None] | None = left
         self._tail = b""
         self._timer: asyncio.TimerHandle | None = None
+        self._end: Callable[[], object] | None = None
         self.made = False
+
+    def greet(self, connection: socket.socket) -> None:
+        """The handshake begins: it fails when nothing can come any more (shutdown(2)), started or not."""
+        self._end = partial(connection.shutdown, socket.SHUT_RDWR)
+
+    def leave(self) -> None:
+        """It counts no more."""
+        left, self._left = self._left, None
+        if left is not None:
+            left(self)
+
+    def end(self) -> None:
+        """Now, whatever it is at."""
+        self.leave()
+        if self._end is not None:
+            with contextlib.suppress(OSError):
+                self._end()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.made = True
-        abort = getattr(transport, "abort", transport.close)
-        self._timer = asyncio.get_running_loop().call_later(self._header_s, abort)
+        self._end = getattr(transport, "abort", transport.close)
+        self._timer = asyncio.get_running_loop().call_later(self._header_s, self._end)
         self._inner.connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
@@ -72,6 +101,7 @@ class _Guarded(asyncio.Protocol):
             if b"\r\n\r\n" in seen:
                 self._timer.cancel()
                 self._timer = None
+                self._known(self)
             self._tail = seen[-3:]
         self._inner.data_received(data)
 
@@ -87,13 +117,14 @@ class _Guarded(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._left()
+        self.leave()
         self._inner.connection_lost(exc)
 
 
 class Door:
     """Listening ends around one application. ``open`` connections by TLS are counted against ``most``, those of one
-    address (one /64 of IPv6) against ``most_each``; what is too many is closed before a byte of it is read."""
+    address (one /64 of IPv6) against ``most_each``. Of what is too many the oldest stranger is ended; where all have
+    said what they want, the newest is closed before a byte of it is read."""
 
     def __init__(
         self, app: web.Application, *, most: int = _CONNECTIONS, most_each: int = _CONNECTIONS_EACH,
@@ -101,6 +132,7 @@ class Door:
     ) -> None:  # fmt: skip
         self.open = 0
         self._by: Counter[str] = Counter()
+        self._strangers: dict[_Guarded, str] = {}  # and whose they are; the oldest first
         self._most = most
         self._most_each = most_each
         self._header_s = header_s
@@ -135,7 +167,7 @@ class Door:
         inner = await self._inner()
 
         def guarded() -> _Guarded:
-            return _Guarded(inner(), self._header_s, lambda: None)
+            return _Guarded(inner(), self._header_s, lambda _: None, lambda _: None)
 
         self._servers.append(await asyncio.get_running_loop().create_unix_server(guarded, sock=_bound(path)))
 
@@ -172,16 +204,16 @@ class Door:
                 await asyncio.sleep(_EXHAUSTED_S)
                 continue
             who = _whose(place[0])
-            if self.open >= self._most or self._by[who] >= self._most_each:
+            if not self._has_room(who):
                 connection.close()
                 continue
             self._count(who, 1)
-            self._begin(self._greet(connection, context(), who, inner))
+            guarded = _Guarded(inner(), self._header_s, self._known, partial(self._lost, who))
+            self._strangers[guarded] = who
+            guarded.greet(connection)
+            self._begin(self._greet(connection, context(), guarded))
 
-    async def _greet(
-        self, connection: socket.socket, context: ssl.SSLContext, who: str, inner: Callable[[], asyncio.Protocol]
-    ) -> None:
-        guarded = _Guarded(inner(), self._header_s, lambda: self._count(who, -1))
+    async def _greet(self, connection: socket.socket, context: ssl.SSLContext, guarded: _Guarded) -> None:
         try:
             with contextlib.suppress(OSError):  # no TLS of ours, or none in time
                 await asyncio.get_running_loop().connect_accepted_socket(
@@ -190,7 +222,25 @@ class Door:
                 )  # fmt: skip
         finally:
             if not guarded.made:
-                self._count(who, -1)
+                guarded.leave()
+
+    def _has_room(self, who: str) -> bool:
+        """For one more of this address; the oldest stranger, where one of its own counts too many, makes some."""
+        crowded = self._by[who] >= self._most_each
+        if not crowded and self.open < self._most:
+            return True
+        oldest = next((one for one, whose in self._strangers.items() if whose == who or not crowded), None)
+        if oldest is None:
+            return False
+        oldest.end()
+        return True
+
+    def _known(self, guarded: _Guarded) -> None:
+        self._strangers.pop(guarded, None)
+
+    def _lost(self, who: str, guarded: _Guarded) -> None:
+        self._known(guarded)
+        self._count(who, -1)
 
     def _count(self, who: str, change: int) -> None:
         self.open += change

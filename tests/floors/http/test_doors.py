@@ -1,9 +1,12 @@
 """Who gets in: tokens, the local socket, other sites' pages, other people's headers, slow and huge requests."""
 
 import asyncio
+import os
+import socket
 import ssl
 import stat
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -124,7 +127,9 @@ async def test_more_connections_than_allowed_are_closed_and_counted_back(tmp_pat
     small = House(tmp_path)
     await small.start(most=1)
     try:
-        _, writer = await asyncio.open_connection("localhost", small.port, ssl=small.trust)
+        reader, writer = await asyncio.open_connection("localhost", small.port, ssl=small.trust)
+        writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert (await reader.readline()).startswith(b"HTTP/1.1")
         with pytest.raises(ConnectionError):
             await asyncio.open_connection("localhost", small.port, ssl=small.trust)
         writer.close()
@@ -134,29 +139,60 @@ async def test_more_connections_than_allowed_are_closed_and_counted_back(tmp_pat
         await small.stop()
 
 
-async def test_whoever_fills_the_port_without_a_handshake_leaves_root_and_other_addresses_alone(tmp_path):
+async def test_whoever_fills_the_port_and_says_nothing_keeps_nobody_out(tmp_path):
+    """It was full for ten seconds at a time, for everybody but root."""
     small = House(tmp_path)
     await small.start(most=3, most_each=2)
     silent = []
-    try:
-        for _ in range(2):
-            silent.append((await asyncio.open_connection("127.0.0.1", small.port))[1])
-            await until(lambda: small.door.open == len(silent))
-        reader, writer = await asyncio.open_connection("127.0.0.1", small.port)
-        assert await reader.read() == b""  # one too many of this address
+
+    async def says_nothing(host: str) -> asyncio.StreamReader:
+        before = small.door.open
+        reader, writer = await asyncio.open_connection("127.0.0.1", small.port, local_addr=(host, 0))
+        silent.append(writer)
+        await until(lambda: small.door.open > before or before == 3 or host == "127.0.0.1")
+        return reader
+
+    async def asks(host: str) -> bytes:
+        reader, writer = await asyncio.open_connection(
+            "localhost", small.port, ssl=small.trust, local_addr=(host, 0), family=socket.AF_INET
+        )
+        writer.write(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        answer = await reader.read()
         writer.close()
-        other = await asyncio.open_connection("127.0.0.1", small.port, local_addr=("127.0.0.2", 0))
+        return answer[:8]
+
+    try:
+        other = await says_nothing("127.0.0.2")
+        first, second = await says_nothing("127.0.0.1"), await says_nothing("127.0.0.1")
         await until(lambda: small.door.open == 3)
-        reader, writer = await asyncio.open_connection("127.0.0.1", small.port, local_addr=("127.0.0.3", 0))
-        assert await reader.read() == b""  # one too many of all
+        assert await asks("127.0.0.1") == b"HTTP/1.1"
+        assert await first.read() == b""  # the oldest of its address made room, and nobody else's
+        assert (other.at_eof(), second.at_eof()) == (False, False)
+        await says_nothing("127.0.0.1")
+        assert await asks("127.0.0.3") == b"HTTP/1.1"
+        assert await other.read() == b""  # the oldest of all
         async with small.local.get("http://local/v1/toys") as answer:
             assert answer.status == 200
-        for end in (*silent, other[1], writer):
+        for end in silent:
             end.close()
         await until(lambda: small.door.open == 0)
-        assert (await small.ask("GET", "/v1/toys"))[0] == 200
+        assert not small.door._strangers
     finally:
         await small.stop()
+
+
+async def test_a_connection_that_says_nothing_costs_little_memory(tmp_path):
+    """A thousand of them cost 300 MB, which no process gave back."""
+    large = House(tmp_path)
+    await large.start(most=400, most_each=400)
+    page, statm = os.sysconf("SC_PAGESIZE"), Path("/proc/self/statm")
+    before = int(statm.read_text().split()[1])
+    silent = [await asyncio.open_connection("127.0.0.1", large.port) for _ in range(300)]
+    await until(lambda: large.door.open == 300)
+    assert (int(statm.read_text().split()[1]) - before) * page < 300 * 200 * 1024
+    for _, writer in silent:
+        writer.close()
+    await large.stop()
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ by introducing itself, nor keep the others from being heard.
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Final
 
+from girginosvm.core.places import is_place
 from girginosvm.raft.membership import Member, Roster
 from girginosvm.raft.messages import Introduce, Known
 
@@ -55,16 +55,6 @@ class Introductions:
             one.id: Member(one.id, one.address, voter=False)
             for said in self._heard.values()
             for one in said.members
-            if one.id not in ids and _is_place(one.address)
+            if one.id not in ids and (not one.address or is_place(one.address))  # a simulated host listens nowhere
         }
         return Roster((*roster.members, *fresh.values()))
-
-
-def _is_place(address: str) -> bool:
-    """IP and port; or nothing, where nobody listens (a simulated host)."""
-    host, _, port = address.rpartition(":")
-    try:
-        ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
-    except ValueError:
-        return address == ""
-    return port.isascii() and port.isdecimal() and int(port) < 1 << 16

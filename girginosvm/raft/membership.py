@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 
 from girginosvm.core.entries import Change
+from girginosvm.core.places import is_place
 
 CAUGHT_UP_ENTRIES: Final = 200
 
@@ -71,6 +72,8 @@ class Roster(msgspec.Struct, frozen=True):
         if change.kind == "survive":
             return "no leader is asked for that"
         if change.kind == "add":
+            if change.address and not is_place(change.address):  # a simulated host listens nowhere
+                return f"{change.address} is no IP address and port"
             return "it is a member already" if known else ""
         if known is None:
             return "it is no member"

@@ -8,7 +8,6 @@ is judged before room is made for it. To whom there is a line, and who dials, is
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import os
 import select
 import socket
@@ -22,6 +21,7 @@ import msgspec
 
 from girginosvm.core.ids import member_of
 from girginosvm.core.log import Log
+from girginosvm.core.places import is_place, place_of
 from girginosvm.core.timeless import timeless
 from girginosvm.raft import mesh
 from girginosvm.raft.lines import Down, Event, Heard, Up
@@ -65,16 +65,18 @@ class Credentials(msgspec.Struct, frozen=True):
 
 
 class Address(msgspec.Struct, frozen=True):
-    """Where a member listens. An IP address: a name could take seconds to resolve, in the thread that elects."""
+    """Where a member listens."""
 
     host: str
     port: int
 
     @classmethod
     def parse(cls, text: str) -> Address:
-        """``192.0.2.1:1995`` or ``[2001:db8::1]:1995``; ValueError when it is neither."""
-        host, _, port = text.rpartition(":")
-        return cls(str(ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))), int(port))
+        """See ``places.place_of``."""
+        return cls(*place_of(text))
+
+
+_NOWHERE: Final = Address("", 0)
 
 
 class _Line:
@@ -163,8 +165,14 @@ class Transport:
         """Who belongs to the cluster. A line to anybody else is closed now, and refused from now on; one that this
         member dialled and that is of no use any more (``mesh``) is closed, too. ``guests`` are let in, and not
         dialled."""
-        self._members = {one.id: Address.parse(one.address) for one in roster.members if one.id != self._member}
-        self._mesh.set_members(self._members, electable, {*self._lines, *self._dialling}, _now_ms(), guests)
+        self._members = {
+            one.id: Address.parse(one.address) if is_place(one.address) else _NOWHERE
+            for one in roster.members
+            if one.id != self._member
+        }
+        # An address that is none is let in like any other: what is in the log must not end whoever reads it.
+        alone = guests | {one for one, address in self._members.items() if address == _NOWHERE}
+        self._mesh.set_members(self._members, electable, {*self._lines, *self._dialling}, _now_ms(), alone)
         for peer in [peer for peer in self._lines if peer not in self._members]:
             self.drop(peer, "no member any more")
         dialled = [*self._dialling, *(peer for peer, line in self._lines.items() if line.dialled)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import msgspec
@@ -81,3 +82,22 @@ def test_one_that_introduces_itself_is_out_all_the_same_once_it_is_removed(stage
     stage.nodes["n1"].ask("DELETE", f"/v1/membership/members/{itself.id}", {})
     for line in lines:
         line.ends()
+
+
+def test_a_node_that_is_let_in_with_an_address_that_is_none_ends_nobody(stage: Stage) -> None:
+    """Whoever had a token to join with could stop the whole cluster for good."""
+    known = hashlib.sha256(b"token").hexdigest()
+    leader, term = stage.lead()
+    with stage.line(leader) as line:
+        assert line.hear() is not None
+        newcomer = {"member": "01a00000-0000-7000-8000-00000000beef", "name": "nobody", "api": "127.0.0.1:1"}
+        said = (
+            command("RecordJoinToken", {"token_hash": known}),
+            command("AdmitMember", {"token_hash": known, "address": "999.1.1.1:80", **newcomer}),
+        )
+        line.say(term, Forward(term, LIFE, LIFE << 32 | 1, said))
+        stage.nodes["n1"].until("/v1/membership/tokens", lambda found: len(found["items"]) > 3)
+    wrote(stage.nodes["n2"], "after")
+    assert "nobody" not in [one["name"] for one in membership(stage.nodes["n2"])["members"]]
+    for node in stage.nodes.values():
+        assert not node.ask("GET", "/v1/health")["halted"]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 from girginosvm.core.action import Command, action
-from girginosvm.core.errors import Missing, Unsafe
+from girginosvm.core.errors import Invalid, Missing, Unsafe
 from girginosvm.core.fields import Sequence, field
+from girginosvm.core.places import is_place
 from girginosvm.features.auth import api as auth
 from girginosvm.features.node import api as nodes
 from girginosvm.state.tx import Tx
@@ -53,6 +54,8 @@ class PromoteCenter(Command, frozen=True, kw_only=True):
 
     def apply(self, tx: Tx) -> dict[str, str]:
         name = _name(tx, self.node)
+        if not is_place(self.bind):
+            raise Invalid("body-invalid", f"{self.bind} is no IP address and port, as 0.0.0.0:1997")
         if self.admin_password:
             auth.make_administrator(tx, self.admin_email, self.admin_password)
         known = tx.one("SELECT created_index, at_ms FROM center WHERE node = ?", (self.node,))

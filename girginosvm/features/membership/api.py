@@ -7,7 +7,8 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from girginosvm.core.errors import Busy, Unauthenticated
+from girginosvm.core.errors import Busy, Invalid, Unauthenticated
+from girginosvm.core.places import is_place
 from girginosvm.features.membership.model import Brought, BroughtNetwork, BroughtPool, BroughtVm
 from girginosvm.features.node import api as nodes
 from girginosvm.state.reader import Reader
@@ -186,6 +187,13 @@ def given_up(db: Any, name: str) -> str:
     removed it yet. Empty when there is none. ``db``: a reader or a transaction."""
     row = db.one("SELECT node.id FROM node JOIN member_gone ON member_gone.id = node.id WHERE node.name = ?", (name,))
     return row["id"] if row else ""
+
+
+def check_places(*places: str) -> None:
+    """Invalid ``body-invalid`` for an address that is none: it would go into the roster, where everybody dials it."""
+    for place in places:
+        if not is_place(place):
+            raise Invalid("body-invalid", f"{place} is no IP address and port, as 192.0.2.1:1995 or [2001:db8::1]:1995")
 
 
 def conflicts(

@@ -70,6 +70,7 @@ class DescribeMember(Command, frozen=True, kw_only=True):
 
     def apply(self, tx: Tx) -> Answer:
         nodes.own(tx, self.member)
+        api.check_places(self.address, self.api)
         nodes.newest(tx, self.member, "member", self.sequence)
         if tx.one("SELECT 1 FROM member_gone WHERE id = ?", (self.member,)):
             raise Forbidden("member-gone", f"{self.name} was removed from this cluster")
@@ -132,6 +133,7 @@ class AdmitMember(Command, frozen=True, kw_only=True):
 
     def apply(self, tx: Tx) -> Answer:
         api.check_token(tx, self.token_hash, self.member, tx.at_ms)
+        api.check_places(self.address, self.api)
         if tx.one("SELECT 1 FROM member WHERE id = ?", (self.member,)):
             return {"member": self.member}
         if tx.one("SELECT 1 FROM member_gone WHERE id = ?", (self.member,)):

@@ -9,7 +9,7 @@ from features.engine import ADMIN, Engine
 from features.membership.test_given_up import FIRST, LATER, SECOND, member
 
 from girginosvm.core.access import Actor, Role
-from girginosvm.core.errors import Missing, Unauthenticated
+from girginosvm.core.errors import Invalid, Missing, Unauthenticated
 from girginosvm.features.membership import api, model, tokens
 from girginosvm.features.membership.commands import AdmitMember, DescribeMember, RecordJoinToken
 from girginosvm.features.membership.tokens import ListJoinTokens, RevokeJoinToken
@@ -89,3 +89,14 @@ def test_revoking_one_leaves_the_others(founded: Engine) -> None:
 def test_what_is_not_there_cannot_be_revoked(founded: Engine) -> None:
     with pytest.raises(Missing, match="no token to join"):
         founded.run(RevokeJoinToken(token="c" * 12))
+
+
+@pytest.mark.parametrize("place", ["999.1.1.1:1995", "[:::]:1995", "192.0.2.2:99999", "192.0.2.2:0"])
+@pytest.mark.parametrize("which", ["address", "api"])
+def test_an_address_that_is_none_lets_nobody_in(founded: Engine, which: str, place: str) -> None:
+    """In the roster it ended the raft process of every member, for good."""
+    with pytest.raises(Invalid, match="is no IP address and port"):
+        admit(founded, **{which: place})
+    admit(founded)
+    with pytest.raises(Invalid, match="is no IP address and port"):
+        founded.run(DescribeMember(member=SECOND, name="m2", **(PLACE | {which: place})), node=SECOND)

@@ -23,6 +23,7 @@ THREE = founded({"n1": "", "n2": "", "n3": "", "n4": ""}, frozenset({"n1", "n2",
     [
         (Change("add", "n5", "192.0.2.5:1995"), ""),
         (Change("add", "n4"), "it is a member already"),
+        (Change("add", "n5", "999.1.1.1:80"), "999.1.1.1:80 is no IP address and port"),
         (Change("nominate", "n4"), ""),
         (Change("nominate", "n9"), "it is no member"),
         (Change("nominate", "n2"), "it votes already"),

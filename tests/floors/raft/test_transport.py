@@ -236,6 +236,20 @@ def test_a_clock_that_is_wrong_keeps_no_member_out(authority: Authority, days: i
     ring.close()
 
 
+@pytest.mark.parametrize("place", ["999.1.1.1:80", "[:::]:80", "127.0.0.1:99999", "nowhere"])
+def test_a_member_whose_address_is_none_is_dialled_by_nobody_and_ends_nobody(authority: Authority, place: str) -> None:
+    """It is in the log already; the thread that elects ended with it, on every member."""
+    ring = Ring(authority, "n1", "n2")
+    at = {name: f"127.0.0.1:{end.port}" for name, end in ring.ends.items()} | {"x": place}
+    for end in ring.ends.values():
+        end.set_members(founded(at, {"n1", "n2"}), frozenset({"n1", "n2"}))
+    ring.up()
+    end_s = time.monotonic() + 1.2  # by then it would have been dialled
+    ring.until(lambda: time.monotonic() > end_s)
+    assert not any(isinstance(one, Down) for one in ring.events["n1"])
+    ring.close()
+
+
 def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
 

@@ -149,10 +149,11 @@ def idle(name: str, pids: Sequence[int]) -> None:
 async def _measure(folder: Path) -> None:
     disk = of_fdatasync(folder, SIZE + 150)
     program = unpacked(folder / "package")
-    etcd = Etcd(program, folder / "etcd") if isinstance(program, Path) else None
+    authority = Authority(folder)
+    etcd = Etcd(program, folder / "etcd", authority) if isinstance(program, Path) else None
     if etcd is None:
         line("beside etcd", "", str(program))
-    trio = Crew(Authority(folder), folder, 3)
+    trio = Crew(authority, folder, 3)
     async with trio.running(), contextlib.AsyncExitStack() as stack:
         if etcd is not None:
             await stack.enter_async_context(etcd.running())

@@ -1,8 +1,9 @@
 """Debian's etcd-server as it comes, some members on the loopback, asked over gRPC: what our figures stand beside.
 
-The package is unpacked into the folder of the run: nothing is installed. Its members speak plain TCP to each other and
-ours mutual TLS; both flush before they answer. The client is ours, since etcd's own benchmark tool is not packaged: one
-connection per caller, unary calls by hand (HTTP/2, RFC 9113; gRPC over HTTP/2), so that it costs little beside a call.
+The package is unpacked into the folder of the run: nothing is installed. Its members speak mutual TLS to each other as
+ours do, and both flush before they answer. The client is ours, since etcd's own benchmark tool is not packaged: one
+connection per caller, unary calls by hand (HTTP/2, RFC 9113; gRPC over HTTP/2) without TLS, as our callers have a local
+socket, so that it costs little beside a call.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ import asyncio
 import contextlib
 import json
 import shutil
+import ssl
 import subprocess
 import time
 import urllib.request
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from tests.floors.raft.pki import Authority
 from tests.scenarios.node import free_port
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -128,10 +131,12 @@ def unpacked(folder: Path) -> Path | str:
 
 
 class Etcd:
-    """So many members under ``folder``."""
+    """So many members under ``folder``, with mutual TLS between them. ``tls``: to their clients, too."""
 
-    def __init__(self, program: Path, folder: Path, count: int = 3) -> None:
+    def __init__(self, program: Path, folder: Path, authority: Authority, count: int = 3, *, tls: bool = False) -> None:
         self._program = program
+        self._credentials = authority.credentials("etcd")
+        self.tls = ssl.create_default_context(cafile=self._credentials.ca) if tls else None
         self._folder = folder
         self.names = [f"e{number}" for number in range(1, count + 1)]
         self.ports = {name: free_port() for name in self.names}
@@ -140,15 +145,23 @@ class Etcd:
 
     def start(self, name: str) -> None:
         """A member, for the first time or again."""
-        client, peer = f"http://127.0.0.1:{self.ports[name]}", f"http://127.0.0.1:{self._peers[name]}"
-        cluster = ",".join(f"{one}=http://127.0.0.1:{port}" for one, port in self._peers.items())
+        client, peer = self.url(name), f"https://127.0.0.1:{self._peers[name]}"
+        cluster = ",".join(f"{one}=https://127.0.0.1:{port}" for one, port in self._peers.items())
+        ca, own = self._credentials.ca, self._credentials.own
+        tls = ["--cert-file", own, "--key-file", own] if self.tls else []
         with open(self._folder / f"{name}.log", "ab") as log:
             self._processes[name] = subprocess.Popen(
                 [self._program, "--name", name, "--data-dir", self._folder / name, "--logger", "zap",
                  "--log-level", "error", "--listen-client-urls", client, "--advertise-client-urls", client,
-                 "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", cluster],
+                 "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", cluster,
+                 "--peer-cert-file", own, "--peer-key-file", own, "--peer-trusted-ca-file", ca,
+                 "--peer-client-cert-auth", *tls],
                 stdout=log, stderr=log,
             )  # fmt: skip
+
+    def url(self, name: str) -> str:
+        """Where a member listens for clients."""
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.ports[name]}"
 
     def kill(self, name: str) -> None:
         process = self._processes.pop(name)
@@ -160,8 +173,8 @@ class Etcd:
 
     def status(self, name: str) -> tuple[int, int]:
         """The member's id and its leader's; 0 when it knows none. OSError when it does not answer."""
-        url = f"http://127.0.0.1:{self.ports[name]}/v3/maintenance/status"
-        with urllib.request.urlopen(urllib.request.Request(url, b"{}"), timeout=2) as answer:
+        asked = urllib.request.Request(f"{self.url(name)}/v3/maintenance/status", b"{}")
+        with urllib.request.urlopen(asked, timeout=2, context=self.tls) as answer:
             found = json.load(answer)
         return int(found["header"]["member_id"]), int(found.get("leader", 0))
 

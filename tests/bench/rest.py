@@ -1,4 +1,5 @@
-"""Writes through both HTTP APIs, by the same client: ours of three daemons over TLS, etcd's JSON gateway without.
+"""Writes through both HTTP APIs, by the same client: ours of three daemons, and etcd's JSON gateway. Both over TLS to
+the client, and mutual TLS between the members.
 
 Ours is the whole way: sign-in by token, schema, permissions, Idempotency, the raft process and SQLite on three nodes.
 """
@@ -19,6 +20,7 @@ from tests.bench.crowds import ROUNDS, SECONDS, Write, crowd
 from tests.bench.etcd import Etcd, unpacked
 from tests.bench.lists import TOKEN
 from tests.bench.table import line, ratio, times
+from tests.floors.raft.pki import Authority
 from tests.scenarios.node import Node, free_port
 
 _numbers = itertools.count()
@@ -72,7 +74,7 @@ def theirs(url: str) -> Client:
     return write
 
 
-async def clients(client: Client, count: int, tls: ssl.SSLContext | bool) -> list[float]:
+async def clients(client: Client, count: int, tls: ssl.SSLContext) -> list[float]:
     """What each write took, ms: so many keep-alive connections, each with one write at a time."""
     async with contextlib.AsyncExitStack() as stack:
 
@@ -92,7 +94,7 @@ async def _measure(nodes: list[Node], etcd: Etcd) -> None:
         other: list[float] = []
         for _ in range(ROUNDS):
             mine += await clients(ours(f"https://127.0.0.1:{nodes[0].port}"), count, tls)
-            other += await clients(theirs(f"http://127.0.0.1:{etcd.ports[etcd.leader()]}"), count, False)
+            other += await clients(theirs(etcd.url(etcd.leader())), count, etcd.tls or tls)
         rate, their_rate = len(mine) / SECONDS / ROUNDS, len(other) / SECONDS / ROUNDS
         beside = f"etcd's gateway {their_rate:,.0f} /s, {times(other)}: {ratio(rate, their_rate)}"
         line(f"HTTP, three nodes, {count} clients", f"{rate:,.0f} /s", f"{times(mine)}; {beside}")
@@ -105,7 +107,7 @@ def measure(folder: Path) -> None:
     if isinstance(program, str):
         line("HTTP, three nodes", "not measured", program)
         return
-    etcd = Etcd(program, folder / "etcd")
+    etcd = Etcd(program, folder / "etcd", Authority(folder), tls=True)
 
     async def both() -> None:
         async with etcd.running():

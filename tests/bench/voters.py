@@ -30,8 +30,9 @@ async def measure(folder: Path, etcd: Path | None) -> None:
 
 async def _voters(folder: Path, count: int, program: Path | None) -> None:
     folder.mkdir()
-    crew = Crew(Authority(folder), folder, count)
-    etcd = Etcd(program, folder / "etcd", count) if program else None
+    authority = Authority(folder)
+    crew = Crew(authority, folder, count)
+    etcd = Etcd(program, folder / "etcd", authority, count) if program else None
     mine: list[float] = []
     other: list[float] = []
     async with crew.running(), contextlib.AsyncExitStack() as stack:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
@@ -14,6 +15,7 @@ from girginosvm.core.ids import member_uri
 from girginosvm.raft.transport import Credentials
 
 PEM = serialization.Encoding.PEM
+_LOOPBACK = x509.IPAddress(ip_address("127.0.0.1"))
 
 
 def _name(text: str) -> x509.Name:
@@ -57,7 +59,7 @@ class Authority:
         names = [x509.UniformResourceIdentifier(uri + member) for member in members]
         certificate = (
             self._builder(_name("n2"), key, days)  # the common name says nothing, and everybody's is the same
-            .add_extension(x509.SubjectAlternativeName([*names, x509.DNSName("host")]), critical=False)
+            .add_extension(x509.SubjectAlternativeName([*names, x509.DNSName("host"), _LOOPBACK]), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(
                 x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]),

@@ -219,6 +219,9 @@ async def test_changes_are_reported_as_they_happen(driver: Driver) -> None:
         await until(heard_of("stopped"), "stopped")
         await driver.domains.undefine(spec.id, generation=1)
         await until(heard_of("undefined"), "undefined")
+    told = [event.what for event in heard if event.id == spec.id]
+    ends = ("defined", "started", "stopped", "undefined")
+    assert sorted(ends, key=told.index) == list(ends)
 
 
 async def test_a_machine_killed_behind_our_back_is_reported_and_starts_again(driver: Driver) -> None:

@@ -70,6 +70,8 @@ def test_a_machine_killed_behind_our_back_is_history_and_runs_again(product: Pro
     ends = (["vm.crashed", "vm.running"], ["vm.stopped", "vm.running"])  # libvirt does not always know why it ended
     until(lambda: history(product)[-2:] in ends, 60, "both in the history")
     until(lambda: product.host.pings(web), 180, f"a ping from {web}")
+    (after,) = product.host.emulators()
+    assert after != before
 
 
 def history(product: Product) -> list[str]:

@@ -210,8 +210,10 @@ def test_a_leader_whose_agent_is_silent_lets_another_lead(start: Start) -> None:
     os.kill(nodes[leader].pid("agent"), signal.SIGSTOP)
     other = next(node for name, node in nodes.items() if name != leader)
     other.until("/v1/membership", lambda found: found["leader"] not in ("", leader))
-    wrote(other, "after")
+    acknowledged = wrote(other, "after")
     os.kill(nodes[leader].pid("agent"), signal.SIGCONT)
+    shown = nodes[leader].until("/v1/tokens", lambda found: acknowledged in {one["id"] for one in found["items"]})
+    assert [one["name"] for one in shown["items"]].count("after") == 1
 
 
 def test_a_fourth_node_follows_and_takes_the_place_of_a_voter_that_leaves(start: Start) -> None:
@@ -273,7 +275,9 @@ def test_a_node_that_has_read_of_its_own_removal_answers_from_its_start_and_can_
     node.until("/v1/membership", lambda found: len(found["members"]) == 1 and found["cluster"] != cluster_id)
     node.ready()
     joined(node, other, gone)
-    settled(node, 3)
+    back = settled(node, 3)
+    assert (back["cluster"], back["leader"] != "") == (cluster_id, True)
+    assert sorted(one["name"] for one in back["members"]) == sorted((gone, *nodes))
 
 
 @pytest.mark.parametrize("how", ["drain", "remove"])

@@ -107,6 +107,7 @@ def test_every_report_of_what_can_change_back_is_numbered() -> None:
 def test_subjects_do_not_wait_for_each_other(engine: Engine, vm: str) -> None:
     engine.run(SUBJECTS["ReportPool"][0](engine, vm, 5, 9))
     engine.run(SUBJECTS["ReportVm"][0](engine, vm, 1, 8))
+    assert [engine.rows(SUBJECTS[one][1])[0]["value"] for one in ("ReportPool", "ReportVm")] == [5, 1]
 
 
 def test_what_is_gone_leaves_no_number_behind(engine: Engine, vm: str) -> None:

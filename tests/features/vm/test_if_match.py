@@ -137,6 +137,8 @@ async def test_another_machine_may_change_meanwhile(engine: Engine, office: Offi
     seen = unchanged(engine, vm)
     office.first = lambda: engine.run(CreateVm(name="other", image=row["image"], **ids))
     await office.ask(RebootVm(vm="web"), condition=seen)
+    rows = engine.rows("SELECT name, reboots FROM vm ORDER BY name")
+    assert [(row["name"], row["reboots"]) for row in rows] == [("other", 0), ("web", 1)]
 
 
 def test_a_condition_that_this_release_does_not_know_halts(engine: Engine, vm: str) -> None:

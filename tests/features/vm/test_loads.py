@@ -62,6 +62,7 @@ def test_pools_on_file_systems_of_their_own_have_their_own_room(engine: Engine) 
     second_pool(engine, "f2")
     create(engine, image, "a", disk_gb=120)
     create(engine, image, "b", pool="fast", disk_gb=190)
+    assert sorted(row["booked_bytes"] // GIB for row in engine.rows(BOOKED)) == [120, 190]
 
 
 DEEDS = st.lists(

@@ -97,8 +97,11 @@ async def test_who_has_the_image_may_be_away_for_a_while(three: Three) -> None:
     vm = three.create("web", image, node="n3")["vm"]
     said = "image tiny cannot be copied yet: n1 is not reached: No route to host"
     await three.until(lambda: three.step(vm) == said, "the problem to be said")
+    assert not three.file("n3", image).exists()
     three.ways.away = set()
     await three.until(lambda: three.state(vm) == "running", "web to run")
+    assert three.file("n3", image).read_bytes() == QCOW2
+    assert three.row("SELECT 1 FROM image_copy WHERE problem <> ''") is None
 
 
 async def test_a_deleted_image_goes_from_every_node(three: Three) -> None:

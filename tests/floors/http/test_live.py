@@ -103,7 +103,8 @@ async def test_a_listener_that_does_not_keep_up_is_closed(house: House):
         for index in range(8, 20):  # more than its queue holds, before it could run
             house.hub.publish(Change(index, ()))
         async with asyncio.timeout(5):
-            await response.content.read()
+            told = await response.content.read()
+        assert b"inc.19.0" not in told
 
 
 async def test_a_restart_of_the_database_ends_every_stream(house: House):
@@ -127,6 +128,7 @@ async def test_an_ended_session_hears_nothing_more_however_much_happens(house: H
         happening = asyncio.ensure_future(busy())
         async with asyncio.timeout(5):
             await response.content.read()
+        assert not happening.done()
         happening.cancel()
 
 
@@ -135,8 +137,9 @@ async def test_an_ended_session_is_let_go_from_a_silent_output(house: House):
         await response.content.readline()
         house.desk.revoked.add("good")
         async with asyncio.timeout(5):
-            await response.content.read()
+            rest = await response.content.read()
             await house.desk.left.wait()
+        assert rest == b""
 
 
 async def test_nothing_is_left_of_a_listener_that_went_away_from_a_silent_output(house: House):

@@ -85,7 +85,11 @@ async def test_who_is_no_member_is_nobody(house: House, tmp_path: Path, member: 
 async def test_a_node_whose_membership_nobody_can_look_up_just_now_is_left_its_stream(
     house: House, second: Members, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    asked = 0
+
     async def late(certificate: object) -> str:
+        nonlocal asked
+        asked += 1
         raise Busy("read-slow", "the read took too long")
 
     async with second.forward("n1", Call(actor=EVE, path="/v1/events/stream")) as pieces:
@@ -94,22 +98,25 @@ async def test_a_node_whose_membership_nobody_can_look_up_just_now_is_left_its_s
         for _ in range(3):  # it was asked about before each
             while b"alive" not in await anext(pieces):
                 pass
+    assert asked >= 2
 
 
 async def test_a_node_that_is_removed_hears_nothing_more_of_what_it_follows(house: House, second: Members) -> None:
     call = Call(actor=EVE, path="/v1/vms/silent/serial?follow=true")
     async with second.forward("n1", call) as pieces:
-        await anext(pieces)
+        first = await anext(pieces)
         house.desk.members.clear()
         async with asyncio.timeout(5):
-            [_ async for _ in pieces]
+            rest = [piece async for piece in pieces]
             await house.desk.left.wait()
+        assert b"".join((first, *rest)) == b"boot done\n"
     house.desk.members = {"n2"}
     async with second.forward("n1", Call(actor=EVE, path="/v1/events/stream")) as pieces:
         await anext(pieces)
         house.desk.members.clear()
         async with asyncio.timeout(5):
-            [_ async for _ in pieces]
+            rest = [piece async for piece in pieces]
+        assert b"change" not in b"".join(rest)
 
 
 @pytest.mark.parametrize("answer", [b"HTTP/1.", b"HTTP/1.1", b"HTTP/1.1 ", b"", b"SSH-2.0-x", b"HTTP/2 200 OK"])

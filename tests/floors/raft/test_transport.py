@@ -101,6 +101,8 @@ def test_the_largest_frame_passes_and_many_of_them(ring: Ring) -> None:
     for _ in range(4):
         ring.ends["n1"].send("n2", bytes(FRAME_BYTES))
     ring.until(lambda: sum(isinstance(one, Heard) for one in ring.events["n2"]) == 4)
+    heard = [one for one in ring.events["n2"] if isinstance(one, Heard)]
+    assert all(one == Heard("n1", bytes(FRAME_BYTES)) for one in heard)
 
 
 def test_a_member_that_dies_is_known_to_be_gone_and_comes_back(ring: Ring, authority: Authority) -> None:
@@ -112,6 +114,9 @@ def test_a_member_that_dies_is_known_to_be_gone_and_comes_back(ring: Ring, autho
     ring.ends["n1"], ring.events = again, {name: [] for name in ("n1", "n2", "n3")}
     again.set_members(*roster({name: Address("127.0.0.1", end.port) for name, end in ring.ends.items()}))
     ring.until(lambda: all(Up("n1") in ring.events[name] for name in ("n2", "n3")))
+    again.send("n2", b"back")
+    ring.until(lambda: Heard("n1", b"back") in ring.events["n2"])
+    assert lines(ring) == {frozenset(pair) for pair in (("n1", "n2"), ("n1", "n3"))}  # the third has stood all along
 
 
 def test_a_removed_member_loses_its_line_and_gets_no_other(ring: Ring) -> None:
@@ -292,6 +297,7 @@ def test_a_peer_that_reads_nothing_costs_a_bounded_backlog(pair: Ring, authority
     for _ in range(40):
         pair.ends["n1"].send("n2", bytes(FRAME_BYTES))
     pair.until(lambda: Down("n2") in pair.events["n1"])
+    assert pair.events["n1"] == [Up("n2"), Down("n2")]
     sock.close()
 
 
@@ -365,12 +371,16 @@ def test_one_that_gets_a_vote_reaches_everybody_in_whatever_order_they_hear_of_i
         know(five, "v1", "o1", who=(name,))
         passes(five, 0.05)
     five.until(lambda: lines(five) == star("v1", "o1"))
+    passes(five, 0.5)
+    assert lines(five) == star("v1", "o1")
 
 
 def test_one_that_gets_a_vote_reaches_also_who_never_hears_of_it(five: Ring) -> None:
     five.until(lambda: lines(five) == star("v1"))
     know(five, "v1", "o1", who=("v1", "o1"))
     five.until(lambda: lines(five) == star("v1", "o1"))
+    passes(five, 0.5)
+    assert lines(five) == star("v1", "o1")
 
 
 def test_lines_that_are_of_no_use_any_more_are_ended_and_not_opened_again(five: Ring) -> None:
@@ -410,6 +420,7 @@ def test_ends_that_both_dial_at_once_agree_on_one_line(authority: Authority) -> 
                 Heard("n1", b"there") in ring.events["n2"] and Heard("n2", b"and back") in ring.events["n1"]
             )
         )
+        assert lines(ring) == {frozenset(("n1", "n2"))}
         ring.close()
 
 

@@ -109,6 +109,7 @@ def test_a_command_of_a_newer_release_halts(bench: Bench, words: str, changes: d
     envelope = msgspec.structs.replace(bench.envelope(MakeToy(name="top")), **changes)
     _halts(bench, codec.encode(envelope), words=words)
     bench.apply(bench.envelope(MakeToy(name="top")))
+    assert [row["name"] for row in bench.rows("SELECT name FROM toy")] == ["top"]
 
 
 def test_a_field_of_a_newer_release_halts_and_a_wrong_value_is_refused(bench: Bench):

@@ -69,13 +69,7 @@ def compose(base: Base, me: Member, key: ClusterKey, *, leave: Callable[[], None
     config, log, clock, chance, read = base.config, base.log, base.clock, base.chance, base.readers.read
     turns, contact = Turns(), Contact(base.client.status, clock)
     executor = _executor(base, me.member, key, turns, contact)
-    speaker = Actor(kind="node", id=f"node:{me.member}", name=base.name, role=Role.ADMIN)
-
-    async def say(
-        command: Command, actor: Actor = speaker, *, key: str = "", why: str = "", of: Request | None = None
-    ) -> Answer:
-        return await executor.command(command, actor, key=key, why=why, of=of)
-
+    say = _saying(executor, Actor(kind="node", id=f"node:{me.member}", name=base.name, role=Role.ADMIN))
     voice = Voice(say)
     certificates = Identity(config.path("pki"), uri=member_uri(me.cluster, me.member))
     peers = Members(
@@ -115,6 +109,17 @@ def _executor(base: Base, member: str, key: ClusterKey, turns: Turns, contact: C
         REGISTRY, base.readers, base.client.propose, key=key, hash_password=hash_password, clock=base.clock,
         chance=base.chance, turns=turns, fresh=base.client.read_barrier, sight=sight,
     )  # fmt: skip
+
+
+def _saying(executor: Executor, speaker: Actor) -> Say:
+    """Commands are ``speaker``'s, where nobody else is named."""
+
+    async def say(
+        command: Command, actor: Actor = speaker, *, key: str = "", why: str = "", of: Request | None = None
+    ) -> Answer:
+        return await executor.command(command, actor, key=key, why=why, of=of)
+
+    return say
 
 
 def _prepare(executor: Executor, site: Site) -> None:

@@ -63,7 +63,7 @@ class Watch:
 
 
 class LocalDesk:
-    """Everything but sign-in (``daemon/signin.py`` adds that). ``cluster``: whose members may ask as nodes."""
+    """Everything but what answers streams (``front`` adds that). ``cluster``: whose members may ask as nodes."""
 
     cluster = ""
 

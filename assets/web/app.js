@@ -24,7 +24,7 @@ import { keepGates } from "./parts/gate.js";
 import { menu } from "./parts/menu.js";
 import { notice } from "./parts/notice.js";
 import { palette } from "./parts/palette.js";
-import { kindOf, wordOf } from "./parts/state.js";
+import { kindOf, runs, wordOf } from "./parts/state.js";
 import { go, here, to } from "./router.js";
 import { follow, leave, link, rowsOf, watch, watchLink } from "./store.js";
 
@@ -122,7 +122,7 @@ function condition(lines) {
 
 function chip(place) {
   const vms = [...rowsOf("vms").values()];
-  const running = t("vms.running", { n: number(vms.filter((vm) => vm.state === "running").length), all: number(vms.length) });
+  const running = vms.length ? t("vms.running", { n: number(vms.filter(runs).length), all: number(vms.length) }) : t("empty.vms");
   const [kind, word] = condition(needs(link.halted).filter((line) => line.kind !== "unknown"));
   place.className = `cluster ${kind}`;
   const { now } = cluster, count = rowsOf("nodes").size;

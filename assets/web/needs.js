@@ -87,7 +87,7 @@ export function needs(halted = "") {
     ...ofMachines(bad), ...[...rowsOf("nodes").values()].map(ofNode), ...[...rowsOf("pools").values()].map(ofPool),
     ...[...rowsOf("images").values()].map(ofImage), ...[...rowsOf("networks").values()].map(ofNetwork),
     ...operations.map((one) => ofOperation(one, operations, new Set(bad.map((vm) => vm.id)))),
-    foreign > 0 && { kind: "unknown", title: t(foreign === 1 ? "need.foreign.one" : "need.foreign", { n: number(foreign) }), why: t("need.foreign.say"), text: t("need.show"), address: `${to("machines")}?show=foreign` },
+    foreign > 0 && { kind: "unknown", title: t(foreign === 1 ? "need.foreign.one" : "need.foreign", { n: number(foreign) }), why: t(foreign === 1 ? "need.foreign.one.say" : "need.foreign.say"), text: t("need.show"), address: `${to("machines")}?show=foreign` },
   ];
   return lines.filter(Boolean).sort((a, b) => WEIGHT[a.kind] - WEIGHT[b.kind]);
 }

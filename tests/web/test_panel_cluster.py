@@ -247,7 +247,7 @@ def test_a_refusal_without_a_leader_is_said_in_words_of_the_persons_language(
     daemon.stand.leaderless = True
     try:
         page.get_by_role("button", name="Düğüm al…").click()
-        page.get_by_role("button", name="Jetonu üret").click()
+        page.get_by_role("button", name="Belirteci üret").click()
         page.get_by_role("alert").get_by_text("Hiçbir şey değişmedi: bu düğüm lider bulamadı").wait_for()
     finally:
         daemon.stand.leaderless = False

@@ -46,7 +46,7 @@ def test_a_node_is_cordoned_with_a_reason_and_opened_again(visit: Any, daemon: A
     page = visit("#/nodes/n2")
     question = ask(page, "Cordon…")
     expect(question).to_contain_text("No new machine is placed on n2 from then on.")
-    expect(question).to_contain_text(re.compile(r"and \d+ more stay on it and run on"))
+    expect(question).to_contain_text(re.compile(r"and \d+ more stay on it as they are"))
     question.get_by_label("Why").fill("disk değişiyor")
     question.locator("summary").click()
     assert question.locator("pre").first.inner_text() == "girginosvm node cordon n2 --why 'disk degisiyor'"
@@ -143,6 +143,38 @@ def test_nothing_is_called_running_on_a_node_that_is_not_reached(visit: Any, dae
         page.wait_for_selector("#detail .verdict:has-text('Nobody hears n3')")
     daemon.stand.away = set()
     expect(place).not_to_contain_text("Was")
+
+
+def test_nor_is_it_counted_as_running(visit: Any, daemon: Any) -> None:
+    """By the list's view, by the overview, and in its legend."""
+    vms = daemon.stand.world["vms"].values()
+    running = [vm["node"] for vm in vms if vm["state"] == "running"]
+    there = len(running) - running.count("n3")
+    page = visit("#/machines")
+    view = page.locator(".views .tab", has_text="Running")
+    expect(view).to_contain_text(str(len(running)))
+    daemon.stand.away = {"n3"}
+    expect(view).to_contain_text(str(there))
+    view.click()
+    expect(page.locator("tr[data-id]").filter(has_text="n3")).to_have_count(0)
+    page.goto(page.url.partition("#")[0] + "#/overview")
+    expect(page.locator(".head .second")).to_have_text(f"{there} of {len(vms)} machines run")
+    expect(page.locator(".legend")).to_contain_text(f"{running.count('n3')} last heard running")
+
+
+def test_a_machine_that_is_not_ours_is_marked_in_the_list_and_says_where_it_was_found(visit: Any, daemon: Any) -> None:
+    vms = daemon.stand.world["vms"]
+    found = {**vms["vm-00001"], "id": "vm-found", "name": "mail-old", "ours": False, "node": "n2", "project": ""}
+    daemon.put("vms", "vm_foreign", found)
+    try:
+        page = visit("#/machines?show=foreign")
+        row = page.locator("tr[data-id]")
+        expect(row).to_have_count(1)
+        expect(row.locator(".k-name .tag")).to_have_text("Not ours")
+        row.locator("a").click()
+        page.wait_for_selector("#detail .verdict:has-text('Found on n2, and not managed here.')")
+    finally:
+        daemon.drop("vms", "vm_foreign", "vm-found")
 
 
 def test_a_menu_that_is_open_stays_while_machines_change(visit: Any, daemon: Any) -> None:

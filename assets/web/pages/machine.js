@@ -85,7 +85,7 @@ export function machine(id, visit) {
 
 function headOf(vm, visit) {
   const [back, title] = sideTop(visit, t("place.machines"), [h("span", { class: "clip" }, vm.name), vmBadge(vm)]);
-  return [back, title, h("p", { class: "say" }, [vm.project, vm.node && t("on-node", { node: vm.node })].filter(Boolean).join(" · ")), h("div", { class: "btns" }, deeds(vm, visit))];
+  return [back, title, h("p", { class: "say" }, [vm.ours === false ? wordOf("foreign") : vm.project, vm.node && t("on-node", { node: vm.node })].filter(Boolean).join(" · ")), h("div", { class: "btns" }, deeds(vm, visit))];
 }
 
 function deed(text, say, run, { primary = "", permission = "vm.power" } = {}) {
@@ -108,7 +108,7 @@ function verdict(vm) {
   const kind = unheard(vm) ? "attn" : vm.problem ? "fault" : kindOf(vm.state);
   const [bold, rest] = unheard(vm) ? [t("verdict.unheard", { node: vm.node }), t("verdict.unheard.say", { state: wordOf(vm.state) })]
     : vm.problem ? [vm.problem.detail, t("problem.code", { code: vm.problem.code })]
-    : vm.ours === false ? [t("verdict.foreign"), vm.state_reason]
+    : vm.ours === false ? [t("verdict.foreign", { node: vm.node }), vm.state_reason]
     : [t(`verdict.${vm.desired === "on" ? (vm.state === "running" ? "on" : "to-on") : vm.state === "stopped" ? "off" : "to-off"}`, { node: vm.node, state: wordOf(vm.state) }), vm.state_reason];
   const tint = ["fault", "attn"].includes(kind) ? kind : "";
   return h("div", { class: `verdict ${tint}` }, shape(kind), h("p", {}, h("b", {}, bold), rest && ` ${rest}`));
@@ -146,13 +146,13 @@ function summary(vm, more) {
 }
 
 function disks(vm, more) {
-  if (!more) return [h("p", { class: "muted" }, t(vm.ours === false ? "verdict.foreign" : "loading"))];
+  if (!more) return [h("p", { class: "muted" }, vm.ours === false ? t("verdict.foreign", { node: vm.node }) : t("loading"))];
   return more.disks.length ? more.disks.map((disk, n) => h("section", { class: "sec" }, h("div", { class: "sec-head" }, h("h3", {}, t("disk.n", { n: n + 1 })), h("span", { class: "end" }, `${number(disk.size_gb)} GiB`)),
     h("dl", { class: "facts pad" }, fact(t("col.path"), h("span", { class: "mono" }, disk.path)), fact(t("col.format"), disk.format), fact(t("col.pool"), disk.pool), fact(t("col.image"), disk.image, t(disk.full_copy ? "disk.whole" : "disk.overlay"))))) : [h("p", { class: "muted" }, t("disk.none"))];
 }
 
 function network(vm, more) {
-  if (!more) return [h("p", { class: "muted" }, t(vm.ours === false ? "verdict.foreign" : "loading"))];
+  if (!more) return [h("p", { class: "muted" }, vm.ours === false ? t("verdict.foreign", { node: vm.node }) : t("loading"))];
   const since = (address) => [...rowsOf("leases").values()].find((lease) => lease.address === address)?.since;
   return more.nics.length ? more.nics.map((nic, n) => h("section", { class: "sec" }, h("div", { class: "sec-head" }, h("h3", {}, t("nic.n", { n: n + 1 })), h("span", { class: "end" }, nic.network)),
     h("dl", { class: "facts pad" }, fact(t("col.address"), nic.address || t("nic.none")), fact(t("nic.since"), since(nic.address) && time(since(nic.address))), fact("MAC", h("span", { class: "mono" }, nic.mac)), fact(t("col.bridge"), nic.bridge), fact(t("nic.tap"), nic.tap),

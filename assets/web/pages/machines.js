@@ -2,10 +2,11 @@
 import { watchCluster } from "../cluster.js";
 import { mebibytes, number, t } from "../i18n.js";
 import { isBad } from "../needs.js";
+import { h } from "../parts/dom.js";
 import { empty } from "../parts/empty.js";
 import { listPage } from "../parts/list.js";
 import { splitPage } from "../parts/split.js";
-import { unheard, vmMark, wordOf } from "../parts/state.js";
+import { runs, unheard, vmMark, wordOf } from "../parts/state.js";
 import { tiles } from "../parts/tiles.js";
 import { tree } from "../parts/tree.js";
 import { to } from "../router.js";
@@ -14,7 +15,7 @@ import { machine } from "./machine.js";
 /** The columns of machines; also on a node's page. */
 export const columns = () => [
   { key: "state", label: t("col.state"), class: "k-state", value: (vm) => wordOf(vm.state), cell: vmMark },
-  { key: "name", label: t("col.name"), class: "name k-name", head: true, value: (vm) => vm.name, cell: (vm) => vm.name },
+  { key: "name", label: t("col.name"), class: "name k-name", head: true, value: (vm) => vm.name, cell: named },
   { key: "address", label: t("col.address"), class: "k-a", value: (vm) => sortable(vm.addresses?.[0]), cell: (vm) => vm.addresses?.[0] ?? "" },
   { key: "node", label: t("col.node"), class: "k-b", value: (vm) => vm.node, cell: (vm) => vm.node },
   { key: "vcpu", label: t("col.vcpu"), class: "num", value: (vm) => vm.vcpu, cell: (vm) => number(vm.vcpu) },
@@ -23,6 +24,8 @@ export const columns = () => [
   { key: "image", label: t("col.image"), class: "p2", value: (vm) => vm.image, cell: (vm) => vm.image },
   { key: "project", label: t("col.project"), class: "p4", value: (vm) => vm.project, cell: (vm) => vm.project },
 ];
+
+const named = (vm) => (vm.ours === false ? h("span", { class: "with" }, h("span", { class: "clip" }, vm.name), h("span", { class: "tag" }, wordOf("foreign"))) : vm.name);
 
 function sortable(address) {
   return (address ?? "").split(".").map((part) => part.padStart(3, "0")).join(".");
@@ -42,7 +45,7 @@ export function machines(rest) {
     views: [
       { id: "all", label: t("view.all"), keep: () => true },
       { id: "attention", label: t("view.attention"), keep: isBad },
-      { id: "running", label: t("view.running"), keep: (vm) => vm.state === "running" },
+      { id: "running", label: t("view.running"), keep: runs },
       { id: "foreign", label: t("view.foreign"), keep: (vm) => vm.ours === false },
     ],
     chips: [

@@ -1,13 +1,13 @@
 // One node: how it is and why, what can be done about it, its machines, what room is left, and its part in agreement.
 import { alone, awaySince, centerOf, cluster, memberOf, watchCluster } from "../cluster.js";
-import { ago, duration, language, mebibytes, number, t } from "../i18n.js";
+import { ago, duration, mebibytes, number, t } from "../i18n.js";
 import { h, icon, shape } from "../parts/dom.js";
 import { capacity, capacityBar, squares } from "../parts/capacity.js";
 import { gate } from "../parts/gate.js";
 import { menu } from "../parts/menu.js";
 import { marksOf } from "../parts/places.js";
 import { fact, time } from "../parts/side.js";
-import { badge, kindOf, nodeState, stateMark, unheard, vmMark, vmState, wordOf } from "../parts/state.js";
+import { badge, kindOf, legend, nodeState, stateMark, vmMark } from "../parts/state.js";
 import { to } from "../router.js";
 import { rowsOf, stateOf, watch, watchLink } from "../store.js";
 import { awayText, roleOf } from "./cluster.js";
@@ -112,12 +112,8 @@ function about(found) {
 
 function machinesOf(found, machines) {
   const order = [...machines].sort((a, b) => a.name.localeCompare(b.name));
-  const counts = Object.entries(Object.groupBy(order, (vm) => vmState(vm).join(" "))).map(([, rows]) => {
-    const [kind] = vmState(rows[0]), said = { n: number(rows.length), state: wordOf(rows[0].state).toLocaleLowerCase(language()) };
-    return h("span", { class: `state ${kind}` }, shape(kind), unheard(rows[0]) ? t("legend.was", said) : `${said.n} ${said.state}`);
-  });
   const lines = order.slice(0, MOST_LINES).map((vm) => h("li", {}, h("span", { class: "mark-cell" }, vmMark(vm)), h("a", { class: "strong clip", href: to("machines", vm.id) }, vm.name), h("span", { class: "second hide-n" }, vm.addresses?.[0] ?? ""), h("span", { class: "end" }, `${number(vm.vcpu)} vCPU, ${mebibytes(vm.memory_mb)}`)));
   const rest = order.length - MOST_LINES;
   return h("section", { class: "sec" }, h("div", { class: "sec-head" }, h("h2", {}, t("place.machines")), h("span", {}, number(machines.length)), machines.length > 0 && h("span", { class: "end" }, h("a", { class: "link", href: `${to("machines")}?node=${encodeURIComponent(found.name)}` }, t("node.list")))),
-    machines.length ? [squares(order, t("node.squares")), h("p", { class: "legend" }, counts), h("ul", { class: "lines machines" }, lines, rest > 0 && h("li", { class: "muted" }, t("squares.more", { n: number(rest) })))] : h("p", { class: "second pad" }, t("node.empty")));
+    machines.length ? [squares(order, t("node.squares")), h("p", { class: "legend" }, legend(order)), h("ul", { class: "lines machines" }, lines, rest > 0 && h("li", { class: "muted" }, t("squares.more", { n: number(rest) })))] : h("p", { class: "second pad" }, t("node.empty")));
 }

@@ -6,7 +6,7 @@ import { capacity, capacityBar, squares } from "../parts/capacity.js";
 import { h, shape } from "../parts/dom.js";
 import { empty } from "../parts/empty.js";
 import { time } from "../parts/side.js";
-import { nodeState, shapeOfNode, stateMark, wordOf } from "../parts/state.js";
+import { legend, nodeState, runs, shapeOfNode, wordOf } from "../parts/state.js";
 import { to } from "../router.js";
 import { link, rowsOf, stateOf, watch, watchLink } from "../store.js";
 
@@ -36,13 +36,12 @@ function firstSteps() {
 
 function hosts() {
   const byNode = Object.groupBy(all("vms"), (vm) => vm.node);
-  const seen = Object.entries(Object.groupBy(all("vms"), (vm) => vm.state)).map(([state, rows]) => stateMark(state, `${number(rows.length)} ${wordOf(state).toLowerCase()}`));
   return h("section", { class: "sec" }, head(t("over.hosts"), t(rowsOf("nodes").size === 1 ? "nodes.one" : "nodes.n", { n: number(rowsOf("nodes").size) })),
-    h("ul", { class: "hosts" }, all("nodes").map((node) => host(node, (byNode[node.name] ?? []).sort((a, b) => a.name.localeCompare(b.name))))), h("p", { class: "legend" }, seen));
+    h("ul", { class: "hosts" }, all("nodes").map((node) => host(node, (byNode[node.name] ?? []).sort((a, b) => a.name.localeCompare(b.name))))), h("p", { class: "legend" }, legend(all("vms"))));
 }
 
 function host(node, machines) {
-  const running = machines.filter((vm) => vm.state === "running").length;
+  const running = machines.filter(runs).length;
   return h("li", {}, h("a", { class: "host", href: to("nodes", node.name) }, shapeOfNode(node), h("b", { class: "strong clip" }, node.name), h("span", { class: "hide" }, wordOf(nodeState(node)))),
     squares(machines, t("over.host", { running: number(running), all: number(machines.length) })), h("span", { class: "end" }, number(machines.length)));
 }
@@ -76,9 +75,9 @@ export function overview() {
   let sign = "", frame = 0;
   function draw() {
     const vms = all("vms");
-    const running = vms.filter((vm) => vm.state === "running").length;
+    const running = vms.filter(runs).length;
     const loaded = stateOf("vms").loaded && stateOf("nodes").loaded;
-    const parts = [h("div", { class: "head" }, h("h1", { class: "same" }, t("place.overview")), loaded && h("p", { class: "second" }, t("node.say.all", { running: number(running), all: number(vms.length) }))),
+    const parts = [h("div", { class: "head" }, h("h1", { class: "same" }, t("place.overview")), loaded && h("p", { class: "second" }, vms.length ? t("node.say.all", { running: number(running), all: number(vms.length) }) : t("empty.vms"))),
       loaded ? h("div", { class: "duo" }, h("div", { class: "stack" }, needed(), firstSteps(), hosts(), lately()), room()) : h("p", { class: "second" }, t("loading"))];
     const box = h("div", {}, parts);
     // Only what differs is put in its place: what is under the pointer stays.

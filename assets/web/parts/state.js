@@ -1,6 +1,6 @@
 // A state: always a shape and a word. The word says what it is, not how bad.
 import { memberOf } from "../cluster.js";
-import { known, language, t } from "../i18n.js";
+import { known, language, number, t } from "../i18n.js";
 import { link } from "../store.js";
 import { h, shape } from "./dom.js";
 
@@ -36,6 +36,9 @@ export function badge(state, word = wordOf(state)) {
  *  The members are asked for all the time; a machine's row is as of its last change. */
 export const unheard = (vm) => link.live && (memberOf(vm.node) ?? vm).heard === false;
 
+/** It runs, as far as anybody knows now. */
+export const runs = (vm) => vm.state === "running" && !unheard(vm);
+
 /** A machine's shape and word. */
 export const vmState = (vm) => (unheard(vm) ? ["unknown", t("state.was", { state: wordOf(vm.state).toLocaleLowerCase(language()) })] : [kindOf(vm.state), wordOf(vm.state)]);
 
@@ -50,6 +53,12 @@ export function vmBadge(vm) {
   const [kind, word] = vmState(vm);
   return h("span", { class: `badge ${kind}` }, shape(kind), word);
 }
+
+/** How many machines are in which state, a mark each. */
+export const legend = (vms) => Object.values(Object.groupBy(vms, (vm) => vmState(vm).join(" "))).map((rows) => {
+  const [kind] = vmState(rows[0]), said = { n: number(rows.length), state: wordOf(rows[0].state).toLocaleLowerCase(language()) };
+  return h("span", { class: `state ${kind}` }, shape(kind), unheard(rows[0]) ? t("legend.was", said) : `${said.n} ${said.state}`);
+});
 
 /** A node's state: away when the node that answers here does not reach it; up, or closed to new machines, when it
  *  does; else nothing is known of it between its reports. It is drained when neither a vote nor a machine is on it. */

@@ -102,7 +102,7 @@ function agreement(now) {
   const need = needed(now.voters), share = now.voters && now.voters_reached / now.voters;
   const picture = bar(share, now.quorum ? "used" : "over", t("quorum.bar", { reached: now.voters_reached, voters: now.voters, need }), need / now.voters);
   return h("section", { class: "sec" }, h("div", { class: "sec-head" }, h("h2", {}, t("cluster.agreement"))),
-    capacity(t("quorum.reached"), number(now.voters_reached), number(now.voters), picture, t("quorum.need", { need })),
+    capacity(t("quorum.reached"), number(now.voters_reached), number(now.voters), picture, t(need === 1 ? "quorum.need.one" : "quorum.need", { need })),
     h("dl", { class: "facts pad" }, fact(t("cluster.leader"), now.leader || t("cluster.nobody")), fact(t("cluster.term"), number(now.term)), fact(t("cluster.level"), now.level, now.level_reason && h("span", { lang: "en" }, now.level_reason)),
       fact(t("cluster.asked"), now.node), fact(t("cluster.id"), h("span", { class: "mono" }, now.cluster))));
 }

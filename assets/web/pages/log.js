@@ -20,7 +20,7 @@ const said = (one) => one.problem?.detail ?? (one.state === "running" ? one.step
 
 function page(name, options) {
   const title = t(`place.${name}`);
-  const list = listPage({ kind: name, title, foot: (rows) => [t("rows.newest", { n: number(rows.length) })], empty: () => empty(t(`empty.${name}`), t(`empty.${name}.say`)),
+  const list = listPage({ kind: name, title, foot: (rows) => (rows.length ? [t("rows.newest", { n: number(rows.length) })] : []), empty: () => empty(t(`empty.${name}`), t(`empty.${name}.say`)),
     open: (row) => row.noun === "vm" && row.subject_id && go(to("machines", row.subject_id)), ...options });
   return { ...list, element: h("div", { class: "split alone" }, list.element), crumbs: () => [[title, to(name)]], stay: (other) => other === name };
 }

@@ -21,7 +21,7 @@ function revoke({ id }, then) {
     } });
 }
 
-const line = (one, then) => h("li", {}, h("b", { class: "strong mono" }, one.id), h("span", { class: "muted" }, one.created_by), h("span", { class: "muted" }, t("token.until", { when: "" }), time(one.expires_at)),
+const line = (one, then) => h("li", {}, h("div", { class: "grow" }, h("b", { class: "strong mono" }, one.id), h("p", { class: "muted" }, one.created_by, " · ", t("token.until", { when: "" }), time(one.expires_at))),
   h("span", { class: "end" }, h("button", { type: "button", class: "btn low", "aria-label": t("revoke.of", { name: one.id }), onclick: () => revoke(one, then) }, t("revoke"))));
 
 /** The section, hidden while there are none; and how to stop following them. */

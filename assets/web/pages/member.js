@@ -4,6 +4,7 @@ import { send } from "../api.js";
 import { duration, mebibytes, number, t } from "../i18n.js";
 import { ask, blast, dialog } from "../parts/dialog.js";
 import { h } from "../parts/dom.js";
+import { machinesOn } from "../parts/places.js";
 import { toast } from "../parts/toast.js";
 import { rowsOf, soon } from "../store.js";
 
@@ -45,7 +46,7 @@ function showCommand({ expires_at: until }, { command, run, also }) {
 
 /** Take a member out: names what is on it and wants the name. */
 export function removeMember(member) {
-  const vms = [...rowsOf("vms").values()].filter((vm) => vm.ours !== false && (vm.node === member.name || vm.node === member.id));
+  const vms = machinesOn(member);
   // The node's own sums: the list of machines may not have come to its end yet.
   const node = rowsOf("nodes").get(member.id);
   const count = Math.max(node?.vms ?? 0, vms.length);

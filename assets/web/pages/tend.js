@@ -5,6 +5,7 @@ import { newKey, plain, send } from "../api.js";
 import { number, t } from "../i18n.js";
 import { ask, blast } from "../parts/dialog.js";
 import { h, icon } from "../parts/dom.js";
+import { machinesOn } from "../parts/places.js";
 import { toast } from "../parts/toast.js";
 import { rowsOf, soon } from "../store.js";
 import { demote, promote, removeMember } from "./member.js";
@@ -12,9 +13,6 @@ import { demote, promote, removeMember } from "./member.js";
 const NAMES = 5;
 const SAFE = /^[A-Za-z0-9_@%+=:,./-]+$/;
 const quoted = (text) => (SAFE.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
-
-/** The machines of a node, by name or id. */
-export const machinesOn = (node) => [...rowsOf("vms").values()].filter((vm) => vm.ours !== false && (vm.node === node.name || vm.node === node.id));
 
 /** "web, db and 3 more", or that there is none. */
 function named(node) {
@@ -102,7 +100,7 @@ export function deedsOf(node) {
     may("node.cordon") && (cordoned ? { text: t("uncordon"), icon: "check", deed: () => uncordon(node) } : { text: t("cordon"), icon: "x", deed: () => cordon(node) }),
     may("node.maintain") && (holds(node, "maintenance") ? { text: t("maintained"), icon: "check", deed: () => endMaintenance(node) } : { text: t("maintain"), icon: "settings", deed: () => maintain(node) }),
     may("membership.drain") && member && !alone() && (member.drained ? { text: t("undrain"), icon: "check", deed: () => undrain(node) } : { text: t("drain"), icon: "down", deed: () => drain(node) }),
-    may("membership.lead") && member && !alone() && { text: t("lead"), icon: "overview", deed: () => orderLead(node) },
+    may("membership.lead") && member && !alone() && { text: t("lead"), icon: "cluster", deed: () => orderLead(node) },
     may("node.locate") && { text: t("locate"), icon: "nodes", deed: () => locate(node) },
     ...(member ? centerDeeds(member, center) : []),
   ].filter(Boolean);

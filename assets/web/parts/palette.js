@@ -35,7 +35,7 @@ function deeds(wanted) {
     if (!words.some((word) => name.toLowerCase().includes(word))) continue;
     for (const { icon: picture, text, deed, write } of found()) {
       const whole = `${text} ${name}`.toLowerCase();
-      if (words.every((word) => whole.includes(word))) lines.push({ mark: icon(picture), text: `${text} ${name}`, more: "", end, deed, write });
+      if (words.every((word) => whole.includes(word))) lines.push({ mark: icon(picture), text, of: name, more: "", end, deed, write });
     }
     if (lines.length >= MOST) break;
   }
@@ -72,7 +72,7 @@ export function palette(places) {
     stuck.hidden = !why || !lines.some((line) => line.write);
     stuck.textContent = why && `${why} ${t("palette.stuck")}`;
     list.replaceChildren(...lines.map((line, n) => h("li", { role: "option", id: `palette-${n}`, "aria-selected": String(n === active), "aria-disabled": why && line.write ? "true" : null, "aria-describedby": why && line.write ? "palette-stuck" : null, onclick: () => choose(n) },
-      line.mark, h("span", { class: "strong" }, line.text), h("span", { class: "muted" }, line.more), h("span", { class: "end" }, why && line.write ? t("palette.not-now") : line.end))));
+      line.mark, h("span", {}, h("b", { class: "strong" }, line.text), line.of && h("span", { class: "muted" }, ` ${line.of}`)), h("span", { class: "muted" }, line.more), h("span", { class: "end" }, why && line.write ? t("palette.not-now") : line.end))));
     lines.length ? input.setAttribute("aria-activedescendant", `palette-${active}`) : input.removeAttribute("aria-activedescendant");
   }
   function keys(event) {

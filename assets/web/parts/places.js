@@ -23,6 +23,9 @@ export function runningText(vms) {
   return t(heard.length ? "tree.running" : "tree.ran", { n: number(known.filter((vm) => vm.state === "running").length), all: number(vms.length) });
 }
 
+/** The machines of a node or member that are ours, by name. */
+export const machinesOn = ({ id, name }) => [...rowsOf("vms").values()].filter((vm) => vm.ours !== false && [id, name].includes(vm.node)).sort((a, b) => byName(a.name, b.name));
+
 /** The machines in `rows` by node, the nodes by domain: [{domain, nodes: [{id, name, node, vms}]}]. Nodes without any
  *  of them are left out when `only`. A machine whose node nobody knows stands under that name. */
 export function placesOf(rows, { order, only }) {

@@ -6,6 +6,7 @@ A hop to a thread and back costs more than most reads do: both threads want the 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import time
 from collections.abc import Callable, Hashable, Iterable
@@ -160,7 +161,12 @@ class Readers:
         try:
             return fetch(Reader(db))
         finally:
-            db.execute("ROLLBACK")
+            # Time may be over in this one, too, and a connection that stays inside a transaction answers nothing more.
+            # SQLite looks at the clock every so many steps, counted over all lives of a statement: not twice in a row.
+            with contextlib.suppress(apsw.InterruptError):
+                db.execute("ROLLBACK")
+            if db.in_transaction:
+                db.execute("ROLLBACK")
 
     def close(self) -> None:
         """Let go of every connection."""

@@ -12,17 +12,19 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from girginosvm.core.errors import HostFault
 
 Sections = dict[str, Any]
+_PARTS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_NOTHING: Final = msgspec.Raw(b"{}")
 
 
-def _sections(data: bytes) -> Sections:
-    return msgspec.json.decode(data, type=Sections)
+def _section(parts: dict[str, msgspec.Raw], name: str) -> Sections:
+    return msgspec.json.decode(parts.get(name, _NOTHING), type=Sections)
 
 
 class State:
@@ -34,7 +36,11 @@ class State:
 
     def read(self) -> Sections:
         """Everything, as it is now; a missing file is an empty host."""
-        return _sections(self._data())
+        return msgspec.json.decode(self._data(), type=Sections)
+
+    def _parts(self) -> dict[str, msgspec.Raw]:
+        """Everything, not yet decoded: a host with many machines is asked for one section again and again."""
+        return _PARTS.decode(self._data())
 
     def _data(self) -> bytes:
         try:
@@ -44,8 +50,7 @@ class State:
 
     def section(self, name: str) -> Sections:
         """One section; empty when it was never written."""
-        found: Sections = self.read().get(name, {})
-        return found
+        return _section(self._parts(), name)
 
     @contextmanager
     def edit(self, name: str) -> Iterator[Sections]:
@@ -54,13 +59,15 @@ class State:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with open(f"{self.path}.lock", "w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            before = self._data()
-            sections = _sections(before)
-            yield sections.setdefault(name, {})
-            after = msgspec.json.format(msgspec.json.encode(sections, order="sorted"), indent=1)
-            if after != before:
+            parts = self._parts()
+            section = _section(parts, name)
+            before = msgspec.json.encode(section, order="sorted")
+            yield section
+            after = msgspec.json.encode(section, order="sorted")
+            if after != before or name not in parts:
+                parts[name] = msgspec.Raw(after)
                 fresh = Path(f"{self.path}.new")
-                fresh.write_bytes(after)
+                fresh.write_bytes(msgspec.json.format(msgspec.json.encode(parts, order="sorted"), indent=1))
                 os.replace(fresh, self.path)
 
     def fail(self, method: str, code: str, detail: str, *, times: int = 1) -> None:
@@ -75,15 +82,15 @@ class State:
 
     async def visit(self, method: str) -> None:
         """What each method of a fake port does first: wait as told, then fail as told."""
-        sections = self.read()
-        delay_ms = sections.get("delays", {}).get(method, 0)
+        parts = self._parts()
+        delay_ms = _section(parts, "delays").get(method, 0)
         if delay_ms:
             self.waiting.append(method)
             try:
                 await asyncio.sleep(delay_ms / 1000)
             finally:
                 self.waiting.remove(method)
-        if method not in sections.get("faults", {}):
+        if method not in _section(parts, "faults"):
             return
         with self.edit("faults") as faults:
             fault = faults.pop(method, None)

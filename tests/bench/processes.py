@@ -25,6 +25,29 @@ def busy(pids: Sequence[int], seconds: float = IDLE_S) -> list[float]:
     return [(ticks(Path(f"/proc/{pid}/stat")) - was) / seconds for pid, was in zip(pids, before, strict=True)]
 
 
+class Meter:
+    """User and system time of processes, ms, over all spans from a ``begin`` to its ``end``."""
+
+    def __init__(self, pids: Sequence[int]) -> None:
+        self._pids = pids
+        self._began: list[int] = []
+        self.ms = [0.0] * len(pids)
+
+    def _now(self) -> list[int]:
+        return [ticks(Path(f"/proc/{pid}/stat")) for pid in self._pids]
+
+    def begin(self) -> None:
+        self._began = self._now()
+
+    def end(self) -> None:
+        spans = zip(self.ms, self._now(), self._began, strict=True)
+        self.ms = [so_far + 10.0 * (now - began) for so_far, now, began in spans]
+
+    def each(self, writes: int) -> list[float]:
+        """What each process spent for one of so many writes, ms."""
+        return [one / writes for one in self.ms]
+
+
 def connections(pid: int) -> int:
     """TCP connections that are up (IPv4)."""
     rows = (row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:])

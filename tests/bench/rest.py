@@ -11,7 +11,7 @@ import base64
 import contextlib
 import itertools
 import ssl
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
 import aiohttp
@@ -19,6 +19,7 @@ import aiohttp
 from tests.bench.crowds import ROUNDS, SECONDS, Write, crowd
 from tests.bench.etcd import Etcd, unpacked
 from tests.bench.lists import TOKEN
+from tests.bench.processes import Meter
 from tests.bench.table import line, ratio, times
 from tests.floors.raft.pki import Authority
 from tests.scenarios.node import Node, free_port
@@ -74,7 +75,7 @@ def theirs(url: str) -> Client:
     return write
 
 
-async def clients(client: Client, count: int, tls: ssl.SSLContext) -> list[float]:
+async def clients(client: Client, count: int, tls: ssl.SSLContext, meter: Meter | None = None) -> list[float]:
     """What each write took, ms: so many keep-alive connections, each with one write at a time."""
     async with contextlib.AsyncExitStack() as stack:
 
@@ -84,7 +85,26 @@ async def clients(client: Client, count: int, tls: ssl.SSLContext) -> list[float
             await client(session)  # the handshake is not what is measured
             return lambda number: client(session)
 
-        return await crowd([await one() for _ in range(count)])
+        callers = [await one() for _ in range(count)]
+        meter = meter or Meter([])
+        meter.begin()
+        took = await crowd(callers)
+        meter.end()
+        return took
+
+
+def of_nodes(nodes: Sequence[Node]) -> Meter:
+    """Their raft processes, and then their agents."""
+    return Meter([node.pid(name) for name in ("raft", "agent") for node in nodes])
+
+
+def shares(each: Sequence[float]) -> str:
+    """What ``of_nodes`` found, by process and node."""
+    half = len(each) // 2
+    return ", ".join(
+        f"{name} {'/'.join(f'{one:.2f}' for one in part)}"
+        for name, part in (("raft", each[:half]), ("agent", each[half:]))
+    )
 
 
 async def _measure(nodes: list[Node], etcd: Etcd) -> None:
@@ -92,12 +112,16 @@ async def _measure(nodes: list[Node], etcd: Etcd) -> None:
     for count in (1, 8, 64):
         mine: list[float] = []
         other: list[float] = []
+        meter, their_meter = of_nodes(nodes), Meter(etcd.pids())
         for _ in range(ROUNDS):
-            mine += await clients(ours(f"https://127.0.0.1:{nodes[0].port}"), count, tls)
-            other += await clients(theirs(etcd.url(etcd.leader())), count, etcd.tls or tls)
+            mine += await clients(ours(f"https://127.0.0.1:{nodes[0].port}"), count, tls, meter)
+            other += await clients(theirs(etcd.url(etcd.leader())), count, etcd.tls or tls, their_meter)
         rate, their_rate = len(mine) / SECONDS / ROUNDS, len(other) / SECONDS / ROUNDS
         beside = f"etcd's gateway {their_rate:,.0f} /s, {times(other)}: {ratio(rate, their_rate)}"
         line(f"HTTP, three nodes, {count} clients", f"{rate:,.0f} /s", f"{times(mine)}; {beside}")
+        each, theirs_each = meter.each(len(mine)), sum(their_meter.each(len(other)))
+        line("  processor time of one write, all processes", f"{sum(each):.2f} ms",
+             f"of each node: {shares(each)}; etcd's {theirs_each:.2f} ms")  # fmt: skip
 
 
 def measure(folder: Path) -> None:

@@ -11,6 +11,7 @@ Every step finds out whether it was done, so each start finishes what a death ha
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
@@ -25,6 +26,7 @@ from girginosvm.core.entries import Entry
 from girginosvm.core.errors import HostFault, Unsafe, problem_of
 from girginosvm.core.log import Log
 from girginosvm.core.points import reach
+from girginosvm.core.units import MIB, shown
 from girginosvm.daemon import durable
 from girginosvm.features.cluster.commands import RecordRecovery
 from girginosvm.features.cluster.model import GivenUp
@@ -36,6 +38,7 @@ from girginosvm.raft.standing import Status
 
 _FILE: Final = "recover"
 _HEARD_MS: Final = 2000  # elections take less
+_ROOM_BYTES: Final = 24 * MIB  # a journal's segment is 16 MiB
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -65,7 +68,8 @@ def sight_of(status: Status) -> recovery.Sight:
 
 def take(folder: Path, status: Status, wish: recovery.Wish, clock: Clock, chance: Chance) -> None:
     """Write down that this node goes on alone, in ``folder``. Looks once more at what can be seen from here, since time
-    has passed: Unsafe ``recover-...``, and nothing is changed."""
+    has passed: Unsafe ``recover-...``, HostFault ``disk-full``, and nothing is changed."""
+    _check_room(folder, folder.parent / "db")
     names = dict(wish.names)
     verdict = recovery.decide(sight_of(status), frozenset(wish.gone), None, names)
     if isinstance(verdict, recovery.Refusal):
@@ -83,6 +87,19 @@ def take(folder: Path, status: Status, wish: recovery.Wish, clock: Clock, chance
         durable.replace(folder / _FILE, msgspec.json.encode(plan), point="recover.written")
     except OSError as fault:
         raise HostFault("recover-unwritten", f"{folder / _FILE} cannot be written: {fault}") from fault
+
+
+def _check_room(*folders: Path) -> None:
+    """What comes behind the file needs room, too: without it this node would be neither the old cluster nor the new
+    one until somebody makes some."""
+    for folder in folders:
+        if not folder.is_dir():
+            continue
+        room = os.statvfs(folder)
+        free = room.f_bavail * room.f_frsize
+        if free < _ROOM_BYTES:
+            detail = f"{folder} has {shown(free)} left, and going on alone needs {shown(_ROOM_BYTES)}"
+            raise HostFault("disk-full", f"{detail}; nothing was changed")
 
 
 def found(folder: Path, member: str) -> Plan | None:

@@ -42,12 +42,13 @@ class Room:
         self._inside = ("nsenter", "-t", str(self._holder.pid), "-m", "--")
         self.node = Node(root, prefix=self._inside, **environment)
 
-    def fill(self) -> None:
-        """To the last byte."""
+    def fill(self, *, but_pages: int = 0) -> None:
+        """To the last byte, or but for a few pages of 4 KiB."""
         with open(self._filler, "wb", buffering=0) as out, contextlib.suppress(OSError):
             while out.write(bytes(4096)):
                 pass
-        assert not os.statvfs(self._filler).f_bavail
+        os.truncate(self._filler, self._filler.stat().st_size - 4096 * but_pages)
+        assert os.statvfs(self._filler).f_bavail == but_pages
 
     def sized(self, size_kib: int) -> None:
         """The disk has another size from now on; for a place where a start clears up whatever fills it."""
@@ -208,3 +209,23 @@ def test_a_node_whose_keys_are_a_file_system_of_their_own_is_not_let_in(room: Ro
     assert (status, said["code"]) == (502, "parts-apart")
     assert "pki is a file system of its own" in said["detail"]
     assert [one["name"] for one in center.ask("GET", "/v1/membership")["members"]] == ["center"]
+
+
+@disk("", 256 * 1024, **{**PLACED, "GIRGINOSVM_RAFT_PORT": str(free_port())})
+@pytest.mark.parametrize("pages", [0, 2])
+def test_no_room_to_go_on_alone_is_said_before_anything_is_changed(room: Room, center: Node, pages: int) -> None:
+    """With a few KiB left it was said to be done, and the raft process ended at each start until there was room."""
+    assert joins(room, center)[0] == 202
+    node = room.node
+    node.until("/v1/membership", lambda found: found["voters"] == 2 and found["leader"])
+    center.stop()
+    node.until("/v1/membership", lambda found: not found["quorum"])
+    room.fill(but_pages=pages)
+    wish = {"without": ["center"], "proof": "I saw it burn this morning"}
+    status, said = node.once("POST", "/v1/cluster/recover", wish)
+    assert (status, said["code"]) == (502, "disk-full")
+    assert "nothing was changed" in said["detail"]
+    assert len(node.ask("GET", "/v1/membership")["members"]) == 2
+    room.empty()
+    assert node.once("POST", "/v1/cluster/recover", wish)[0] == 202
+    node.until("/v1/membership", lambda found: len(found["members"]) == 1 and found["leader"])

@@ -164,8 +164,8 @@ class Cluster:
         if loop is None:
             return
         self._soon = False
-        events = self._transport.poll(0.0)
         try:
+            events = self._transport.poll(0.0)
             self._put()
             self._due_ms = self.node.turn(events)
         except Exception as fault:  # a fault of ours: better no member than one whose state nobody knows

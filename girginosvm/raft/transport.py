@@ -271,11 +271,15 @@ class Transport:
                 sock, address = self._listener.accept()
             except OSError:  # nobody more, gone again, or no file handles left: the others go on
                 return
+            try:
+                sock.setblocking(False)
+                _set_options(sock)
+                wrapped = self._server.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+            except (OSError, ValueError):  # gone again already, with or without a word
+                sock.close()
+                continue
             if len(self._strangers) >= _STRANGERS:
                 self._end(self._least(), "too many who do not say who they are")
-            sock.setblocking(False)
-            _set_options(sock)
-            wrapped = self._server.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
             known = any(address[0] == member.host for member in self._members.values())
             line = _Line(wrapped, "", time.monotonic() + self._handshake_s, dialled=False, known=known)
             self._strangers[line] = None

@@ -6,6 +6,7 @@ import os
 import pickle
 import socket
 import ssl
+import struct
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -277,6 +278,24 @@ def test_a_dialled_member_that_is_somebody_else_is_refused(authority: Authority)
     ring.until(lambda: time.monotonic() > end_s)
     assert not any(isinstance(one, Up) for one in ring.events["n3"])
     ring.close()
+
+
+@pytest.mark.parametrize("word", [b"", b"hello"])
+def test_who_is_gone_again_before_it_was_looked_at_costs_nobody_anything(
+    pair: Ring, authority: Authority, word: bytes
+) -> None:
+    """A port scanner's reset ended the member: TLS says so where the connection is taken, and not in the handshake."""
+    silent = [socket.create_connection(("127.0.0.1", pair.ends["n1"].port)) for _ in range(3)]
+    for _ in range(100):
+        gone = socket.create_connection(("127.0.0.1", pair.ends["n1"].port))
+        gone.sendall(word)
+        gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset (socket(7))
+        gone.close()
+    pair.ends["n1"].poll(0.05)
+    sock = dial(pair, authority.credentials("n2"))
+    pair.until(lambda: Up("n2") in pair.events["n1"])
+    for one in (sock, *silent):
+        one.close()
 
 
 def test_silent_connections_keep_no_member_out_and_are_ended(pair: Ring, authority: Authority) -> None:

@@ -68,7 +68,7 @@ def test_two_of_three_that_stand_still_are_missed_by_the_third_which_goes_on_ans
         code, seen, talk = said(third, "quorum")
         assert (code, talk, seen["leader"], seen["voters_reached"]) == (7, "", "", 1)
         assert seen["says"] == (
-            "nothing can be changed: 2 of 3 voters are needed, 1 is reached from here; not reached: n1, n2"
+            "nothing can be changed: 2 of 3 voters are needed; reached from here: 1; not reached: n1, n2"
         )
         commands = [one["command"] for one in seen["by_hand"]]
         assert "systemctl start girginosvm-raft girginosvm" in commands

@@ -14,7 +14,7 @@ from sim.write.storm import Tally, WriteStorm, weather
 
 from girginosvm.daemon import execute
 from girginosvm.raft import log
-from girginosvm.state import machine, tx
+from girginosvm.state import requests, tx
 
 FIRST = int(os.environ.get("FIRST", "0"))
 # A commit's check runs some; `make test` and `make sim` say how many they want.
@@ -60,7 +60,7 @@ class Mutants:
 
     @staticmethod
     def know_no_request_again(patch: pytest.MonkeyPatch) -> None:
-        patch.setattr(machine.Machine, "_known", lambda self, envelope, entry: None)
+        patch.setattr(requests, "known", lambda db, envelope, index: None)
 
     @staticmethod
     def refuse_by_what_a_node_that_is_behind_knows(patch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ import { person } from "./api.js";
 
 const ADMIN_NOUNS = ["user", "token", "session", "settings"];
 const ADMIN_READS = ["user.read", "token.read"];
-const ADMIN_DEEDS = ["membership.token", "membership.join", "membership.leave", "membership.remove", "cluster.recover", "center.promote", "center.demote"];
+const ADMIN_DEEDS = ["membership.token", "membership.join", "membership.leave", "membership.remove", "cluster.recover", "center.promote", "center.demote", "event.retain"];
 // Forms, and what sending one needs.
 const FORMS = {
   "machines/new": "vm.create", "images/new": "image.create", "images/upload": "image.create", "network/new": "network.create", "storage/new": "pool.create",

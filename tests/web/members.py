@@ -57,6 +57,7 @@ class Members:
         self.invited: list[dict[str, str]] = []
         self.drained: set[str] = set()
         self.orders: dict[str, str] = {}
+        self.retention = {"event_days": 400, "operation_days": 90}
         self.ill: list[dict[str, Any]] = []  # of the doctor's checks
         self.deeds: list[tuple[str, str, str]] = []  # method, path, X-Why
         self.asked: list[dict[str, str]] = []  # of placement
@@ -183,6 +184,14 @@ class Members:
         self.world["nodes"][node["id"]] = self.closed(node, "drain", "", holds=holds)
         self.publish("member", [])
         return web.json_response({"node": wanted, "machines": []})
+
+    async def show_retention(self, _: web.Request) -> web.Response:
+        return web.json_response(self.retention)
+
+    async def retain(self, request: web.Request) -> web.Response:
+        """How long the history is kept."""
+        self.retention |= await request.json()
+        return web.json_response(self.retention)
 
     async def order_lead(self, request: web.Request) -> web.Response:
         """Whether a node leads first, last, or as any other."""

@@ -258,6 +258,8 @@ def app(stand: Stand) -> web.Application:
     made.router.add_post("/v1/membership/leave", stand.leave)
     made.router.add_post("/v1/membership/{verb:drain|undrain}", stand.drain)
     made.router.add_post("/v1/membership/lead", stand.order_lead)
+    made.router.add_get("/v1/retention", stand.show_retention)
+    made.router.add_post("/v1/retention", stand.retain)
     made.router.add_post("/v1/witness", stand.join)
     made.router.add_post("/v1/nodes/{id}/{verb}", stand.tend)
     made.router.add_delete("/v1/nodes/{id}/{verb}", stand.tend)

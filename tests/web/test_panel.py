@@ -276,6 +276,23 @@ def test_a_token_is_shown_once_and_the_command_line_names_it_first(visit: Any) -
     assert "gvm_shown_once" not in page.content()
 
 
+def test_how_long_history_is_kept_is_shown_to_all_and_changed_by_an_administrator(visit: Any, daemon: Any) -> None:
+    section = visit("#/settings").locator(".retention")
+    expect(section).to_contain_text("400 days")
+    section.get_by_role("button", name="Change…").click()
+    page = section.page
+    page.fill("[name=event_days]", "30")
+    page.fill("[name=operation_days]", "0")
+    assert "girginosvm retention set --event-days 30 --operation-days 0 --yes" in page.locator("dialog").text_content()
+    page.get_by_role("button", name="Keep it so long").click()
+    expect(section).to_contain_text("30 days")
+    expect(section).to_contain_text("for ever")
+    assert daemon.stand.retention == {"event_days": 30, "operation_days": 0}
+    looks = visit("#/settings", person="viewer").locator(".retention")
+    expect(looks).to_contain_text("30 days")
+    expect(looks.get_by_role("button")).to_have_count(0)
+
+
 def test_a_password_is_never_written_into_the_twins(visit: Any) -> None:
     page = visit("#/settings/users/new")
     page.fill("#f-email", "a@example.org")

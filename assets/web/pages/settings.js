@@ -10,6 +10,7 @@ import { stateMark } from "../parts/state.js";
 import { toast } from "../parts/toast.js";
 import { to } from "../router.js";
 import { rowsOf, soon, stateOf, watch } from "../store.js";
+import { retention } from "./retention.js";
 
 const label = (text, input) => h("label", { class: "field" }, h("span", {}, text), input);
 const secret = (name, complete) => h("input", { class: "in", type: "password", name, autocomplete: complete });
@@ -81,13 +82,14 @@ function people(kind, title, lineOf, none, add, address) {
 /** The page. */
 export function settings(_rest, corner) {
   const element = h("div", { class: "page" });
+  const kept = retention();
   let self = null;
   function draw() {
     element.replaceChildren(h("div", { class: "head" }, h("h1", { class: "same" }, t("place.settings"))), h("div", { class: "stack" },
       h("section", { class: "sec" }, h("div", { class: "sec-head" }, h("h2", {}, t("settings.you")), h("span", { class: "end btns" }, corner())),
         h("dl", { class: "facts pad" }, fact(t("col.name"), person()?.name), fact(t("field.role"), self && t(`role.${self.role}`), self && t(`role.${self.role}.say`))), h("p", { class: "pad" }, button(t("password.own.short"), changeOwn))),
       may("user.read") && people("users", t("settings.people"), userLine, "", t("user.create"), to("settings", "users", "new")),
-      may("token.read") && people("tokens", t("settings.tokens"), tokenLine, t("token.none"), t("token.create"), to("settings", "tokens", "new"))));
+      may("token.read") && people("tokens", t("settings.tokens"), tokenLine, t("token.none"), t("token.create"), to("settings", "tokens", "new")), kept));
   }
   const ends = ["users", "tokens"].filter((kind) => may(`${kind.slice(0, -1)}.read`)).map((kind) => watch(kind, draw));
   get("/v1/auth/whoami").then((answer) => { self = answer; draw(); }).catch(() => {});

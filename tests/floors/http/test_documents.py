@@ -8,6 +8,7 @@ from pathlib import Path
 from cryptography import x509
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from girginosvm.core import access
 from girginosvm.http import openapi
 from girginosvm.http.tls import Identity
 from tests.floors.http.toyhouse import REGISTRY, House
@@ -77,3 +78,9 @@ def test_the_panel_sends_a_key_to_whatever_keeps_one_and_to_nothing_else():
     asked = [kind for kind in written if not kind.action.permission.endswith(".report")]  # by a person
     assert len(asked) > 40
     assert {kind.__name__ for kind in asked if bool(keyless.search(kind.action.path)) == kind.keyed} == set()
+
+
+def test_the_panel_knows_what_is_the_administrators_alone():
+    source = (Path(__file__).parents[3] / "assets/web/access.js").read_text(encoding="utf-8")
+    (deeds,) = re.findall(r"const ADMIN_DEEDS = \[(.+)\];", source)
+    assert set(re.findall(r'"([^"]+)"', deeds)) == access._ADMIN_DEEDS

@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from girginosvm import __version__
 from girginosvm.core import points, settings
@@ -200,17 +200,7 @@ class _Life:
         if alone:
             await self.record_recovery()
             await self.upgrade.begin()
-        tasks: list[asyncio.Task[Any]] = [asyncio.create_task(one) for one in (self.upgrade.run(), self.renew())]
-        heard: Callable[[], None] = _nothing
-        prefer: Callable[[int], None] = _nothing
-        if isinstance(self.agreement, Cluster):
-            leadership = Leadership(self.agreement, SystemClock(), self._log)
-            tasks.append(asyncio.create_task(leadership.tend()))
-            heard, prefer = leadership.heard, leadership.prefer
-        server = await serve(
-            config.run_path("raft.sock"), self.agreement, release=__version__, member=self.member, log=self._log,
-            turn=turn, heard=heard, prefer=prefer,
-        )  # fmt: skip
+        server, tasks = await self._serve(config, turn)
         self._log.info("raft.up", member=self.member, applied_index=self.machine.applied_index(), alone=alone)
         ends = [asyncio.create_task(event.wait()) for event in (stop, turned)]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
@@ -223,6 +213,23 @@ class _Life:
         self.upgrade.close()
         self.machine.close()
         return wanted[0] if wanted and not stop.is_set() else None
+
+    async def _serve(
+        self, config: Settings, turn: Callable[[Turn], None]
+    ) -> tuple[asyncio.AbstractServer, list[asyncio.Task[None]]]:
+        """The door for the agent, and what is tended meanwhile."""
+        tasks = [asyncio.create_task(one) for one in (self.upgrade.run(), self.renew())]
+        heard: Callable[[], None] = _nothing
+        prefer: Callable[[int], None] = _nothing
+        if isinstance(self.agreement, Cluster):
+            leadership = Leadership(self.agreement, SystemClock(), self._log)
+            tasks.append(asyncio.create_task(leadership.tend()))
+            heard, prefer = leadership.heard, leadership.prefer
+        server = await serve(
+            config.run_path("raft.sock"), self.agreement, release=__version__, member=self.member, log=self._log,
+            turn=turn, heard=heard, prefer=prefer,
+        )  # fmt: skip
+        return server, tasks
 
 
 def _nothing(_rank: int = 0) -> None:

@@ -22,7 +22,7 @@ from tests.scenarios.last_resort import (
     write,
     written,
 )
-from tests.scenarios.node import free_port, qcow2
+from tests.scenarios.node import Node, free_port, qcow2
 from tests.scenarios.test_join import Start, joined, membership, start
 from tests.scenarios.test_voters import settled
 
@@ -49,25 +49,7 @@ def test_of_two_nodes_the_survivor_keeps_every_acknowledged_write_and_its_machin
     before = second.ask("GET", f"/v1/vms/{vm}")
     happened = [one for one in second.host()["happened"]["events"] if one[1] == vm]
     without_the_others(second, first)
-
-    # Nothing can be written, and what can be done is said.
-    status, said = second.once("POST", "/v1/pools", {"name": "late", "path": "/srv/late"})
-    assert (status, said["code"], said["family"]) == (503, "no-leader", "NoQuorum")
-    assert "girginosvm cluster recover" in said["hint"]
-    assert any("girginosvm cluster recover" in one for one in membership(second)["problems"])
-    sheet = shown(second)
-    assert (sheet["possible"], sheet["gone"], sheet["rejoin"], sheet["machines_there"]) == (True, ["n1"], [], [])
-    assert sheet["voters"] == ["n1 (not reached)", "n2 (this node)"]
-    assert sheet["may_be_lost"] == [
-        "nothing that was acknowledged, if these 2 voted to the end: each write was on 2 of them"
-    ]
-    assert sheet["command"] == 'girginosvm cluster recover --without n1 --proof "HOW YOU KNOW IT"'
-    assert sheet["centers"] == [
-        f"n1 is a center, at {opens['public_url']}, once it has come back; this node can be one now: girginosvm center "
-        f"promote --bind {opens['bind']} --public-url {opens['public_url']}"
-    ]
-    assert not history(second)
-
+    _can_write_nothing_and_says_what_can_be_done(second, opens)
     recovered(second, "n1")
     assert written(second) >= names
     write(second, "after")
@@ -78,6 +60,25 @@ def test_of_two_nodes_the_survivor_keeps_every_acknowledged_write_and_its_machin
     assert [one for one in second.host()["happened"]["events"] if one[1] == vm] == happened
     second.ask("POST", f"/v1/vms/{vm}/stop", {"force": True})
     second.until(f"/v1/vms/{vm}", lambda found: found["state"] == "stopped")
+
+
+def _can_write_nothing_and_says_what_can_be_done(node: Node, opens: dict[str, str]) -> None:
+    status, said = node.once("POST", "/v1/pools", {"name": "late", "path": "/srv/late"})
+    assert (status, said["code"], said["family"]) == (503, "no-leader", "NoQuorum")
+    assert "girginosvm cluster recover" in said["hint"]
+    assert any("girginosvm cluster recover" in one for one in membership(node)["problems"])
+    sheet = shown(node)
+    assert (sheet["possible"], sheet["gone"], sheet["rejoin"], sheet["machines_there"]) == (True, ["n1"], [], [])
+    assert sheet["voters"] == ["n1 (not reached)", "n2 (this node)"]
+    assert sheet["may_be_lost"] == [
+        "nothing that was acknowledged, if these 2 voted to the end: each write was on 2 of them"
+    ]
+    assert sheet["command"] == 'girginosvm cluster recover --without n1 --proof "HOW YOU KNOW IT"'
+    assert sheet["centers"] == [
+        f"n1 is a center, at {opens['public_url']}, once it has come back; this node can be one now: girginosvm center "
+        f"promote --bind {opens['bind']} --public-url {opens['public_url']}"
+    ]
+    assert not history(node)
 
 
 def test_the_history_says_first_who_was_given_up_by_whom_and_why(start: Start) -> None:

@@ -22,6 +22,9 @@ from girginosvm.raft.messages import Ack, Append, AskVote, Body, Frame, Newer, T
 from girginosvm.raft.seams import entry_of
 
 _LEADERS_ONLY: Final = (Append, AskVote, TimeoutNow)
+# Terms rise by one with each election, and by a thousand with a recovery. Who lies could go to the last one that a
+# frame can name, and nobody would ever stand again; to get there in such steps takes months.
+_LEAP: Final = 1 << 24
 
 
 class View(msgspec.Struct, frozen=True):
@@ -116,6 +119,8 @@ class Early:
 
 def judge(view: View, peer: str, frame: Frame) -> Verdict:
     """What becomes of one message."""
+    if max(frame.term, getattr(frame.body, "term", 0)) > view.term + _LEAP:
+        return Drop("a term that no elections have led to")
     known = peer in view.electable or peer == view.leader
     if isinstance(frame.body, _LEADERS_ONLY) and not known and view.leader_alive:
         return Drop("a leader is heard, and the sender can neither lead nor stand")

@@ -323,3 +323,23 @@ def test_only_the_leader_says_from_which_entry_on_a_read_is_up_to_date() -> None
     assert (leader, done) == ("n2", [])
     stand.hear("n2", 1, messages.ReadAt(asked.nonce, 0))
     assert done == [None]
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_a_term_that_no_elections_have_led_to_is_nobodys(alive: bool) -> None:
+    """The last one that a frame can name left no term to stand in, for good; a member without a vote could say it while
+    nobody led."""
+    last = 2**53
+    view = msgspec.structs.replace(VIEW, leader_alive=alive)
+    for peer in ("n2", "o1"):
+        for body in (
+            AskVote(last, 10**6, last),
+            AskVote(last, 1, 1, True),
+            Append(last, 10, 4, 6, ()),
+            Ack(11, True, False),
+        ):
+            assert isinstance(judge(view, peer, Frame(last, body)), Drop)
+        assert isinstance(judge(view, peer, Frame(last, messages.Newer())), Drop)
+    assert isinstance(
+        judge(msgspec.structs.replace(view, leader_alive=False), "n2", Frame(1005, AskVote(1005, 20, 5))), Deliver
+    )

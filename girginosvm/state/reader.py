@@ -47,12 +47,34 @@ class Reader:
 
     def __init__(self, db: apsw.Connection) -> None:
         self._db = db
+        self._stood: tuple[int, int, str, int] | None = None
         self.sight = Sight()
-        (state,) = db.execute(_STATE)
-        self.applied_index = int(state[0])
-        self.at_ms = int(state[1])
-        self.incarnation = str(state[2])
-        self.level = int(state[3])  # the active one
+
+    def _stands(self) -> tuple[int, int, str, int]:
+        """Read when it is asked for: whose token it is needs none of it."""
+        if self._stood is None:
+            self._stood = next(iter(self._db.execute(_STATE)))
+        return self._stood
+
+    @property
+    def applied_index(self) -> int:
+        """The last entry in this state."""
+        return self._stands()[0]
+
+    @property
+    def at_ms(self) -> int:
+        """Its stamp."""
+        return self._stands()[1]
+
+    @property
+    def incarnation(self) -> str:
+        """Which history this is a state of."""
+        return self._stands()[2]
+
+    @property
+    def level(self) -> int:
+        """The active feature level."""
+        return self._stands()[3]
 
     def all(self, sql: str, params: Iterable[Any] = ()) -> list[dbs.Row]:
         """All rows as dictionaries."""

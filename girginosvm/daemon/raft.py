@@ -27,6 +27,7 @@ from girginosvm.features.registry import REGISTRY
 from girginosvm.raft.alone import Alone
 from girginosvm.raft.applying import Retention
 from girginosvm.raft.cluster import Cluster
+from girginosvm.raft.credentials import Address, Credentials
 from girginosvm.raft.disk import RealDisk
 from girginosvm.raft.files import Files
 from girginosvm.raft.ipc import Turn
@@ -34,7 +35,7 @@ from girginosvm.raft.journal import SUFFIX, Journal
 from girginosvm.raft.log import roster_of
 from girginosvm.raft.membership import Roster, founded
 from girginosvm.raft.serve import serve
-from girginosvm.raft.transport import Address, Credentials, Transport
+from girginosvm.raft.transport import Transport
 from girginosvm.state.db import set_aside
 from girginosvm.state.machine import Machine
 from girginosvm.state.machine import opened as opened_machine

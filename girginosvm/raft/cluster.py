@@ -21,6 +21,7 @@ from girginosvm.raft.answers import answered
 from girginosvm.raft.apply import ThreadApplier
 from girginosvm.raft.applying import Retention
 from girginosvm.raft.core import Timing
+from girginosvm.raft.credentials import Credentials
 from girginosvm.raft.files import Files
 from girginosvm.raft.flush import ThreadFlusher
 from girginosvm.raft.journal import Journal
@@ -29,7 +30,7 @@ from girginosvm.raft.node import Node, Start
 from girginosvm.raft.proposals import Answer
 from girginosvm.raft.standing import FLUSH, FORSAKEN_MS, Status, stalled
 from girginosvm.raft.store import ThreadStore
-from girginosvm.raft.transport import Credentials, Transport
+from girginosvm.raft.transport import Transport
 
 
 class Cluster:

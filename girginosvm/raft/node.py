@@ -23,14 +23,13 @@ from girginosvm.core.log import Log as Lines
 from girginosvm.raft import messages
 from girginosvm.raft.apply import Applier
 from girginosvm.raft.applying import Applying, Retention, Told
+from girginosvm.raft.circle import Circle
 from girginosvm.raft.core import Core, Timing
 from girginosvm.raft.elections import LAST, Decision, Elections
 from girginosvm.raft.filter import Alarm, Deliver, Drop, Early, Reply, StepDown, View, Wait, judge
 from girginosvm.raft.flush import Flusher
 from girginosvm.raft.intake import Intake
-from girginosvm.raft.introductions import Introductions, introduction
 from girginosvm.raft.journal import Base, Journal
-from girginosvm.raft.lacking import Asking, order, sentence
 from girginosvm.raft.lines import Down, Event, Heard, Network, Up
 from girginosvm.raft.log import Log, Torn
 from girginosvm.raft.logtime import LogTime
@@ -43,6 +42,7 @@ from girginosvm.raft.reads import Done, Reads
 from girginosvm.raft.seams import entry_of
 from girginosvm.raft.standing import Contacts
 from girginosvm.raft.store import Store
+from girginosvm.raft.supply import Supply
 from girginosvm.raft.transfers import Transfers
 
 TRANSFER_MS, READ_MS = 1000, 2000
@@ -74,8 +74,6 @@ class Node:
         self.timing = timing or Timing()
         self.stopped = ""
         self._network, self._clock, self._lines = network, clock, lines
-        self._up: set[str] = set()
-        self._spoke: set[str] = set()  # over the line that is up now
         self.contacts = Contacts(clock.monotonic_ms())
         self._time = LogTime(clock, start.last_stamp_ms)
         self.log = Log.found(
@@ -91,13 +89,12 @@ class Node:
         keep, at = retention or Retention(), start.applied_index
         self._applying = Applying(applier, self.log, self.proposals, self._transfers, told, lines, keep, at)
         self._applying.halted = start.halted
-        self._asking = Asking(self._say)
+        self._supply = Supply(self._applying, self._transfers, self.log, self._say)
         self.elections.favour(LAST if self._applying.lacking else 0)
-        self._outbox = Outbox(self.log, network, clock, self._up)
+        self._circle = Circle(self.log, network, self._say)
+        self._outbox = Outbox(self.log, network, clock, self._circle.up)
         self.reads = Reads(start.member, self._say)
         self.intake = Intake(self._say, network.drop, objection)
-        self._introductions = Introductions()
-        self._news = False  # somebody was introduced
         self._make_core()
         self._reach()
         self._early = Early()
@@ -138,10 +135,7 @@ class Node:
     @property
     def lacking(self) -> str:
         """What the database lacks that the log no longer has, and what is done about it; empty when nothing is."""
-        if not self._applying.lacking:
-            return ""
-        receiving, peer = self._transfers.receiving, self._asking.peer
-        return sentence(self.applied_index, self.log.first_index, peer, receiving.offer, receiving.offset)
+        return self._supply.lacking
 
     @property
     def role(self) -> str:
@@ -155,7 +149,7 @@ class Node:
     @property
     def reached(self) -> tuple[str, ...]:
         """Members whose line is up."""
-        return tuple(sorted(self._up))
+        return tuple(sorted(self._circle.up))
 
     @property
     def last_at_ms(self) -> int:
@@ -170,7 +164,7 @@ class Node:
     def change(self, change: Change, answer: Answer) -> None:
         """As leader, change who belongs to the cluster; ``answer`` gets b"" when it is committed, or a problem."""
         until_ms = self._clock.monotonic_ms() + self.timing.proposal_ms
-        self.intake.change(self.core, self.log, self.proposals, Command(b"", answer, until_ms), change, self._up)
+        self.intake.change(self.core, self.log, self.proposals, Command(b"", answer, until_ms), change, self._circle.up)
 
     def turn(self, events: Iterable[Event]) -> int:
         """One turn; answers when (monotonic ms) the next is due at the latest."""
@@ -182,15 +176,14 @@ class Node:
             self._outbox.release()  # what waited for the disk alone
             for event in events:  # all that has come is heard before any patience is judged
                 self._on(event, now)
-            if self._news:
-                self._reach()
+            self._circle.turn(self.core.committed)
             self._early.count(self.core, self.log)
             self._elect(now)
             self._pump(now)
             self._tick(now)
             self._noticed(now)
             self._apply(now)
-            self.reads.turn(self.core, self.log, self._up, now, applied=self.applied_index)
+            self.reads.turn(self.core, self.log, self._circle.up, now, applied=self.applied_index)
             self.proposals.expire(now)
             self.owed.begin(now)
             self._look(now)
@@ -215,16 +208,14 @@ class Node:
     def _on(self, event: Event, now: int) -> None:
         match event:
             case Up(peer):
-                self._up.add(peer)
                 self._outbox.line(peer)
+                self._circle.came(peer, self.core.committed)
                 self.core.connected(peer, voter=peer in self.core.voters)
-                self._introduce(peer)
                 if peer == self.core.leader:
                     for batch in self.proposals.sent_in(self.core.term):
                         self._say(peer, batch.forward(again=True))
             case Down(peer, reset):
-                self._up.discard(peer)
-                self._spoke.discard(peer)
+                self._circle.went(peer)
                 self._outbox.line(peer)
                 self._early.lost(peer)
                 self._transfers.sending.lost(peer)
@@ -234,7 +225,7 @@ class Node:
                     self.elections.gone(now)
             case Heard(peer, data):
                 self.contacts.heard(peer, now)
-                self._spoke.add(peer)
+                self._circle.spoke(peer)
                 try:
                     frame = messages.decode(data)
                 except messages.Strange as fault:  # nobody says to us what we need and cannot know
@@ -268,24 +259,18 @@ class Node:
                 self.reads.known(nonce, index)
             case messages.Introduce():
                 if not self.core.leading:
-                    heard = self._introductions.heard(peer, frame.body, self.log.roster, self.log.changed_at)
-                    self._news = self._news or heard
+                    self._circle.introduced(peer, frame.body)
             case messages.Offer():
-                self._offered(peer, frame.term, frame.body, now)
+                leads = frame.term == self.core.term and peer == self.core.leader
+                self._supply.offered(peer, frame.body, self.core.committed, now, leads=leads)
             case messages.AskSnapshot(index):
-                self._give(peer, index, now)
+                self._supply.short(peer, index, self.core.committed, now)
             case messages.AskPiece():
                 self._transfers.sending.asked(peer, frame.body, now)
             case messages.Piece():
                 self._transfers.receiving.piece(peer, frame.body, now)
             case _:
                 self._judge(peer, frame, now)
-
-    def _offered(self, peer: str, term: int, offer: messages.Offer, now: int) -> None:
-        led = term == self.core.term and peer == self.core.leader
-        asked = self._applying.lacking and peer == self._asking.peer
-        if (led or asked) and not self.halted and self._applying.wants(self.core.committed, offer.snapshot):
-            self._transfers.receiving.offered(peer, offer, now)
 
     def _objects(self, last: Base, now: int) -> bool:
         """This node would not vote for a peer whose log ends with ``last``."""
@@ -338,7 +323,7 @@ class Node:
             say=self._say, short=self._short,
         )  # fmt: skip
         self._aligned = self.log.changes
-        for peer in sorted(self._up):
+        for peer in sorted(self._circle.up):
             self.core.connected(peer, voter=peer in self.core.voters)
 
     def _tick(self, now: int) -> None:
@@ -346,7 +331,7 @@ class Node:
         moved = self.intake.move(core)
         core.tick(now)
         self._align(anew=False)
-        if moved in self._up and core is self.core:
+        if moved in self._circle.up and core is self.core:
             core.connected(moved, voter=moved in core.voters)
 
     def _align(self, *, anew: bool) -> None:
@@ -358,19 +343,10 @@ class Node:
             self._make_core()
         if changed:
             self._aligned = self.log.changes
-            if self.log.roster.ids >= self._told.ids:  # who is to go hears of it first
-                self._reach()
+            self._circle.changed(self.core.committed)
 
     def _reach(self) -> None:
-        self._told, self._news = self.log.roster, False
-        whom = self._introductions.whom(self._told, self.log.changed_at)
-        self._network.set_members(whom, self.log.electable(self.core.committed), whom.ids - self._told.ids)
-        for peer in sorted(self._up):
-            self._introduce(peer)
-
-    def _introduce(self, peer: str) -> None:
-        index, roster = self.log.settled_at(self.core.committed)
-        self._say(peer, introduction(index, roster))
+        self._circle.reach(self.core.committed)
 
     # What is due.
 
@@ -399,12 +375,11 @@ class Node:
                 self._say(peer, messages.AskPreVote(decision.nonce, self.core.term + 1, last.index, last.term))
 
     def _pump(self, now: int) -> None:
-        """Batches to the leader, whoever that is. A line may be up here and refused there (TLS 1.3): what goes over it
-        before the other side has spoken may have been heard by nobody, and nobody would ever know."""
+        """Batches to the leader, whoever that is."""
         if self.intake.closed(self.core, now) or not self.proposals.waiting:
             return
         leader = self.core.leader
-        if not leader or (leader != self.member and leader not in self._spoke):
+        if not leader or (leader != self.member and not self._circle.hears(leader)):
             return
         while (batch := self.proposals.next(self.core.term)) is not None:
             if leader == self.member:
@@ -415,17 +390,15 @@ class Node:
     # What is committed.
 
     def _apply(self, now: int) -> None:
-        if self._applying.turn(self.core, self._up, now):
+        if self._applying.turn(self.core, self._circle.up, now):
             self._align(anew=True)
             self._reach()
         if self.halted and self.core.leading:
             self.core.step_down(self.core.term + 1)
         if self._applying.overfull:
             self.stop(self._applying.overfull)
-        elif self._applying.lacking and not self.halted:
-            others = order(self.log.roster, self._up, self.core.leader)
-            waits = self._applying.installing is None and self._transfers.receiving.waits(now)
-            self._asking.turn(self.log.first_index - 1, others, now, waits=waits)
+        else:
+            self._supply.turn(self._circle.up, self.core.leader, now)
 
     def _committed(self, entry: Entry) -> None:
         """Whoever has asked for it on another node waits until it is committed there."""
@@ -434,13 +407,7 @@ class Node:
 
     def _short(self, peer: str) -> None:
         """The core would send entries that are not in the log any more."""
-        self._give(peer, self.log.first_index - 1, self._clock.monotonic_ms())
-
-    def _give(self, peer: str, after: int, now: int) -> None:
-        """A peer lacks what is before ``after``: it is offered what is applied here, if that reaches so far."""
-        known = peer in self.log.roster.ids  # not who is let in on another's word
-        if known and self.applied_index >= after and not (self.halted or self._applying.lacking):
-            self._transfers.sending.short(peer, after, self.log, self.core.committed, now)
+        self._supply.short(peer, self.log.first_index - 1, self.core.committed, self._clock.monotonic_ms())
 
     def _look(self, now: int) -> None:
         """How the others stand, for whoever asks from aside."""
@@ -448,7 +415,7 @@ class Node:
             self.contacts.led(now)
         if self.contacts.due(now):
             matches = self.core.matches() if self.core.leading else {}
-            self.contacts.looked(now, matches, self._up, self.log.last.index)
+            self.contacts.looked(now, matches, self._circle.up, self.log.last.index)
 
     def _say(self, peer: str, body: Body) -> None:
         if isinstance(body, Vote):
@@ -459,8 +426,7 @@ class Node:
         leads = self.core.term if self.core.leading else 0
         if leads and leads != self._led_term:
             self._lines.info("raft.leads", term=leads)
-            if self._introductions.forget():
-                self._reach()
+            self._circle.leads(self.core.committed)
             self.lead_from = self._given_by if now < self._outbox.transfer_until_ms else ""
             self.contacts.leads(now)
         elif leads != self._led_term:
@@ -475,7 +441,7 @@ class Node:
         self.stopped = reason
         if fault:
             self._lines.error("raft.stopped", reason=reason)
-        for peer in sorted(self._up):
+        for peer in sorted(self._circle.up):
             self._network.drop(peer, "this node has stopped")
         problem: Problem = Busy("halted", f"this node has stopped: {reason}")
         self.proposals.end(problem, reason)

@@ -14,16 +14,13 @@ import socket
 import ssl
 import time
 from collections.abc import Set
-from pathlib import Path
 from typing import Final
-
-import msgspec
 
 from girginosvm.core.ids import member_of
 from girginosvm.core.log import Log
-from girginosvm.core.places import is_place, place_of
-from girginosvm.core.timeless import timeless
+from girginosvm.core.places import is_place
 from girginosvm.raft import mesh
+from girginosvm.raft.credentials import NOWHERE, Address, Credentials
 from girginosvm.raft.lines import Down, Event, Heard, Up
 from girginosvm.raft.membership import Roster
 from girginosvm.raft.messages import FRAME_BYTES
@@ -41,42 +38,6 @@ _ACCEPTS: Final = 64  # taken in one turn, before lines have theirs
 _SAID_S: Final = 30.0
 _SILENT_S: Final = 5  # what nothing gets through for so long is no line any more
 _WANTS: Final = (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError)
-
-
-class Credentials(msgspec.Struct, frozen=True):
-    """``ca``: the cluster's CA certificate. ``own``: this member's certificate and key, in one PEM file. ``cluster``:
-    whose members the certificates have to name."""
-
-    ca: Path
-    own: Path
-    cluster: str = ""
-
-    def context(self, *, server: bool) -> ssl.SSLContext:
-        """TLS 1.3, both sides prove who they are; ssl.SSLError or OSError when a file does not fit."""
-        context = timeless(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server else ssl.PROTOCOL_TLS_CLIENT))
-        context.check_hostname = False  # the URI is looked at instead
-        context.verify_mode = ssl.CERT_REQUIRED
-        context.minimum_version = ssl.TLSVersion.TLSv1_3
-        context.load_verify_locations(self.ca)
-        context.load_cert_chain(self.own)
-        if server:
-            context.num_tickets = 0
-        return context
-
-
-class Address(msgspec.Struct, frozen=True):
-    """Where a member listens."""
-
-    host: str
-    port: int
-
-    @classmethod
-    def parse(cls, text: str) -> Address:
-        """See ``places.place_of``."""
-        return cls(*place_of(text))
-
-
-_NOWHERE: Final = Address("", 0)
 
 
 class _Line:
@@ -166,12 +127,12 @@ class Transport:
         member dialled and that is of no use any more (``mesh``) is closed, too. ``guests`` are let in, and not
         dialled."""
         self._members = {
-            one.id: Address.parse(one.address) if is_place(one.address) else _NOWHERE
+            one.id: Address.parse(one.address) if is_place(one.address) else NOWHERE
             for one in roster.members
             if one.id != self._member
         }
         # An address that is none is let in like any other: what is in the log must not end whoever reads it.
-        alone = guests | {one for one, address in self._members.items() if address == _NOWHERE}
+        alone = guests | {one for one, address in self._members.items() if address == NOWHERE}
         self._mesh.set_members(self._members, electable, {*self._lines, *self._dialling}, _now_ms(), alone)
         for peer in [peer for peer in self._lines if peer not in self._members]:
             self.drop(peer, "no member any more")

@@ -17,12 +17,13 @@ from pathlib import Path
 from girginosvm.core.clock import SystemChance, SystemClock
 from girginosvm.core.log import Log
 from girginosvm.raft.cluster import Cluster
+from girginosvm.raft.credentials import Address, Credentials
 from girginosvm.raft.disk import RealDisk
 from girginosvm.raft.files import Files
 from girginosvm.raft.membership import founded
 from girginosvm.raft.serve import serve
 from girginosvm.raft.standing import Status
-from girginosvm.raft.transport import Address, Credentials, Transport
+from girginosvm.raft.transport import Transport
 from tests.floors.raft.member import Tally
 from tests.floors.raft.pki import Authority
 from tests.floors.raft.trio import REPOSITORY, Trio

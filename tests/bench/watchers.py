@@ -22,13 +22,14 @@ from girginosvm.core.clock import SystemChance, SystemClock
 from girginosvm.core.entries import Applied, Entry, Place
 from girginosvm.core.log import Log
 from girginosvm.raft.apply import Checkpointed, Done
+from girginosvm.raft.credentials import Address, Credentials
 from girginosvm.raft.disk import RealDisk
 from girginosvm.raft.files import Files, Outcome, Task
 from girginosvm.raft.flush import Record, write
 from girginosvm.raft.journal import Journal
 from girginosvm.raft.membership import founded
 from girginosvm.raft.node import Node, Start
-from girginosvm.raft.transport import Address, Credentials, Transport
+from girginosvm.raft.transport import Transport
 
 MEMORY = "/dev/shm"
 SEGMENT_BYTES = 1 << 20

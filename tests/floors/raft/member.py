@@ -22,11 +22,12 @@ from girginosvm.core.log import Log
 from girginosvm.raft.applying import Retention
 from girginosvm.raft.cluster import Cluster
 from girginosvm.raft.core import Timing
+from girginosvm.raft.credentials import Address, Credentials
 from girginosvm.raft.disk import RealDisk
 from girginosvm.raft.files import Files
 from girginosvm.raft.membership import founded
 from girginosvm.raft.serve import serve
-from girginosvm.raft.transport import Address, Credentials, Transport
+from girginosvm.raft.transport import Transport
 
 
 class Tally:

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from girginosvm.core.ids import member_uri
-from girginosvm.raft.transport import Credentials
+from girginosvm.raft.credentials import Credentials
 
 PEM = serialization.Encoding.PEM
 _LOOPBACK = x509.IPAddress(ip_address("127.0.0.1"))

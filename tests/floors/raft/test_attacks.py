@@ -17,8 +17,8 @@ import pytest
 from girginosvm.core.entries import Change
 from girginosvm.core.errors import Problem
 from girginosvm.raft import messages
+from girginosvm.raft.credentials import Credentials
 from girginosvm.raft.messages import FRAME_BYTES, Ack, Append, AskVote, Body, Newer, PreVote, TimeoutNow, Vote
-from girginosvm.raft.transport import Credentials
 from tests.floors.raft.pki import Authority
 from tests.floors.raft.trio import Trio
 

@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 from floors.raft.book import LOG
 
+from girginosvm.raft.credentials import Address, Credentials
 from girginosvm.raft.lines import Down, Event, Heard, Up
 from girginosvm.raft.membership import Roster, founded
 from girginosvm.raft.messages import FRAME_BYTES
-from girginosvm.raft.transport import Address, Credentials, Transport
+from girginosvm.raft.transport import Transport
 from tests.floors.raft.pki import Authority
 from tests.floors.raft.trio import free_port
 

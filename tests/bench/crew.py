@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -21,10 +20,9 @@ from girginosvm.raft.credentials import Address, Credentials
 from girginosvm.raft.disk import RealDisk
 from girginosvm.raft.files import Files
 from girginosvm.raft.membership import founded
-from girginosvm.raft.serve import serve
 from girginosvm.raft.standing import Status
 from girginosvm.raft.transport import Transport
-from tests.floors.raft.member import Tally
+from tests.floors.raft.member import Tally, served
 from tests.floors.raft.pki import Authority
 from tests.floors.raft.trio import REPOSITORY, Trio
 
@@ -115,13 +113,7 @@ async def run(folder: Path, name: str, ports: dict[str, int], voters: list[str])
         Transport(name, Address("127.0.0.1", ports[name]), Credentials(folder / "ca.crt", folder / f"{name}.pem"), log),
         member=name, roster=roster,
     )  # fmt: skip
-    await cluster.start()
-    server = await serve(folder / f"{name}.sock", cluster, release="test", member=name, log=log)
-    stop = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    await stop.wait()
-    server.close()
-    await cluster.stop()
+    await served(cluster, folder / f"{name}.sock", name, log)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pysyncobj.syncobj
 import pytest
 from floors.raft.book import FakeClock
+from floors.raft.stand import Stand
 
 
 @pytest.fixture
@@ -14,3 +15,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     one.mono = 10_000
     monkeypatch.setattr(pysyncobj.syncobj, "monotonicTime", lambda: one.mono / 1000)
     return one
+
+
+@pytest.fixture
+def stand(clock: FakeClock) -> Stand:
+    """One of three members, on that time."""
+    return Stand(clock=clock)

@@ -94,8 +94,13 @@ async def run(folder: Path, name: str, ports: dict[str, int], voters: list[str])
         SystemChance(), log, Transport(name, Address("127.0.0.1", ports[name]), credentials, log),
         member=name, roster=roster, timing=Timing(proposal_ms=2000), retention=Retention(entries=100, tail_entries=20),
     )  # fmt: skip
+    await served(cluster, folder / f"{name}.sock", name, log)
+
+
+async def served(cluster: Cluster, socket: Path, name: str, log: Log) -> None:
+    """Until SIGTERM."""
     await cluster.start()
-    server = await serve(folder / f"{name}.sock", cluster, release="test", member=name, log=log)
+    server = await serve(socket, cluster, release="test", member=name, log=log)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     await stop.wait()

@@ -1,6 +1,7 @@
 """Deaths and faults at the moments that a plain power loss does not reach."""
 
 import asyncio
+import contextlib
 import errno
 import itertools
 import os
@@ -8,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
@@ -171,21 +173,30 @@ def test_busy_stamps_are_steered_by_a_tenth_and_no_more(every_ms: int, ahead_ms:
     assert least * every_ms <= seen[-1] - first <= most * every_ms
 
 
-async def test_a_frame_too_large_is_refused_where_it_is_made_and_harms_no_other(tmp_path: Path) -> None:
-    node = alone(PowerLossDisk(), Book())
+@contextlib.asynccontextmanager
+async def asked(tmp_path: Path, book: Book) -> AsyncIterator[Client]:
+    """A node, and an agent that has a line to it."""
+    node = alone(PowerLossDisk(), book)
     await node.start()
     server = await serve(tmp_path / "raft.sock", node, release="1", member="n1", log=LOG)
     news: asyncio.Queue[object] = asyncio.Queue()
     client = Client(tmp_path / "raft.sock", release="1", changed=news.put_nowait, log=LOG)
     task = asyncio.create_task(client.run())
-    async with asyncio.timeout(5):
-        await news.get()
+    try:
+        async with asyncio.timeout(5):
+            await news.get()
+            yield client
+    finally:
+        task.cancel()
+        server.close()
+        await finish(node)
+
+
+async def test_a_frame_too_large_is_refused_where_it_is_made_and_harms_no_other(tmp_path: Path) -> None:
+    async with asked(tmp_path, Book()) as client:
         with pytest.raises(Invalid, match="frame"):
             await client.propose(bytes(MAX_FRAME))
         assert await client.propose(b"x") == b"did x"
-    task.cancel()
-    server.close()
-    await finish(node)
 
 
 async def test_an_answer_too_large_for_a_frame_is_a_problem_and_not_a_lost_line(tmp_path: Path) -> None:
@@ -194,20 +205,10 @@ async def test_an_answer_too_large_for_a_frame_is_a_problem_and_not_a_lost_line(
             super().apply(entry)
             return Applied(tuple(bytes(MAX_FRAME) if command == b"long" else b"ok" for command in entry.commands))
 
-    node = alone(PowerLossDisk(), Wordy())
-    await node.start()
-    server = await serve(tmp_path / "raft.sock", node, release="1", member="n1", log=LOG)
-    news: asyncio.Queue[object] = asyncio.Queue()
-    client = Client(tmp_path / "raft.sock", release="1", changed=news.put_nowait, log=LOG)
-    task = asyncio.create_task(client.run())
-    async with asyncio.timeout(5):
-        await news.get()
+    async with asked(tmp_path, Wordy()) as client:
         with pytest.raises(Unknown, match="too long"):
             await client.propose(b"long")
         assert await client.propose(b"x") == b"ok"
-    task.cancel()
-    server.close()
-    await finish(node)
 
 
 async def test_a_line_that_was_up_is_tried_again_at_once(tmp_path: Path) -> None:

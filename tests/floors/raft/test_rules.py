@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable
 
 import msgspec
-import pysyncobj.syncobj
 import pytest
 from floors.raft.book import Book, FakeClock
 from floors.raft.stand import Stand, item
@@ -69,14 +68,6 @@ def test_an_observer_in_a_higher_term_moves_nobody() -> None:
 
 
 # Intake.
-
-
-@pytest.fixture
-def stand(monkeypatch: pytest.MonkeyPatch) -> Stand:
-    clock = FakeClock()
-    clock.mono = 10_000
-    monkeypatch.setattr(pysyncobj.syncobj, "monotonicTime", lambda: clock.mono / 1000)
-    return Stand(clock=clock)
 
 
 def forward(stand: Stand, term: int, number: int, *, again: bool = False, life: int = 7) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import pysyncobj.syncobj
-import pytest
-from floors.raft.book import FakeClock
 from floors.raft.stand import Stand, item
 
 from girginosvm.core.entries import Change
@@ -13,14 +10,6 @@ from girginosvm.raft.cluster import look
 from girginosvm.raft.lines import Down, Up
 from girginosvm.raft.messages import Ack, Append, Vote
 from girginosvm.raft.standing import LOOK_MS, Contacts, Flushes, JournalHealth, Status, lags, looked_at
-
-
-@pytest.fixture
-def stand(monkeypatch: pytest.MonkeyPatch) -> Stand:
-    clock = FakeClock()
-    clock.mono = 10_000
-    monkeypatch.setattr(pysyncobj.syncobj, "monotonicTime", lambda: clock.mono / 1000)
-    return Stand(clock=clock)
 
 
 def asked(stand: Stand) -> Status:

@@ -4,6 +4,7 @@ took away shows."""
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from features.engine import NODE, Engine
 from features.nodes import cluster, created
 from features.replay import replay
 
+from girginosvm.cli.node import in_force
 from girginosvm.core.access import Role, allowed
 from girginosvm.core.clock import SystemClock
 from girginosvm.core.errors import HostFault
@@ -214,6 +216,16 @@ def test_a_cluster_is_founded_with_its_first_node_s_settings_and_changed_for_all
     assert event["text"] == ("events are kept 730 days, operations that ended for ever; before: 730 days and 30 days")
     engine.run(SetRetention(event_days=730))  # no news
     assert len(engine.rows("SELECT 1 FROM event WHERE kind = 'event.retention'")) == 1
+
+
+def test_doctor_settings_says_what_counts_where_the_file_says_something_else(engine: Engine, tmp_path: Path) -> None:
+    engine.run(FoundCluster(pool_path="/srv", event_days=730, operation_days=90))
+    config = Settings(root=str(tmp_path), event_days=20)
+    for name in ("raft", "db"):
+        config.path(name).mkdir(parents=True)
+    config.path("raft", "member.json").write_text(f'{{"member": "{NODE}"}}')
+    config.path("db", "state.db").symlink_to(engine.path)
+    assert in_force(config) == {"event_days": "730, for the whole cluster: `girginosvm retention set` changes it"}
 
 
 def test_how_long_the_history_is_kept_is_an_administrators_word() -> None:

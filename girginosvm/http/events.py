@@ -20,6 +20,7 @@ from girginosvm.core.action import Stream
 from girginosvm.core.errors import Busy, Invalid, Problem
 from girginosvm.http.desk import Caller, Desk
 from girginosvm.http.session import Welcome
+from girginosvm.http.static import SECURITY
 
 HEARTBEAT_S: Final = 15.0
 _QUEUE: Final = 256
@@ -196,7 +197,7 @@ class Hub:
 
 def _opened() -> web.StreamResponse:
     headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return web.StreamResponse(headers=headers)
+    return web.StreamResponse(headers={**headers, **SECURITY})
 
 
 def _frame(mark: str, kind: str, value: Any) -> bytes:

@@ -18,6 +18,7 @@ CSP: Final = (
     "require-trusted-types-for 'script'; trusted-types 'none'"
 )
 SECURITY: Final = {
+    "Server": "girginosvm",  # and not which releases of what it is made of
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "X-Frame-Options": "DENY",

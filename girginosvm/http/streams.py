@@ -22,6 +22,7 @@ from girginosvm.http.desk import Caller, Desk, Upload
 from girginosvm.http.events import Hub
 from girginosvm.http.peers import certificate
 from girginosvm.http.session import Welcome
+from girginosvm.http.static import SECURITY
 
 _IDLE_S: Final = 60.0
 _WRITE_S: Final = 10.0
@@ -99,7 +100,7 @@ async def output(
             "Content-Type": "text/plain; charset=utf-8",
             "Cache-Control": "no-store",
             "X-Accel-Buffering": "no",
-            "X-Content-Type-Options": "nosniff",
+            **SECURITY,
         }
     )
     await response.prepare(request)

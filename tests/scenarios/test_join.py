@@ -35,7 +35,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
     ports: dict[str, str] = {}
 
-    def begun(name: str, *, again: bool = False, **environment: str) -> Node:
+    def begun(name: str, *, again: bool = False, module: str = "girginosvm", **environment: str) -> Node:
         """``again``: it was stopped, and has all that it had."""
         root = tmp_path / name
         root.mkdir(exist_ok=again)
@@ -43,7 +43,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
         (root / "fuse").unlink()
         nodes.append(
             Node(
-                root, GIRGINOSVM_ADDRESS="127.0.0.1", GIRGINOSVM_RAFT_PORT=ports.setdefault(name, str(free_port())),
+                root, module=module, GIRGINOSVM_ADDRESS="127.0.0.1",
+                GIRGINOSVM_RAFT_PORT=ports.setdefault(name, str(free_port())),
                 GIRGINOSVM_NODE_NAME=name, GIRGINOSVM_POINTS_FUSE=str(root / "fuse"), **environment,
             )
         )  # fmt: skip
@@ -87,6 +88,11 @@ def joined(node: Node, center: Node, name: str, **more: Any) -> Any:
     center.wait(lambda: is_member(center, name), f"{name} to join")
     node.until("/v1/membership", lambda found: found["cluster"] == answer["cluster"])
     return answer
+
+
+def test_a_center_whose_clock_has_jumped_ahead_lets_in_whom_it_gave_a_token(start: Start) -> None:
+    center, node = start("n1", module="tests.scenarios.agent_ahead").ready(), start("n2").ready()
+    joined(node, center, "n2")
 
 
 def test_three_nodes_become_one_cluster_and_each_takes_writes_and_shows_all(start: Start) -> None:

@@ -155,16 +155,16 @@ def recorded(reader: Reader, token_hash: str) -> bool:
     return reader.one("SELECT 1 FROM join_token WHERE token_hash = ?", (token_hash,)) is not None
 
 
-def check_unspent(reader: Reader, token_hash: str, now_ms: int) -> None:
-    """Unauthenticated ``join-token`` once the node that used this token is in, or ten minutes are over. It may ask
-    again until then, since its first try may have been cut off; later the answer, which has the cluster's keys, would
-    be for anybody who finds the token and knows an id."""
+def check_unspent(reader: Reader, token_hash: str) -> None:
+    """Unauthenticated ``join-token`` once the node that used this token is in, or ten minutes are over by the log's
+    time. It may ask again until then, since its first try may have been cut off; later the answer, which has the
+    cluster's keys, would be for anybody who finds the token and knows an id."""
     row = reader.one(
         "SELECT expires_at_ms, state FROM join_token LEFT JOIN member ON id = used_by WHERE token_hash = ? "
         "AND revoked_at_ms IS NULL",
         (token_hash,),
     )
-    if row is None or row["state"] == "member" or row["expires_at_ms"] <= now_ms:
+    if row is None or row["state"] == "member" or row["expires_at_ms"] <= reader.at_ms:
         raise _useless()
 
 

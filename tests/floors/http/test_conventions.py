@@ -16,6 +16,7 @@ async def test_a_command_answers_202_with_the_place_of_its_operation(house: Hous
     assert headers["Location"] == "/v1/operations/op-car"
     assert headers["X-Applied-Index"] == "8"
     assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Server"] == "girginosvm"  # no releases
 
 
 async def test_prefer_wait_answers_with_the_ended_operation(house: House):

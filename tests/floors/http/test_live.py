@@ -27,6 +27,7 @@ async def frames(response, count: int) -> list[dict[str, str]]:
 async def test_a_listener_gets_every_change_and_resumes_where_it_was(house: House):
     async with house.client.get(house.url + "/v1/events/stream", headers=HEADERS) as response:
         assert response.content_type == "text/event-stream"
+        assert (response.headers["X-Frame-Options"], response.headers["Server"]) == ("DENY", "girginosvm")
         (first,) = await frames(response, 1)
         assert (first["event"], first["id"]) == ("ready", "inc.7.0")
         house.hub.publish(Change(8, ("vm",)))

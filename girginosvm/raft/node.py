@@ -5,7 +5,8 @@ happened; the simulator calls it in virtual time, with the same code.
 
 What leaves when:
 
-* entries and heartbeats: at once (the leader's own flush runs meanwhile), once the term itself is durable;
+* entries and heartbeats: at once (the leader's own flush runs meanwhile), once the term itself is durable; that more is
+  committed, with the entries that come next (``outbox``);
 * votes, requests for votes, acknowledgements: when the generation that they depend on is durable;
 * an entry is applied, and answered for, when it is committed and on this node's own disk.
 """

@@ -1,16 +1,18 @@
-"""How outcomes leave the raft process: those of a batch together."""
+"""The line between the raft process and its agent: frames in any pieces, and outcomes of a batch together."""
 
 import asyncio
+import contextlib
 from asyncio import selector_events
 from pathlib import Path
 from typing import Any, cast
 
 import msgspec
+import pytest
 from floors.raft.book import LOG
 
 from girginosvm.raft.changes import Change, Listener
 from girginosvm.raft.client import Client
-from girginosvm.raft.ipc import Answer, Hello, Propose, frame, receive
+from girginosvm.raft.ipc import Answer, Hello, Line, Propose, frame, receive
 from girginosvm.raft.proposals import Answer as Outcome
 from girginosvm.raft.serve import Agreement, serve
 
@@ -76,4 +78,67 @@ async def test_a_snapshot_is_heard_over_the_same_line_and_what_is_under_way_is_a
         assert await client.propose(b"last") == b"last"
         assert await asyncio.gather(*first) == [b"x%d" % number for number in range(CALLERS - 1)]
     run.cancel()
+    server.close()
+
+
+class Hearing(Line):
+    """What it hears."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.frames: list[bytes] = []
+        self.fault = ""
+
+    def heard(self, data: bytes) -> None:
+        self.frames.append(data)
+        if data == b"bad":
+            raise ValueError(data)
+
+    def garbage(self, fault: Exception) -> None:
+        self.fault = str(fault)
+
+
+def framed(*frames: bytes) -> bytes:
+    return b"".join(len(one).to_bytes(4) + one for one in frames)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 7, 1000])
+async def test_frames_are_heard_in_whatever_pieces_they_come(size: int) -> None:
+    line, frames = Hearing(), [b"", b"a", bytes(300), b"abc"]
+    data = framed(*frames)
+    for at in range(0, len(data), size):
+        line.data_received(data[at : at + size])
+    assert (line.frames, line.fault) == (frames, "")
+
+
+@pytest.mark.parametrize(
+    ("data", "fault"), [(framed(b"bad", b"good"), "bad"), (b"\xff" * 5, "a frame of 4294967295 bytes")]
+)
+async def test_nothing_is_heard_after_what_is_no_frame(data: bytes, fault: str) -> None:
+    line = Hearing()
+    line.data_received(framed(b"first") + data)
+    line.data_received(framed(b"later"))
+    assert line.frames[0] == b"first"
+    assert {b"good", b"later"}.isdisjoint(line.frames)
+    assert fault in line.fault
+
+
+async def test_an_agent_that_does_not_read_is_let_go_and_holds_nobody_back(tmp_path: Path) -> None:
+    path, together, sent = tmp_path / "raft.sock", Together(), 20_000
+    server = await serve(path, cast(Agreement, together), release="1", member="n1", log=LOG)
+    reader, writer = await asyncio.open_unix_connection(path)
+    writer.write(frame(Hello("1")))
+    await receive(reader)
+    for index in range(sent):
+        together.listener.changed(Change(index, 1, ("t" * 1000,)))
+        if index % 100 == 0:
+            await asyncio.sleep(0)
+    heard = 0
+    async with asyncio.timeout(30):
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while True:
+                await receive(reader)
+                heard += 1
+    assert 8_000 < heard < 12_000  # 8 MiB wait at most, and what the kernel holds
+    writer.close()
     server.close()

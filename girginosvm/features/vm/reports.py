@@ -53,9 +53,12 @@ class ReportVm(Command, frozen=True, kw_only=True):
         if self.state == "gone" and row["doomed"] and self.reached >= row["generation"]:
             return self._forget(tx, row)
         before = tx.one("SELECT * FROM vm_found WHERE vm = ?", (self.vm,))
+        ready = self.reached
+        if self.state == "gone" and row["doomed"]:  # as an earlier wish had it; that is not to have been ready ever
+            ready = before["generation"] if before is not None else 0
         tx.run(
             "INSERT OR REPLACE INTO vm_found VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (self.vm, self.state, self.reason, self.reached, self.reboots, self.acceleration, int(self.agent),
+            (self.vm, self.state, self.reason, ready, self.reboots, self.acceleration, int(self.agent),
              self.problem_code, self.problem, tx.at_ms),
         )  # fmt: skip
         if before is None or before["state"] != self.state:

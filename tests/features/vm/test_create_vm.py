@@ -119,6 +119,21 @@ def test_a_kept_disk_holds_its_image_and_its_room_until_it_is_forgotten(engine: 
     assert ListDisks().fetch(engine.reader).items == []
 
 
+@pytest.mark.parametrize("was_ready", [0, 1])
+def test_that_it_is_gone_as_an_earlier_wish_had_it_does_not_say_that_it_was_ready(
+    engine: Engine, was_ready: int
+) -> None:
+    """Destroyed twice before it was built: the word of the first is late, and its disk was never made."""
+    image = engine.furnish()
+    vm = engine.run(create(engine, image))["vm"]
+    if was_ready:
+        engine.run(ReportVm(vm=vm, node=NODE, state="stopped", reached=was_ready))
+    engine.run(DestroyVm(vm=vm, force=True))
+    engine.run(DestroyVm(vm=vm, force=True))
+    engine.run(ReportVm(vm=vm, node=NODE, state="gone", reached=2))
+    assert engine.rows("SELECT state, generation FROM vm_found") == [{"state": "gone", "generation": was_ready}]
+
+
 def test_a_running_machine_is_not_destroyed_without_force(engine: Engine) -> None:
     image = engine.furnish()
     vm = engine.run(create(engine, image))["vm"]

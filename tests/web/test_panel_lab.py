@@ -92,7 +92,7 @@ def test_a_machine_from_sign_in_to_destroy_on_real_qemu(
     page.get_by_label("Type web01").fill("web01")
     page.get_by_role("button", name="Destroy web01").click()
     page.wait_for_selector("#detail", state="detached")
-    page.get_by_text("No machines yet").wait_for()
+    page.get_by_role("heading", name="No machines yet").wait_for()
     assert product("vm", "list") == []
     assert product("storage", "disk", "list") == []
     assert faults == []

@@ -248,8 +248,12 @@ def _power_off(connection: Any, machine: str, generation: int) -> None:
     if domain is None:
         return
     _ours(domain, generation)
-    if domain.isActive():
-        domain.destroy()
+    try:
+        if domain.isActive():
+            domain.destroy()
+    except libvirt.libvirtError:
+        if domain.isActive():  # it has ended between the two, as was wanted
+            raise
 
 
 def _reboot(connection: Any, machine: str, generation: int, count: int, force: bool) -> str:

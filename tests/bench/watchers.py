@@ -131,7 +131,7 @@ class Watcher:
     def turn(self) -> None:
         self._now.stirred = False
         self.due_ms = self._node.turn(self.transport.poll(0))
-        if self._now.stirred or self.transport._eager:  # the latter: a line has more, decrypted already
+        if self._now.stirred or self.transport.eager:  # the latter: a line has more, decrypted already
             self.due_ms = 0
 
 
@@ -143,7 +143,7 @@ def run(folder: Path, ports: dict[str, int], voters: list[str], names: list[str]
         watchers = [Watcher(folder, name, ports, voters, place / name) for name in names]
         ready = selectors.DefaultSelector()
         for one in watchers:
-            ready.register(one.transport._selector.fileno(), selectors.EVENT_READ, one)  # type: ignore[attr-defined]
+            ready.register(one.transport.fileno(), selectors.EVENT_READ, one)
         while True:
             now_ms = time.monotonic_ns() // 1_000_000
             turned = {one: None for one in watchers if one.due_ms <= now_ms}

@@ -73,7 +73,14 @@ def write(value: Any, form: str, out: IO[str], *, columns: Sequence[str] = (), t
         rows = [_heard(row) for row in rows]
         _table(rows, columns or _scalars(rows), out, terminal)
     else:
-        _sheet(_heard(value), out, terminal)
+        _sheet(_spoken(_heard(value)), out, terminal)
+
+
+def _spoken(value: Any) -> Any:
+    """For people: a sentence stands for what it was made of."""
+    if not isinstance(value, dict) or not {"says", "code", "values"} <= value.keys():
+        return value
+    return {name: one for name, one in value.items() if name not in ("code", "values")}
 
 
 def _heard(value: Any) -> Any:

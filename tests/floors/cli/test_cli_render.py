@@ -117,3 +117,12 @@ def test_a_node_that_is_heard_was_seen_now() -> None:
     assert written(rows, "table", columns=("state", "seen_at")) == (
         "STATE   SEEN AT\nready   now\nsilent  2026-01-01T00:00:00.000Z\n"
     )  # fmt: skip
+
+
+def test_a_person_reads_the_sentence_and_a_program_what_it_was_made_of() -> None:
+    value = {"says": "n1 leads", "code": "quorum.leads", "values": {"leader": "n1"}, "voters": 3}
+    assert "quorum.leads" not in written(value, "table")
+    assert "leader=" not in written(value, "table")
+    assert "n1 leads" in written(value, "table")
+    assert json.loads(written(value, "json")) == value
+    assert "CODE" in written({"code": "x", "title": "y"}, "table")

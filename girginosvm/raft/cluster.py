@@ -58,7 +58,6 @@ class Cluster:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._soon = False
         self._due_ms = 0
-        self._rings_ms = 0
         self._alarm: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
@@ -185,12 +184,12 @@ class Cluster:
 
     def _set_alarm(self, loop: asyncio.AbstractEventLoop) -> None:
         """One that is set for an earlier time stays, and looks when it rings: most turns only put off what is due."""
+        at_s = loop.time() + (self._due_ms - self._clock.monotonic_ms()) / 1000
+        if self._alarm is not None and self._alarm.when() <= at_s:
+            return
         if self._alarm is not None:
-            if self._rings_ms <= self._due_ms:
-                return
             self._alarm.cancel()
-        self._rings_ms = self._due_ms
-        self._alarm = loop.call_later((self._due_ms - self._clock.monotonic_ms()) / 1000, self._rings)
+        self._alarm = loop.call_at(at_s, self._rings)
 
     def _rings(self) -> None:
         self._alarm = None

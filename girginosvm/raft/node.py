@@ -402,9 +402,11 @@ class Node:
             self._supply.turn(self._circle.up, self.core.leader, now)
 
     def _committed(self, entry: Entry) -> None:
-        """Whoever has asked for it on another node waits until it is committed there."""
-        if entry.node != self.member and self.core.leading:
-            self._outbox.hurry(entry.node)
+        """Whoever has asked for it on another node waits until it is committed there; and who is to go has to hear of
+        it while there still is a line."""
+        for peer in self._circle.up if entry.change is not None else (entry.node,):
+            if self.core.leading:
+                self._outbox.hurry(peer)
 
     def _short(self, peer: str) -> None:
         """The core would send entries that are not in the log any more."""

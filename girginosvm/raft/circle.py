@@ -7,12 +7,15 @@ is up is told who belongs, whenever that is news.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from girginosvm.raft.introductions import Introductions, introduction
 from girginosvm.raft.lines import Network
 from girginosvm.raft.log import Log
 from girginosvm.raft.membership import Roster
 from girginosvm.raft.messages import Body, Introduce
+
+_FAREWELL_MS: Final = 1000
 
 
 class Circle:
@@ -25,6 +28,7 @@ class Circle:
         self._told = Roster(())  # as the lines have it
         self._introductions = Introductions()
         self._news = False  # somebody was introduced
+        self._farewell_ms = 0  # until then whoever was removed may hear of it
 
     def came(self, peer: str, committed: int) -> None:
         """The line to a member is up."""
@@ -61,13 +65,38 @@ class Circle:
             self.reach(committed)
 
     def changed(self, committed: int) -> None:
-        """The log has another roster. Whoever is to go hears of it first, and is let go when that is applied."""
+        """The log has another roster. Whoever is to go hears of it first."""
         if self._log.roster.ids >= self._told.ids:
             self.reach(committed)
 
+    def settled(self, committed: int, now_ms: int, *, leads: bool) -> None:
+        """And nobody can take it back. Its leader gives whoever was removed a moment to hear just that: it may wait for
+        it, and hears nothing of this cluster any more afterwards."""
+        if leads and self._going():
+            self._farewell_ms = self._farewell_ms or now_ms + _FAREWELL_MS
+        else:
+            self.reach(committed)
+
+    @property
+    def parts(self) -> bool:
+        """From somebody who was removed, and is only told so now."""
+        return self._farewell_ms > 0
+
+    def left(self, peer: str) -> bool:
+        """That is this member: but for what it has heard of its removal, it has nothing to say any more."""
+        return self.parts and peer not in self._log.roster.ids
+
+    def let_go(self, committed: int, now_ms: int, known: Callable[[str], int]) -> None:
+        """Whoever has heard it, or had its time. ``known``: up to which entry a member knows what is committed."""
+        if now_ms >= self._farewell_ms or all(known(peer) >= self._log.changed_at for peer in self._going()):
+            self.reach(committed)
+
+    def _going(self) -> set[str]:
+        return self.up - self._log.roster.ids
+
     def reach(self, committed: int) -> None:
         """Lines as the log has it, and everybody told."""
-        self._told, self._news = self._log.roster, False
+        self._told, self._news, self._farewell_ms = self._log.roster, False, 0
         whom = self._introductions.whom(self._told, self._log.changed_at)
         self._network.set_members(whom, self._log.electable(committed), whom.ids - self._told.ids)
         for peer in sorted(self.up):

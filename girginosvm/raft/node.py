@@ -86,7 +86,7 @@ class Node:
         self.elections = Elections(self.timing, chance, clock.monotonic_ms())
         self.proposals = Proposals(start.member, int.from_bytes(chance.take(4)) >> 1)
         self._transfers = Transfers(store, self._say, lines)
-        told = Told(self._committed, applied, self._reach, jumped, self._time.seen)
+        told = Told(self._committed, applied, self._settled, jumped, self._time.seen)
         keep, at = retention or Retention(), start.applied_index
         self._applying = Applying(applier, self.log, self.proposals, self._transfers, told, lines, keep, at)
         self._applying.halted = start.halted
@@ -97,7 +97,7 @@ class Node:
         self.reads = Reads(start.member, self._say)
         self.intake = Intake(self._say, network.drop, objection)
         self._make_core()
-        self._reach()
+        self._circle.reach(self.core.committed)
         self._early = Early()
         self._voted: tuple[int, set[str]] = (0, set())
         self._led_term = 0
@@ -178,6 +178,7 @@ class Node:
             for event in events:  # all that has come is heard before any patience is judged
                 self._on(event, now)
             self._circle.turn(self.core.committed)
+            self._let_go(now)
             self._early.count(self.core, self.log)
             self._elect(now)
             self._pump(now)
@@ -237,6 +238,8 @@ class Node:
                     self._hear(peer, frame, now)
 
     def _hear(self, peer: str, frame: Frame, now: int) -> None:
+        if self._circle.left(peer) and not isinstance(frame.body, Ack):
+            return
         match frame.body:
             case messages.AskPreVote(nonce, term, index, last_term):
                 last = Base(index, last_term)
@@ -316,7 +319,11 @@ class Node:
                 self._outbox.transfer_until_ms = now + TRANSFER_MS
                 self._given_by = peer
                 self.elections.stand(now)
-        self._align(anew=self.core.deliver(peer, body))
+        core = self.core
+        self._align(anew=core.deliver(peer, body))
+        if core is not self.core and isinstance(body, Append):
+            # What is committed knows the new one from this alone: a member that goes may hear nothing more.
+            self._align(anew=self.core.deliver(peer, body))
 
     def _make_core(self) -> None:
         self.core = Core(
@@ -346,8 +353,15 @@ class Node:
             self._aligned = self.log.changes
             self._circle.changed(self.core.committed)
 
-    def _reach(self) -> None:
-        self._circle.reach(self.core.committed)
+    def _settled(self) -> None:
+        self._circle.settled(self.core.committed, self._clock.monotonic_ms(), leads=self.core.leading)
+
+    def _let_go(self, now: int) -> None:
+        """A leader's line to whoever was removed stays until that one has the entry, and knows it to be committed."""
+        if self._circle.parts:
+            has = self.core.matches() if self.core.leading else {}
+            knows = self._outbox.knows
+            self._circle.let_go(self.core.committed, now, lambda peer: min(has.get(peer, 0), knows(peer)))
 
     # What is due.
 
@@ -393,7 +407,7 @@ class Node:
     def _apply(self, now: int) -> None:
         if self._applying.turn(self.core, self._circle.up, now):
             self._align(anew=True)
-            self._reach()
+            self._circle.reach(self.core.committed)
         if self.halted and self.core.leading:
             self.core.step_down(self.core.term + 1)
         if self._applying.overfull:

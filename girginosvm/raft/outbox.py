@@ -116,6 +116,10 @@ class Outbox:
         for memory in (self._acked, self._slow, self._notices, self._told):
             memory.pop(peer, None)
 
+    def knows(self, peer: str) -> int:
+        """Up to where it was told that the log is committed."""
+        return 0 if peer in self._notices else self._told.get(peer, (0, 0))[1]
+
     def hurry(self, peer: str) -> None:
         """Somebody on that member waits to hear what is committed."""
         notice = self._notices.get(peer)

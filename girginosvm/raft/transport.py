@@ -38,6 +38,7 @@ _ACCEPTS: Final = 64  # taken in one turn, before lines have theirs
 _SAID_S: Final = 30.0
 _SILENT_S: Final = 5  # what nothing gets through for so long is no line any more
 _WANTS: Final = (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError)
+_GONE: Final = (ConnectionError, ssl.SSLEOFError)  # the process at the other end is, most likely
 
 
 class _Line:
@@ -344,7 +345,9 @@ class Transport:
         except _WANTS:
             pass
         except OSError as fault:
-            self._end(line, f"cannot send: {fault}", reset=isinstance(fault, ConnectionError))
+            if line.proved:
+                self._read(line)  # the last that it said, before it closed the line
+            self._end(line, f"cannot send: {fault}", reset=isinstance(fault, _GONE))
             return
         self._watch(line, select.EPOLLIN | (select.EPOLLOUT if line.outward else 0))
 
@@ -370,7 +373,7 @@ class Transport:
         except _WANTS:
             pass
         except OSError as fault:
-            self._end(line, f"cannot receive: {fault}", reset=isinstance(fault, ConnectionError))
+            self._end(line, f"cannot receive: {fault}", reset=isinstance(fault, _GONE))
 
     def _frames(self, line: _Line) -> bool:
         """Whole frames become events. False: the line was closed for a length that no frame of ours has."""

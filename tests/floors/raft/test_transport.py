@@ -133,6 +133,21 @@ def test_a_removed_member_loses_its_line_and_gets_no_other(ring: Ring) -> None:
     assert ring.events["n1"] == []
 
 
+def test_the_last_word_before_a_line_was_closed_is_heard_by_who_was_just_about_to_speak(ring: Ring) -> None:
+    ring.up()
+    first, second = ring.ends["n1"], ring.ends["n2"]
+    second.send("n1", b"nobody reads this")
+    first.send("n2", b"you are no member any more")
+    first.drop("n2", "no member any more")
+    del ring.ends["n1"]
+    for _ in range(3):  # the first is answered with a reset
+        second.send("n1", b"and I?")
+    ring.until(lambda: any(isinstance(one, Down) for one in ring.events["n2"]))
+    heard = [one for one in ring.events["n2"] if one.peer == "n1"]
+    assert heard == [Up("n1"), Heard("n1", b"you are no member any more"), Down("n1", True)]
+    first.close()
+
+
 def dial(ring: Ring, credentials: Credentials | None = None, **limits: ssl.TLSVersion) -> ssl.SSLSocket:
     """A connection to n1, as far as TLS lets it come."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -259,11 +259,29 @@ def test_a_node_joins_gets_a_vote_and_leaves_again_while_writes_go_on(voters: in
     changed(world, Change("demote", "x1"))
     assert joiner.member.role == "observer"
     changed(world, Change("remove", "x1"))
-    # It was told; or it was not quick enough, hears nobody, and asks the others' panels.
-    assert "x1" not in joiner.member.log.roster.ids or not world.network.lines_of("x1")
     world.run(10_000)
+    assert "x1" not in joiner.member.log.settled(joiner.member.applied_index).ids  # it was told before it was let go
+    assert not world.network.lines_of("x1")
     assert [type(answer) for answer in answers] == [bytes] * 60
     assert first.member.log.roster.voters == set(world.voters)
+
+
+@pytest.mark.parametrize("voters", [1, 3])
+@pytest.mark.parametrize("seed", range(4))
+def test_who_was_removed_and_does_not_hear_it_is_let_go_after_a_second_and_has_no_say_meanwhile(
+    voters: int, seed: int
+) -> None:
+    world = World(seed, voters=voters, observers=1)
+    leader, gone = world.led(), world.hosts["o1"]
+    world.run(world.now + 1000)
+    world.network.cut.add((leader.name, "o1"))
+    changed(world, Change("remove", "o1"))
+    gone.propose(Put("late", "k", "late"), lambda outcome: None)
+    world.run(world.now + 300)
+    assert leader.name in world.network.lines_of("o1")
+    world.run(world.now + 1000)
+    assert not world.network.lines_of("o1")
+    assert "late" not in leader.store.executed
 
 
 @pytest.mark.parametrize("away", ["n3", "o1"])

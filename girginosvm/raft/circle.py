@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from girginosvm.raft.core import Core
 from girginosvm.raft.introductions import Introductions, introduction
 from girginosvm.raft.lines import Network
 from girginosvm.raft.log import Log
@@ -54,10 +55,15 @@ class Circle:
         heard = self._introductions.heard(peer, said, self._log.roster, self._log.changed_at)
         self._news = self._news or heard
 
-    def turn(self, committed: int) -> None:
-        """Let in who was introduced."""
-        if self._news:
-            self.reach(committed)
+    def turn(self, core: Core, now_ms: int, knows: Callable[[str], int]) -> None:
+        """Let in who was introduced; let go of who was removed and has heard it, or had its time. ``knows``: up to
+        where a member was told that the log is committed."""
+        if self._news or (self._farewell_ms and (now_ms >= self._farewell_ms or self._heard(core, knows))):
+            self.reach(core.committed)
+
+    def _heard(self, core: Core, knows: Callable[[str], int]) -> bool:
+        has = core.matches() if core.leading else {}
+        return all(min(has.get(peer, 0), knows(peer)) >= self._log.changed_at for peer in self._going())
 
     def leads(self, committed: int) -> None:
         """This member leads: its own log knows who belongs."""
@@ -69,27 +75,17 @@ class Circle:
         if self._log.roster.ids >= self._told.ids:
             self.reach(committed)
 
-    def settled(self, committed: int, now_ms: int, *, leads: bool) -> None:
+    def settled(self, core: Core, now_ms: int) -> None:
         """And nobody can take it back. Its leader gives whoever was removed a moment to hear just that: it may wait for
         it, and hears nothing of this cluster any more afterwards."""
-        if leads and self._going():
+        if core.leading and self._going():
             self._farewell_ms = self._farewell_ms or now_ms + _FAREWELL_MS
         else:
-            self.reach(committed)
-
-    @property
-    def parts(self) -> bool:
-        """From somebody who was removed, and is only told so now."""
-        return self._farewell_ms > 0
+            self.reach(core.committed)
 
     def left(self, peer: str) -> bool:
-        """That is this member: but for what it has heard of its removal, it has nothing to say any more."""
-        return self.parts and peer not in self._log.roster.ids
-
-    def let_go(self, committed: int, now_ms: int, known: Callable[[str], int]) -> None:
-        """Whoever has heard it, or had its time. ``known``: up to which entry a member knows what is committed."""
-        if now_ms >= self._farewell_ms or all(known(peer) >= self._log.changed_at for peer in self._going()):
-            self.reach(committed)
+        """It was removed, and is only told so now: but for what it has heard, it has nothing to say any more."""
+        return self._farewell_ms > 0 and peer not in self._log.roster.ids
 
     def _going(self) -> set[str]:
         return self.up - self._log.roster.ids

@@ -41,6 +41,7 @@ from girginosvm.raft.owed import Owed
 from girginosvm.raft.proposals import Answer, Command, Proposals
 from girginosvm.raft.reads import Done, Reads
 from girginosvm.raft.seams import entry_of
+from girginosvm.raft.seat import Seat
 from girginosvm.raft.standing import Contacts
 from girginosvm.raft.store import Store
 from girginosvm.raft.supply import Supply
@@ -96,7 +97,7 @@ class Node:
         self._outbox = Outbox(self.log, network, clock, self._circle.up)
         self.reads = Reads(start.member, self._say)
         self.intake = Intake(self._say, network.drop, objection)
-        self._make_core()
+        self._seat = Seat(self.log, self._circle, self._make_core)
         self._circle.reach(self.core.committed)
         self._early = Early()
         self._voted: tuple[int, set[str]] = (0, set())
@@ -122,6 +123,11 @@ class Node:
             done(Busy("halted", f"this node has stopped: {self.stopped}"))
         else:
             self.reads.add(done, self._clock.monotonic_ms() + READ_MS)
+
+    @property
+    def core(self) -> Core:
+        """What counts votes and acknowledgements, as the members are now."""
+        return self._seat.core
 
     @property
     def applied_index(self) -> int:
@@ -177,12 +183,11 @@ class Node:
             self._outbox.release()  # what waited for the disk alone
             for event in events:  # all that has come is heard before any patience is judged
                 self._on(event, now)
-            self._circle.turn(self.core.committed)
-            self._let_go(now)
+            self._circle.turn(self.core, now, self._outbox.knows)
             self._early.count(self.core, self.log)
             self._elect(now)
             self._pump(now)
-            self._tick(now)
+            self._seat.tick(now, self.intake)
             self._noticed(now)
             self._apply(now)
             self.reads.turn(self.core, self.log, self._circle.up, now, applied=self.applied_index)
@@ -292,7 +297,7 @@ class Node:
                 self._deliver(peer, body, now)
             case Wait(ack):
                 self._early.add(peer, frame.term, ack)
-                self._align(anew=self.core.deliver(peer, Ack(ack.next_index, False, False)))
+                self._seat.deliver(peer, Ack(ack.next_index, False, False))
             case StepDown(term):
                 self._lines.info("raft.stepped-down", term=term, told_by=peer)
                 self.core.step_down(term)
@@ -319,49 +324,13 @@ class Node:
                 self._outbox.transfer_until_ms = now + TRANSFER_MS
                 self._given_by = peer
                 self.elections.stand(now)
-        core = self.core
-        self._align(anew=core.deliver(peer, body))
-        if core is not self.core and isinstance(body, Append):
-            # What is committed knows the new one from this alone: a member that goes may hear nothing more.
-            self._align(anew=self.core.deliver(peer, body))
+        self._seat.deliver(peer, body)
 
-    def _make_core(self) -> None:
-        self.core = Core(
+    def _make_core(self) -> Core:
+        return Core(
             self.member, self.log.roster.voters, self.log, applied=self._applying.handed, timing=self.timing,
             say=self._say, short=self._short,
         )  # fmt: skip
-        self._aligned = self.log.changes
-        for peer in sorted(self._circle.up):
-            self.core.connected(peer, voter=peer in self.core.voters)
-
-    def _tick(self, now: int) -> None:
-        core = self.core
-        moved = self.intake.move(core)
-        core.tick(now)
-        self._align(anew=False)
-        if moved in self._circle.up and core is self.core:
-            core.connected(moved, voter=moved in core.voters)
-
-    def _align(self, *, anew: bool) -> None:
-        """The members have changed: the core is made anew, unless it leads and has made the change itself."""
-        changed = self._aligned != self.log.changes
-        if anew or (changed and not (self.core.leading and self.core.voters == self.log.roster.voters)):
-            if self.core.leading:
-                self.core.step_down(self.core.term + 1)
-            self._make_core()
-        if changed:
-            self._aligned = self.log.changes
-            self._circle.changed(self.core.committed)
-
-    def _settled(self) -> None:
-        self._circle.settled(self.core.committed, self._clock.monotonic_ms(), leads=self.core.leading)
-
-    def _let_go(self, now: int) -> None:
-        """A leader's line to whoever was removed stays until that one has the entry, and knows it to be committed."""
-        if self._circle.parts:
-            has = self.core.matches() if self.core.leading else {}
-            knows = self._outbox.knows
-            self._circle.let_go(self.core.committed, now, lambda peer: min(has.get(peer, 0), knows(peer)))
 
     # What is due.
 
@@ -406,7 +375,7 @@ class Node:
 
     def _apply(self, now: int) -> None:
         if self._applying.turn(self.core, self._circle.up, now):
-            self._align(anew=True)
+            self._seat.align(anew=True)
             self._circle.reach(self.core.committed)
         if self.halted and self.core.leading:
             self.core.step_down(self.core.term + 1)
@@ -414,6 +383,9 @@ class Node:
             self.stop(self._applying.overfull)
         else:
             self._supply.turn(self._circle.up, self.core.leader, now)
+
+    def _settled(self) -> None:
+        self._circle.settled(self.core, self._clock.monotonic_ms())
 
     def _committed(self, entry: Entry) -> None:
         """Whoever has asked for it on another node waits until it is committed there; and who is to go has to hear of

@@ -36,9 +36,17 @@ export function known(key) {
 
 /** What the server says by a code and values; null when this page does not know the code: then its English is shown. */
 export function worded(key, values = {}) {
-  const shown = Object.entries(values).map(([name, value]) => [name, typeof value === "number" ? number(value) : value]);
-  return known(key) === null ? null : t(key, Object.fromEntries(shown));
+  const shown = Object.entries(values).map(([name, value]) => [name, Array.isArray(value) ? joined(value) : typeof value === "number" ? number(value) : value]);
+  return known(key) === null || shown.some(([, value]) => value === null) ? null : t(key, Object.fromEntries(shown));
 }
+
+function joined(sentences) {
+  const texts = sentences.map(said);
+  return texts.includes(null) ? null : texts.join(", ");
+}
+
+/** One of the server's own sentences, {code, values}; null as above, and when the server has none. */
+export const said = (one) => one && worded(`says.${one.code}`, one.values);
 
 /** A number with the language's separators. */
 export function number(value, digits = 0) {

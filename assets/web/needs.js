@@ -3,6 +3,7 @@ import { awaySince, blocked, cluster, members } from "./cluster.js";
 import { bytes, duration, mebibytes, number, t } from "./i18n.js";
 import { pressure } from "./parts/capacity.js";
 import { sentence } from "./parts/drawer.js";
+import { reasonOf } from "./parts/said.js";
 import { kindOf, wordOf } from "./parts/state.js";
 import { to } from "./router.js";
 import { rowsOf } from "./store.js";
@@ -18,7 +19,7 @@ export const isBad = (vm) => Boolean(vm.problem) || ["fault", "attn"].includes(k
 
 function ofMachine(vm) {
   const kind = vm.problem ? "fault" : kindOf(vm.state);
-  const why = vm.problem?.detail || (vm.state_reason && t("need.reason", { reason: vm.state_reason })) || t("need.no-reason");
+  const why = vm.problem?.detail || (vm.state_reason && t("need.reason", { reason: reasonOf(vm) })) || t("need.no-reason");
   return { kind, title: t("need.vm", { name: vm.name, state: wordOf(vm.problem ? "failed" : vm.state).toLowerCase() }), why, text: open(vm.name), address: to("machines", vm.id) };
 }
 

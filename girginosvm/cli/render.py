@@ -78,9 +78,10 @@ def write(value: Any, form: str, out: IO[str], *, columns: Sequence[str] = (), t
 
 def _spoken(value: Any) -> Any:
     """For people: a sentence stands for what it was made of."""
-    if not isinstance(value, dict) or not {"says", "code", "values"} <= value.keys():
+    if not isinstance(value, dict):
         return value
-    return {name: one for name, one in value.items() if name not in ("code", "values")}
+    made = ("code", "values") if {"says", "code", "values"} <= value.keys() else ()
+    return {name: one for name, one in value.items() if name not in made and not name.endswith("_said")}
 
 
 def _heard(value: Any) -> Any:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
+from girginosvm.core import words
 from girginosvm.core.action import Command
 from girginosvm.core.codec import encode
 from girginosvm.core.errors import Conflict
@@ -43,7 +44,12 @@ class Verdict(msgspec.Struct, frozen=True):
     that names who holds it back."""
 
     level: int
-    reason: str
+    said: words.Said
+
+    @property
+    def reason(self) -> str:
+        """In English."""
+        return self.said.text
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -69,35 +75,45 @@ def may_raise(
     level = max(common, current)
     parts = []
     if level > current:
-        parts.append(f"every node that counts supports feature level {level}")
-        passed = [f"{one.name} ({_ago(now_ms - one.seen_ms)})" for one in known if one not in there]
-        parts += [f"not heard of for long, and passed over: {_few(passed)}"] if passed else []
+        parts.append(words.said("level.all", level=level))
+        passed = [_silent("level.silent", one, now_ms) for one in known if one not in there]
+        parts += [words.said("level.passed-over", names=_few(passed))] if passed else []
     holding = [_held(one, now_ms, reached) for one in counted if one.level <= level]
-    holding += [f"{one} (votes, and has not said which release it is)" for one in strangers]
+    holding += [words.said("level.stranger", name=one) for one in strangers]
     if any(one.level > level for one in counted):
-        parts.append(f"feature level {level + 1} waits for {_few(holding)}")
+        parts.append(words.said("level.waits", level=level + 1, names=_few(holding)))
     elif level == current:
-        parts.append(f"no node supports more than feature level {level}")
-    parts += [f"applying nothing until upgraded: {_few([one.name for one in behind])}"] if behind else []
-    return Verdict(level, "; ".join(parts))
+        parts.append(words.said("level.newest", level=level))
+    names = [words.said("level.name", name=one.name) for one in behind]
+    parts += [words.said("level.behind", names=_few(names))] if behind else []
+    return Verdict(level, _joined(parts))
 
 
-def _held(node: Node, now_ms: int, reached: Set[str]) -> str:
-    what = f"release {node.release} supports {node.level}" if node.level else "has not said which release it is"
-    silent_ms = now_ms - node.seen_ms
-    if silent_ms < ABSENT_MS or node.id in reached:
-        return f"{node.name} ({what})"
-    return f"{node.name} ({what}; not heard of for {_ago(silent_ms)}, but it votes: upgrade it, or drain it)"
+def _held(node: Node, now_ms: int, reached: Set[str]) -> words.Said:
+    what = "level.supports" if node.level else "level.unsaid"
+    if now_ms - node.seen_ms < ABSENT_MS or node.id in reached:
+        return words.said(what, name=node.name, **_runs(node))
+    return _silent(f"{what}-silent", node, now_ms)
 
 
-def _few(texts: list[str]) -> str:
-    rest = len(texts) - _SHOWN
-    return ", ".join(texts[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
+def _silent(what: str, node: Node, now_ms: int) -> words.Said:
+    hours = (now_ms - node.seen_ms) // 3_600_000
+    unit, count = ("h", hours) if hours < 72 else ("days", hours // 24)
+    return words.said(f"{what}-{unit}", name=node.name, count=count, **(_runs(node) if "supports" in what else {}))
 
 
-def _ago(ms: int) -> str:
-    hours = ms // 3_600_000
-    return f"{hours} h" if hours < 72 else f"{hours // 24} days"
+def _runs(node: Node) -> dict[str, str | int]:
+    return {"release": node.release, "level": node.level} if node.level else {}
+
+
+def _few(names: list[words.Said]) -> list[words.Said]:
+    rest = len(names) - _SHOWN
+    return [words.said("level.more", names=names[:_SHOWN], count=rest)] if rest > 0 else names
+
+
+def _joined(parts: list[words.Said]) -> words.Said:
+    first, *rest = parts
+    return words.said("level.and", first=[first], rest=[_joined(rest)]) if rest else first
 
 
 def version_at(needs: tuple[int, ...], level: int) -> int:

@@ -136,7 +136,7 @@ class Diagnostics:
             seen = await self._membership.status()
         except Problem:  # the database's own check says why
             return None
-        return facts.Releases({one.name: one.release for one in seen.members}, seen.level, seen.level_reason)
+        return facts.Releases({one.name: one.release for one in seen.members}, seen.level, seen.level_said)
 
     async def _database(self) -> facts.Database:
         """Bounded: what takes longer than a few seconds is said to be unfinished."""

@@ -48,7 +48,7 @@ def membership_of(seen: Seen, releases: Releases, *, out: bool) -> model.Members
         cluster=place.cluster, node=place.name, leader=names.get(leader, leader), term=standing.term,
         applied_index=standing.applied_index, last_index=standing.last_index, last_term=standing.last_term,
         voters=len(voters), voters_reached=len(counted.here), quorum=not stands, level=releases.level,
-        level_reason=raised.reason, members=_members(seen, releases, leader, voters),
+        level_reason=raised.reason, level_said=raised.said, members=_members(seen, releases, leader, voters),
         problems=_problems(seen, voters, few=counted.spare < 0, out=out),
     )  # fmt: skip
 

@@ -1,5 +1,5 @@
-"""Every sentence of the doctor, the quorum and placement that reaches a person is one of the catalogue, in each of the
-panel's languages: what it says, and what it advises."""
+"""Every sentence that the server makes and the panel shows is one of a catalogue, in each of the panel's languages:
+what the doctor says and advises, the quorum, placement, the steps of operations, the feature level."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from girginosvm.core import words as core
 from girginosvm.features.diagnostics import words
 from girginosvm.features.node.words import TEXTS as PLACED
+from girginosvm.hypervisor.libvirt.states import power_of
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "girginosvm"
 CHECKS = PACKAGE / "features/diagnostics/checks.py"
-SAID = {"check.": words.TEXTS, "advice.": words.ADVICE, "placed.": PLACED}
+SAID = {"check.": words.TEXTS, "advice.": words.ADVICE, "placed.": PLACED, "says.": core.TEXTS}
 LINE = re.compile(r'^  ("(?:[^"\\]|\\.)+"): ("(?:[^"\\]|\\.)*"),$', re.M)
 # What a piece of advice may consist of and still be the same in every language.
 PROGRAMS = ("girginosvm", "systemctl", "journalctl", "grep", "dmesg", "tail", "df", "ls", "ss", "virsh", "apt",
@@ -45,7 +47,7 @@ def test_what_is_left_in_english_is_no_sentence() -> None:
             parts = re.split(r"; | \| ", text)
             assert [part for part in parts if part.split()[0] not in PROGRAMS or ", " in part] == [], key
     assert {text for key, text in same.items() if not key.startswith("advice.")} <= {
-        "{why}", "libvirt {libvirt}, QEMU {qemu}, KVM",
+        "{why}", "libvirt {libvirt}, QEMU {qemu}, KVM", "{first}; {rest}", "{name}",
     }  # fmt: skip
 
 
@@ -71,3 +73,37 @@ def test_nothing_but_the_catalogue_makes_a_check_and_each_bad_one_has_advice() -
         code for code in words.ADVICE if code.startswith("machines.")
     }
     assert set(words.ADVICE) - told - built == set()
+
+
+def test_every_step_and_every_reason_of_the_level_is_of_the_catalogue_and_none_is_left_over() -> None:
+    told = {
+        code for path in (PACKAGE / "core/levels.py", *(PACKAGE / "features/vm").glob("*.py"))
+        for code in re.findall(r'"((?:step|level)\.[a-z-]+)"', path.read_text(encoding="utf-8"))
+    }  # fmt: skip
+    ends = {f"step.{word}" for word in ("accepted", "done", "failed")}  # as the database has them
+    silent = {code for code in core.TEXTS if "silent" in code}
+    assert {"level.silent"} | set(core.TEXTS) == told | ends | silent
+
+
+@pytest.mark.parametrize("code", [code for code in core.TEXTS if code.startswith("step.")])
+def test_a_step_is_read_out_of_the_text_that_is_kept(code: str) -> None:
+    values: dict[str, str | int | list[core.Said]] = {
+        name: f"{name}-1; of {{it}}" if name == "why" else f"{name}-1"
+        for name in re.findall(r"\{(\w+)\}", core.TEXTS[code])
+    }
+    sentence = core.Said(code, values)
+    assert core.read(sentence.text, "step") == sentence
+
+
+def test_what_is_no_sentence_of_the_catalogue_is_not_read_as_one() -> None:
+    assert core.read("building", "step") is None
+    assert core.read("image  is being copied from ", "step") is None
+    assert core.read("no node supports more than feature level 1", "step") is None
+
+
+def test_every_word_of_libvirts_for_a_state_is_in_both_languages() -> None:
+    said = {power_of(state, number)[1] for state in range(8) for number in range(32)} - {""}
+    assert len(said) > 15
+    wanted = {f"reason.{word.replace(' ', '-')}" for word in said | {"no domain on the host"}}
+    for language in ("en", "tr"):
+        assert {key for key in catalogue(language) if key.startswith("reason.")} == wanted

@@ -5,11 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 from aiohttp import web
 
+from girginosvm.core.words import said
 from girginosvm.features.node.words import TEXTS
 
 NOW = (datetime.now(UTC) - timedelta(seconds=95)).isoformat()
+WAITS = said("level.waits", level=2, names=[said("level.supports", name="n3", release="0.1.0", level=1)])
 HOLDERS = {"cordon": "person", "uncordon": "person", "maintenance": "maintenance"}
 STATES = {"person": "cordoned", "maintenance": "maintenance", "drain": "draining"}
 
@@ -84,8 +87,8 @@ class Members:
         ]  # fmt: skip
         return {"cluster": "0b9d1c52-7f6e-4f0e-9c83-4a3f4a0d2f10", "node": "n1", "leader": "n1" if quorum else "",
                 "term": 7, "applied_index": self.index, "voters": len(voters), "voters_reached": len(reached),
-                "quorum": quorum, "level": 1, "level_reason": "feature level 2 waits for n3 (release 0.1.0 supports 1)",
-                "members": members, "problems": []}  # fmt: skip
+                "quorum": quorum, "level": 1, "level_reason": WAITS.text,
+                "level_said": msgspec.to_builtins(WAITS), "members": members, "problems": []}  # fmt: skip
 
     async def show_membership(self, _: web.Request) -> web.Response:
         return web.json_response(self.membership())

@@ -8,11 +8,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from aiohttp import web
 
+from girginosvm.core.words import said
 from tests.web.members import NOW, Members, placement, problem
 
 ROOT = Path(__file__).resolve().parents[2]
+COPIES = said("step.image", image="almalinux-10", node="n2")
 PAYLOAD = '"><img src=x onerror=document.title=1>'
 
 
@@ -24,7 +27,8 @@ def machine(n: int, nodes: int = 3) -> dict[str, Any]:
     name = PAYLOAD if n == 3 else f"{names[n % len(names)]}-{n:05d}"
     problem = {"code": "disk-full", "detail": "pool default on n1 has 2 GiB free, the disk needs 8 GiB more"}
     return {
-        "id": f"vm-{n:05d}", "name": name, "project": "default", "state": state, "state_reason": "",
+        "id": f"vm-{n:05d}", "name": name, "project": "default", "state": state,
+        "state_reason": {"running": "booted", "stopped": "shutdown", "paused": "ioerror"}.get(state, ""),
         "desired": "off" if state == "stopped" else "on", "node": f"n{n % nodes + 1}", "vcpu": 1 + n % 8,
         "memory_mb": 1024 * (1 + n % 16), "disk_gb": 10 + n % 90, "addresses": [f"10.{n // 250 % 250}.{n % 250}.7"],
         "macs": [f"52:54:00:00:{n // 256 % 256:02x}:{n % 256:02x}"], "network": "default", "image": "almalinux-10",
@@ -37,7 +41,8 @@ def operation(n: int, state: str, problem: Any = None) -> dict[str, Any]:
     """An operation."""
     return {
         "id": f"op-{n}", "kind": "vm.create", "noun": "vm", "subject_id": f"vm-{n:05d}", "subject_name": f"shop-{n}",
-        "node": "n1", "state": state, "step": "copy the image" if state == "running" else "", "progress": 62,
+        "node": "n1", "state": state, "step": COPIES.text if state == "running" else state, "progress": None,
+        "step_said": msgspec.to_builtins(COPIES) if state == "running" else None,
         "problem": problem, "actor": "operator", "created_at": NOW, "steps": [],
         "finished_at": None if state == "running" else NOW,
     }  # fmt: skip

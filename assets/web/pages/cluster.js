@@ -8,6 +8,7 @@ import { bar, h, icon } from "../parts/dom.js";
 import { gate } from "../parts/gate.js";
 import { invited } from "../parts/invited.js";
 import { menu } from "../parts/menu.js";
+import { told } from "../parts/said.js";
 import { fact, time } from "../parts/side.js";
 import { badge, stateMark } from "../parts/state.js";
 import { to } from "../router.js";
@@ -103,7 +104,7 @@ function agreement(now) {
   const picture = bar(share, now.quorum ? "used" : "over", t("quorum.bar", { reached: now.voters_reached, voters: now.voters, need }), need / now.voters);
   return h("section", { class: "sec" }, h("div", { class: "sec-head" }, h("h2", {}, t("cluster.agreement"))),
     capacity(t("quorum.reached"), number(now.voters_reached), number(now.voters), picture, t(need === 1 ? "quorum.need.one" : "quorum.need", { need })),
-    h("dl", { class: "facts pad" }, fact(t("cluster.leader"), now.leader || t("cluster.nobody")), fact(t("cluster.term"), number(now.term)), fact(t("cluster.level"), now.level, now.level_reason && h("span", { lang: "en" }, now.level_reason)),
+    h("dl", { class: "facts pad" }, fact(t("cluster.leader"), now.leader || t("cluster.nobody")), fact(t("cluster.term"), number(now.term)), fact(t("cluster.level"), now.level, told(now.level_said, now.level_reason)),
       fact(t("cluster.asked"), now.node), fact(t("cluster.id"), h("span", { class: "mono" }, now.cluster))));
 }
 

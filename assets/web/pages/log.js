@@ -4,6 +4,7 @@ import { h } from "../parts/dom.js";
 import { sentence } from "../parts/drawer.js";
 import { empty } from "../parts/empty.js";
 import { listPage } from "../parts/list.js";
+import { stepOf, told } from "../parts/said.js";
 import { stateMark, wordOf } from "../parts/state.js";
 import { go, to } from "../router.js";
 
@@ -16,7 +17,8 @@ function took(operation) {
 }
 
 // Why it failed, or what it is doing; what is done says nothing more.
-const said = (one) => one.problem?.detail ?? (one.state === "running" ? one.step : "");
+const saying = (one) => one.problem?.detail ?? (one.state === "running" ? stepOf(one) : "");
+const saidOf = (one) => (one.problem ? h("span", { class: "bad", lang: "en" }, one.problem.detail) : one.state === "running" ? told(one.step_said, one.step) : "");
 
 function page(name, options) {
   const title = t(`place.${name}`);
@@ -32,7 +34,7 @@ export const operations = () => page("operations", {
   columns: [
     { key: "state", label: t("col.state"), class: "k-state", value: (one) => wordOf(stateOf(one)), cell: (one) => stateMark(stateOf(one)) },
     { key: "what", label: t("col.what"), class: "name k-name", head: true, value: sentence, cell: sentence },
-    { key: "say", label: t("col.say"), class: "k-a wide", value: said, cell: (one) => h("span", { class: one.problem ? "bad" : "" }, said(one)) },
+    { key: "say", label: t("col.say"), class: "k-a wide", value: saying, cell: saidOf },
     { key: "node", label: t("col.node"), class: "p3", value: (one) => one.node, cell: (one) => one.node },
     { key: "actor", label: t("col.actor"), class: "p2", value: (one) => one.actor, cell: (one) => one.actor },
     { key: "took", label: t("col.took"), class: "num p2", value: took, cell: (one) => duration(took(one)) },

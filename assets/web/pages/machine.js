@@ -7,6 +7,7 @@ import { h, icon, shape } from "../parts/dom.js";
 import { operationLine } from "../parts/drawer.js";
 import { gate } from "../parts/gate.js";
 import { menu } from "../parts/menu.js";
+import { reasonOf } from "../parts/said.js";
 import { fact, sideTop, time } from "../parts/side.js";
 import { kindOf, unheard, vmBadge, wordOf } from "../parts/state.js";
 import { to } from "../router.js";
@@ -108,8 +109,8 @@ function verdict(vm) {
   const kind = unheard(vm) ? "attn" : vm.problem ? "fault" : kindOf(vm.state);
   const [bold, rest] = unheard(vm) ? [t("verdict.unheard", { node: vm.node }), t("verdict.unheard.say", { state: wordOf(vm.state) })]
     : vm.problem ? [vm.problem.detail, t("problem.code", { code: vm.problem.code })]
-    : vm.ours === false ? [t("verdict.foreign", { node: vm.node }), vm.state_reason]
-    : [t(`verdict.${vm.desired === "on" ? (vm.state === "running" ? "on" : "to-on") : vm.state === "stopped" ? "off" : "to-off"}`, { node: vm.node, state: wordOf(vm.state) }), vm.state_reason];
+    : vm.ours === false ? [t("verdict.foreign", { node: vm.node }), reasonOf(vm)]
+    : [t(`verdict.${vm.desired === "on" ? (vm.state === "running" ? "on" : "to-on") : vm.state === "stopped" ? "off" : "to-off"}`, { node: vm.node, state: wordOf(vm.state) }), reasonOf(vm)];
   const tint = ["fault", "attn"].includes(kind) ? kind : "";
   return h("div", { class: `verdict ${tint}` }, shape(kind), h("p", {}, h("b", {}, bold), rest && ` ${rest}`));
 }

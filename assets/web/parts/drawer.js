@@ -2,6 +2,7 @@
 import { ago, duration, known, t } from "../i18n.js";
 import { rowsOf, watch } from "../store.js";
 import { h, icon, shape, svg } from "./dom.js";
+import { stepOf, told } from "./said.js";
 import { kindOf } from "./state.js";
 
 const HOUR_MS = 3_600_000;
@@ -16,7 +17,7 @@ export function sentence(operation) {
 function meter(operation) {
   const share = operation.state === "done" ? 100 : operation.progress ?? (operation.state === "failed" ? 100 : 0);
   const kind = { done: "ok", failed: "bad" }[operation.state] ?? "done";
-  if (operation.state === "running" && operation.progress === null) return h("span", { class: "muted clip" }, operation.step);
+  if (operation.state === "running" && operation.progress === null) return h("span", { class: "muted clip" }, told(operation.step_said, operation.step));
   return svg("svg", { class: "meter", role: "img", "aria-label": t("percent", { n: share }) },
     svg("rect", { class: "track", width: "100%", height: 4 }), svg("rect", { class: kind, width: `${share}%`, height: 4 }));
 }
@@ -46,7 +47,7 @@ export function drawer() {
     const recent = all.filter((one) => one.finished_at && Date.now() - Date.parse(one.finished_at) < HOUR_MS);
     const failed = recent.filter((one) => one.state === "failed");
     head.replaceChildren(icon("operations"), h("span", {}, h("b", {}, running.length ? t("ops.running", { n: running.length }) : t("ops.none"))),
-      h("span", { class: "hide-n clip" }, running[0] ? `${sentence(running[0])}${running[0].step ? `, ${running[0].step}` : ""}` : ""),
+      h("span", { class: "hide-n clip" }, running[0] ? `${sentence(running[0])}${running[0].step ? `, ${stepOf(running[0])}` : ""}` : ""),
       h("span", { class: "end" }, failed.length > 0 && h("span", { class: "state fault" }, shape("fault"), t("ops.failed", { n: failed.length })),
         failed.length > 0 && h("span", { class: "hide-n" }, t("ops.hour")), icon("down")));
     const lines = [...running, ...failed, ...recent.filter((one) => one.state === "done")].slice(0, 30);

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from girginosvm.core.units import GIB, MIB, shown
+from girginosvm.core.words import Said, read
 from girginosvm.features.diagnostics import facts as f
 from girginosvm.features.diagnostics.facts import Facts
 from girginosvm.features.diagnostics.model import Check, State
@@ -288,9 +289,14 @@ def operations(facts: Facts) -> list[Check]:
     return [
         said(
             "operations", "warn", "operations.late", "operations", id=first.id, count=len(late), limit=HANGS_MINUTES,
-            kind=first.kind, name=first.subject, minutes=first.minutes, why=first.step,
+            kind=first.kind, name=first.subject, minutes=first.minutes, why=_step(first.step),
         )
     ]  # fmt: skip
+
+
+def _step(text: str) -> str | list[Said]:
+    found = read(text, "step")
+    return [found] if found else text
 
 
 def nodes(facts: Facts) -> list[Check]:
@@ -310,7 +316,7 @@ def releases(facts: Facts) -> list[Check]:
         by.setdefault(release or "?", []).append(name)
     runs = "; ".join(f"{', '.join(names)}: {release}" for release, names in sorted(by.items()))
     if len(by) > 1:
-        return [said("releases", "warn", "releases.differ", "releases", runs=runs, why=now.reason)]
+        return [said("releases", "warn", "releases.differ", "releases", runs=runs, why=[now.why])]
     return [said("releases", "ok", "releases.ok", level=now.level)]
 
 

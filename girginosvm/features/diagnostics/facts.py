@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
+from girginosvm.core.words import Said
 from girginosvm.features.diagnostics.words import Sentence
 
 
@@ -115,7 +116,7 @@ class Releases(msgspec.Struct, frozen=True):
 
     of: dict[str, str]
     level: int
-    reason: str
+    why: Said
 
 
 class Pending(msgspec.Struct, frozen=True):

@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from girginosvm.core.words import Said
+
 State = Literal["ok", "warn", "fail"]
 
 
@@ -68,7 +70,7 @@ class Check(msgspec.Struct, frozen=True):
     next: str = ""
     code: str = ""
     advice: str = ""
-    values: dict[str, str | int] = {}
+    values: dict[str, str | int | list[Said]] = {}
 
 
 class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):

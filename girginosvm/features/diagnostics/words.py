@@ -4,10 +4,12 @@ English to this one. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
+from girginosvm.core.words import Said, shown
 from girginosvm.features.diagnostics.model import Check, State
 
 # What a value ``why`` says was found by another program or process, and stays in its words.
@@ -165,12 +167,14 @@ class Sentence(msgspec.Struct, frozen=True):
         return _worded(TEXTS[self.code], self.values)
 
 
-def said(check: str, state: State, code: str, advice: str = "", /, **values: str | int) -> Check:
+def said(check: str, state: State, code: str, advice: str = "", /, **values: str | int | list[Said]) -> Check:
     """The check, with its sentence, and what to do about it; ``values`` are both their values."""
     does = _worded(ADVICE[advice], values) if advice else ""
     return Check(check, state, _worded(TEXTS[code], values), does, code, advice, values)
 
 
-def _worded(text: str, values: dict[str, str | int]) -> str:
+def _worded(text: str, values: Mapping[str, str | int | list[Said]]) -> str:
     """Numbers get separators here, and the panel's own there."""
-    return text.format(**{key: f"{value:,}" if isinstance(value, int) else value for key, value in values.items()})
+    return text.format(
+        **{key: f"{value:,}" if isinstance(value, int) else shown(value) for key, value in values.items()}
+    )

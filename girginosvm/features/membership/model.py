@@ -7,6 +7,8 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from girginosvm.core.words import Said
+
 TOKEN_MS: Final = 10 * 60 * 1000
 
 Text = Annotated[str, Meta(max_length=255)]
@@ -140,7 +142,8 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
 class Membership(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The cluster as the node that is asked sees it. ``leader`` is a node's name, empty while nobody leads; ``last_*``
     is the end of this node's log, committed or not. ``level`` is the active feature level, ``level_reason`` why it is
-    not raised further. ``recovers``: this node was told a moment ago to go on alone."""
+    not raised further, and ``level_said`` what that was made of, for whoever says it in another language. ``recovers``:
+    this node was told a moment ago to go on alone."""
 
     cluster: str
     node: str
@@ -154,6 +157,7 @@ class Membership(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     quorum: bool
     level: int
     level_reason: str
+    level_said: Said
     members: list[Member]
     problems: list[str]
     recovers: bool = False

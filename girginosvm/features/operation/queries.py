@@ -7,6 +7,7 @@ import msgspec
 from girginosvm.core.action import Page, Query, action
 from girginosvm.core.errors import Missing
 from girginosvm.core.fields import Ref, field
+from girginosvm.core.words import Said, read
 from girginosvm.features.times import rfc3339
 from girginosvm.state.page import page
 from girginosvm.state.reader import Reader
@@ -20,7 +21,8 @@ class ProblemShown(msgspec.Struct, frozen=True):
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
-    """Work that outlives a request. It goes on when nobody waits for it."""
+    """Work that outlives a request. It goes on when nobody waits for it. ``step_said`` is what ``step`` was made of,
+    for whoever says it in another language; null where there is no such sentence."""
 
     id: str
     kind: str
@@ -30,6 +32,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     node: str
     state: str
     step: str
+    step_said: Said | None
     progress: int | None
     problem: ProblemShown | None
     actor: str
@@ -56,7 +59,7 @@ def shown(row: dict[str, Any]) -> Operation:
     return Operation(
         id=row["id"], kind=row["kind"], noun=row["noun"], subject_id=row["subject_id"],
         subject_name=row["subject_name"], node=row["node_name"] or row["node"],
-        state=row["state"], step=row["step"], progress=None,
+        state=row["state"], step=row["step"], step_said=read(row["step"], "step"), progress=None,
         problem=ProblemShown(row["problem_code"], row["problem"]) if row["problem_code"] else None,
         actor=row["actor"], created_at=rfc3339(row["created_at_ms"]),
         finished_at=rfc3339(row["finished_at_ms"]) if row["finished_at_ms"] is not None else None,

@@ -6,10 +6,12 @@ import hashlib
 
 import msgspec
 
+from girginosvm.core.words import Said
+
 
 class WantedDisk(msgspec.Struct, frozen=True):
     """A disk; ``base`` is the image's path on this node, empty for a blank or adopted one. ``awaits``: why the image is
-    not there yet; empty: it is."""
+    not there yet; None: it is."""
 
     path: str
     format: str
@@ -17,7 +19,7 @@ class WantedDisk(msgspec.Struct, frozen=True):
     base: str = ""
     base_format: str = ""
     full_copy: bool = False
-    awaits: str = ""
+    awaits: Said | None = None
 
 
 class WantedNic(msgspec.Struct, frozen=True):

@@ -6,6 +6,7 @@ from typing import Final
 
 from girginosvm.core.errors import Problem
 from girginosvm.core.host import FoundDomain, Power
+from girginosvm.core.words import said
 from girginosvm.features.vm.model import Wanted
 from girginosvm.features.vm.reports import ReportVm
 
@@ -27,7 +28,7 @@ def report_of(
     ends what was asked for, unless it passes by itself."""
     passing = problem is not None and problem.code in PASSING
     if problem is not None and passing:
-        step = f"{problem.detail}; it is tried again"
+        step = said("step.again", why=problem.detail).text
     return ReportVm(
         vm=machine.id,
         node=node,

@@ -10,13 +10,14 @@ from __future__ import annotations
 import msgspec
 
 from girginosvm.core.host import FoundDomain, Power
+from girginosvm.core.words import Said, said
 from girginosvm.features.vm.model import Wanted, WantedDisk
 
 
 class Wait(msgspec.Struct, frozen=True):
     """Nothing can be done yet; woken again by change or time."""
 
-    reason: str
+    said: Said
     until_ms: int = 0
 
 
@@ -105,9 +106,9 @@ def plan(wanted: Wanted, found: Found) -> tuple[Step, ...]:
     """The steps that can be taken now, in order. The last one is ``Reached`` or a ``Wait`` that says for what."""
     domain = found.domain
     if domain is not None and not domain.ours and not wanted.adopted:
-        return (Wait(f"a foreign domain holds the id {wanted.id}"),)
+        return (Wait(said("step.domain-foreign", id=wanted.id)),)
     if domain is not None and domain.generation > wanted.generation:
-        return (Wait(f"the host holds generation {domain.generation}, newer than {wanted.generation} here"),)
+        return (Wait(said("step.domain-newer", held=domain.generation, wanted=wanted.generation)),)
     if wanted.doomed:
         return _take_apart(wanted, found)
     if wanted.adopted:
@@ -121,10 +122,10 @@ def plan(wanted: Wanted, found: Found) -> tuple[Step, ...]:
     return (*steps, *_towards_on(wanted, found))
 
 
-def _awaited(wanted: Wanted, found: Found) -> str:
+def _awaited(wanted: Wanted, found: Found) -> Said | None:
     """What its first building waits for: the image of a disk, which comes from another node."""
     missing = [disk for disk in wanted.disks if disk.path not in found.volumes]
-    return "" if wanted.found_generation else next((disk.awaits for disk in missing if disk.awaits), "")
+    return None if wanted.found_generation else next((disk.awaits for disk in missing if disk.awaits), None)
 
 
 def _files(wanted: Wanted, found: Found) -> tuple[Step, ...]:
@@ -169,13 +170,13 @@ def _towards_on(wanted: Wanted, found: Found) -> tuple[Step, ...]:
     return (*steps, Reached())
 
 
-def _unready(wanted: Wanted, found: Found) -> str:
+def _unready(wanted: Wanted, found: Found) -> Said | None:
     for nic in wanted.nics:
         if nic.bridge not in found.bridges:
-            return f"bridge {nic.bridge} is not ready"
+            return said("step.bridge", bridge=nic.bridge)
         if nic.tap not in found.guarded:
-            return f"the guard of {nic.tap} is not in force"
-    return ""
+            return said("step.guard", tap=nic.tap)
+    return None
 
 
 def _reboot_is_due(wanted: Wanted, domain: FoundDomain | None) -> bool:
@@ -200,14 +201,14 @@ def _stop(wanted: Wanted, found: Found) -> tuple[Step, ...]:
     if wanted.stop_by_ms and found.now_ms >= wanted.stop_by_ms:
         return (PowerOff("the guest did not stop in the time it was given"), Reached())
     if not found.asked_shutdown:
-        return (Shutdown(), Wait("the guest was asked to shut down", wanted.stop_by_ms))
-    return (Wait("the guest is shutting down", wanted.stop_by_ms),)
+        return (Shutdown(), Wait(said("step.stop-asked"), wanted.stop_by_ms))
+    return (Wait(said("step.stops"), wanted.stop_by_ms),)
 
 
 def _adopted(wanted: Wanted, found: Found) -> tuple[Step, ...]:
     domain = found.domain
     if domain is None:
-        return (Wait("the adopted domain is gone from its host"),)
+        return (Wait(said("step.domain-gone")),)
     steps: list[Step] = []
     if not domain.ours or domain.generation < wanted.generation:
         steps.append(Adopt())

@@ -143,7 +143,7 @@ class VmReconciler:
         if len(steps) > 1:
             lanes.start(machine.id, partial(self._work, machine, found.domain, steps))
         elif isinstance(last, plans.Wait):
-            self._tell(machine, lanes, report_of(machine, found.domain, node=self._site.node, step=last.reason))
+            self._tell(machine, lanes, report_of(machine, found.domain, node=self._site.node, step=last.said.text))
         else:
             reached = machine.generation
             unbuilt = plans.unbuilt(machine, found)

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from girginosvm.core.words import Said, said
 from girginosvm.features.image import api as images
 from girginosvm.features.site import Site
 from girginosvm.features.vm.model import Wanted, WantedDisk, WantedNic
@@ -80,13 +81,14 @@ def _disk(row: dict[str, Any], site: Site, bases: str) -> WantedDisk:
     )  # fmt: skip
 
 
-def _awaits(row: dict[str, Any]) -> str:
+def _awaits(row: dict[str, Any]) -> Said | None:
     if row["copy"] != "wanted":
-        return ""
+        return None
     if row["copy_problem"]:
-        return f"image {row['image_name']} cannot be copied yet: {row['copy_problem']}"
-    where = row["holder"] or "its mirror"
-    return f"image {row['image_name']} is being copied from {where}"
+        return said("step.image-fails", image=row["image_name"], why=row["copy_problem"])
+    if not row["holder"]:
+        return said("step.image-mirror", image=row["image_name"])
+    return said("step.image", image=row["image_name"], node=row["holder"])
 
 
 @lru_cache(maxsize=256)

@@ -11,12 +11,15 @@ import pytest
 
 from girginosvm.cli import catalogue, verbs
 from girginosvm.core.units import GIB, MIB
+from girginosvm.core.words import said
 from girginosvm.features.diagnostics import checks
 from girginosvm.features.diagnostics import facts as f
 from girginosvm.features.diagnostics.facts import Facts
 from girginosvm.features.diagnostics.model import Check
 from girginosvm.features.diagnostics.words import Sentence
 
+LEVEL = said("level.newest", level=1)
+WAITS = said("level.waits", level=2, names=[said("level.name", name="n3")])
 AGREEMENT = f.Agreement(
     quorum=True, says=Sentence("quorum.leads", {"leader": "n1", "here": 3, "voters": 3, "spare": 1}), leads=True,
     leader_age_ms=0,
@@ -34,7 +37,7 @@ WELL = Facts(
     cluster_key_days=10, offsets=(f.Offset("n2", 300, 520), f.Offset("n3", -900, 520)), hypervisor=HYPERVISOR,
     strays=(), pools=(POOL,), images=2, ports=(f.Port(1996, "panel and API", True), f.Port(1995, "Raft", True)),
     pending=(f.Pending("op1", "vm.create", "web01", "building", 2),), silent_nodes=(), tokens_endless=(), work=(),
-    settings_changed=(), releases=f.Releases({"n1": "0.1.0", "n2": "0.1.0"}, 1, "no node supports more"),
+    settings_changed=(), releases=f.Releases({"n1": "0.1.0", "n2": "0.1.0"}, 1, LEVEL),
 )  # fmt: skip
 
 
@@ -127,9 +130,9 @@ BROKEN: list[tuple[dict[str, Any], str, str, str]] = [
     ),
     ({"silent_nodes": ("n3",)}, "nodes", "warn", "not reached, or silent for more than three minutes: n3"),
     (
-        {"releases": f.Releases({"n1": "0.2.0", "n2": "", "n3": "0.1.0", "n4": "0.2.0"}, 1, "level 2 waits for n3")},
+        {"releases": f.Releases({"n1": "0.2.0", "n2": "", "n3": "0.1.0", "n4": "0.2.0"}, 1, WAITS)},
         "releases", "warn",
-        "different releases (n3: 0.1.0; n1, n4: 0.2.0; n2: ?); level 2 waits for n3",
+        "different releases (n3: 0.1.0; n1, n4: 0.2.0; n2: ?); feature level 2 waits for n3",
     ),
     ({"tokens_endless": ("billing",)}, "tokens", "warn", "billing"),
     ({"work": ("network: bridge br0 cannot be made",)}, "work", "warn", "bridge br0 cannot be made"),

@@ -6,9 +6,11 @@ import pytest
 from features.engine import NODE, Engine
 
 from girginosvm.core.errors import Conflict, Invalid, Missing, OverQuota
+from girginosvm.core.words import Said
 from girginosvm.features.image.commands import RemoveImage
 from girginosvm.features.network.commands import AddNetwork
 from girginosvm.features.network.queries import resolve as network_id
+from girginosvm.features.operation.queries import ListOperations
 from girginosvm.features.storage.commands import ForgetDisk
 from girginosvm.features.storage.queries import ListDisks
 from girginosvm.features.storage.queries import resolve as pool_id
@@ -152,6 +154,8 @@ def test_an_operation_ends_when_its_generation_is_reached_and_not_before(engine:
     assert engine.rows("SELECT state, step FROM operation") == [
         {"state": "running", "step": "bridge br-nat is not ready"}
     ]
+    (told,) = ListOperations().fetch(engine.reader).items
+    assert (told.step, told.step_said) == ("bridge br-nat is not ready", Said("step.bridge", {"bridge": "br-nat"}))
     engine.run(ReportVm(vm=answer["vm"], node=NODE, state="running", reached=1))
     assert engine.rows("SELECT state FROM operation") == [{"state": "done"}]
 

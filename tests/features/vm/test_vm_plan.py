@@ -1,6 +1,7 @@
 """What is decided for a machine, and why."""
 
 from girginosvm.core.host import FoundDomain, Power
+from girginosvm.core.words import said
 from girginosvm.features.vm.model import Wanted, WantedDisk, WantedNic
 from girginosvm.features.vm.plan import (
     Adopt,
@@ -58,11 +59,11 @@ def test_a_new_machine_is_built_defined_and_started_in_this_order() -> None:
 
 
 def test_a_machine_does_not_start_before_its_guard_is_in_force() -> None:
-    assert plan(wanted(), found(guarded=frozenset())) == (Wait("the guard of gvm1 is not in force"),)
+    assert plan(wanted(), found(guarded=frozenset())) == (Wait(said("step.guard", tap="gvm1")),)
 
 
 def test_a_machine_does_not_start_before_its_bridge_is_there() -> None:
-    assert plan(wanted(), found(bridges=frozenset())) == (Wait("bridge br0 is not ready"),)
+    assert plan(wanted(), found(bridges=frozenset())) == (Wait(said("step.bridge", bridge="br0")),)
 
 
 def test_a_machine_that_is_as_wanted_is_left_alone() -> None:

@@ -126,3 +126,6 @@ def test_a_person_reads_the_sentence_and_a_program_what_it_was_made_of() -> None
     assert "n1 leads" in written(value, "table")
     assert json.loads(written(value, "json")) == value
     assert "CODE" in written({"code": "x", "title": "y"}, "table")
+    step = {"step": "bridge br0 is not ready", "step_said": {"code": "step.bridge", "values": {"bridge": "br0"}}}
+    assert written(step, "table").split() == ["STEP", *step["step"].split()]
+    assert json.loads(written(step, "json")) == step

@@ -22,6 +22,12 @@ def test_a_drained_node_that_still_votes_is_said_with_what_it_waits_for() -> Non
     assert membership_of(seen(gave, rows=rows), NOTHING, out=False).problems == []
 
 
+def test_why_the_level_stays_comes_with_what_it_was_made_of() -> None:
+    said = membership_of(seen(LEADS), NOTHING, out=False)
+    assert said.level_reason == said.level_said.text
+    assert said.level_said.code == "level.newest"
+
+
 def test_a_lag_that_only_the_leader_knows_is_none_elsewhere() -> None:
     follows = replace(LEADS, role="follower", leader="id-n2", lag={})
     assert [one.lag for one in membership_of(seen(follows), NOTHING, out=False).members] == [None] * 3

@@ -48,17 +48,22 @@ class Joining:
     async def join(self, asked: commands.JoinCluster, place: Place, *, removed: bool, loose: bool) -> Answer:
         """A rehearsal says what this node would bring and what stands against it. ``removed``: its own cluster has let
         it go; ``loose``: that, or it goes on beside one that was recovered."""
-        if self._joining:
-            raise Busy("joining", "this node is joining already", retry_after_s=5)
         rows: tuple[api.Row, ...] = await self._read(api.members)
         others = [row.name for row in rows if row.id != place.member]
         if others and not loose:
             raise Conflict("not-alone", f"this node is in a cluster with {', '.join(others)}: it leaves that one first")
+        if self._joining:
+            raise Busy("joining", "this node is joining already", retry_after_s=5)
         self._joining = True
         try:
-            return await self._joined(asked, place, removed=removed)
-        finally:
+            answer = await self._joined(asked, place, removed=removed)
+        except BaseException:
             self._joining = False
+            raise
+        # Once it is in, it does not ask to be let in again in the moment before this life ends: as another member, it
+        # would take the place of the one that it is about to become.
+        self._joining = not asked.rehearse
+        return answer
 
     async def _joined(self, asked: commands.JoinCluster, place: Place, *, removed: bool) -> Answer:
         wanted = fingerprint_in(asked.token)

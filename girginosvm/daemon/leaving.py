@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Final
 
 from girginosvm.core.access import Actor
 from girginosvm.core.clock import Clock
-from girginosvm.core.errors import Busy, Conflict, InUse, Unsafe
+from girginosvm.core.errors import Busy, Conflict, InUse, Missing, Unsafe
 from girginosvm.core.log import Log
 from girginosvm.core.settings import Settings
 from girginosvm.daemon import turn
 from girginosvm.daemon.identity import Member
 from girginosvm.daemon.voice import Say
-from girginosvm.features.membership import api, commands, lead, model, parting
+from girginosvm.features.membership import api, commands, lead, model, parting, plan
 from girginosvm.features.node import api as nodes
 from girginosvm.features.site import Read
 from girginosvm.http.desk import Answer
@@ -40,6 +41,7 @@ class Leaving:
         self._clock = clock
         self._log = log
         self._leave = leave
+        self._leaves = False
 
     async def leave(self, asked: commands.LeaveCluster, actor: Actor, *, removed: bool) -> Answer:
         """``removed``: the others have said that they let this node go, and nobody of them listens to it."""
@@ -51,10 +53,21 @@ class Leaving:
                 "confirm-missing", "this node begins anew as a cluster of one; the cluster goes on without it",
                 hint="--confirm",
             )  # fmt: skip
+        if self._leaves:
+            raise Busy("leaving", "this node is leaving already", retry_after_s=5)
+        self._leaves = True
+        try:
+            return await self._left(rows, actor, out=out, removed=removed)
+        except BaseException:
+            self._leaves = False  # otherwise this life ends
+            raise
+
+    async def _left(self, rows: tuple[api.Row, ...], actor: Actor, *, out: bool, removed: bool) -> Answer:
         turn.check(self._config.path())
         if not out:
             await self._hand_over(rows)
-            await self._say(commands.RemoveMember(member=self._me.member), actor)
+            with contextlib.suppress(Missing):  # somebody has removed it meanwhile
+                await self._say(commands.RemoveMember(member=self._me.member), actor)
         if not removed:
             await self._until_it_votes_no_more()
         archive = f"{self._me.cluster}-{self._clock.wall_ms()}"
@@ -64,15 +77,18 @@ class Leaving:
         return Answer(value=model.Left(cluster=self._me.cluster, archive=str(self._config.path("archive", archive))))
 
     async def _hand_over(self, rows: tuple[api.Row, ...]) -> None:
-        """Whoever leads does not go before another does. Busy ``leads-still``: nobody has taken over in time."""
+        """Whoever leads does not go before another does. One to whom the lead comes back goes all the same: the other
+        is leaving, too, and each would give it to the other for ever; the log says who goes first. Busy
+        ``leads-still``: nobody has taken over in time."""
+        stay, given_in = {row.id for row in rows} - plan.drained(rows).keys(), 0
         for _ in range(_HAND_OVERS):
             status = await self._client.status()
-            if status.role != "leader":
+            if status.role != "leader" or given_in not in (0, status.term):
                 return
             voices = lead.Voices(status.member, set(status.voters), heard(status), status.lag)
-            stay = {row.id for row in rows if not row.drained}
             heir = lead.heir(voices, without=voices.voters - stay, rows=rows)
             if heir:
+                given_in = status.term
                 await self._client.transfer(heir)
             await asyncio.sleep(0.2)
         raise Busy("leads-still", "this node leads, and no other voter has taken over", retry_after_s=2)
@@ -92,6 +108,13 @@ def check_leaving(reader: Reader, member: str, *, removed: bool) -> bool:
     out = removed or api.standing(reader, member) == "gone"
     if len(api.members(reader)) < 2 and not out:
         raise Conflict("alone", "this node is a cluster of one: there is nothing to leave")
+    rows = api.members(reader)
+    if not out and not any(row.id != member and row.id not in plan.drained(rows) for row in rows):
+        names = ", ".join(row.name for row in rows if row.id != member)
+        raise Unsafe(
+            "last-member", f"nobody is left to take this node's vote: drained are {names}",
+            hint="girginosvm membership undrain, for one that stays",
+        )  # fmt: skip
     vms = nodes.machines_on(reader, member)
     if vms and not out:
         raise InUse(

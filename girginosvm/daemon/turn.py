@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -25,6 +26,7 @@ from girginosvm.daemon.durable import flush, write
 # In this order: the journal's folder has the identity in it, and goes last of those that a start looks at.
 _PARTS: Final = ("pki", "db", "raft")
 _ROOM_BYTES: Final = 64 * MIB  # a journal's first segment is 16 MiB
+_turn: Final = threading.Lock()  # who joins and leaves at once does one after the other
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -53,7 +55,8 @@ def prepare(home: Path, files: Mapping[str, bytes], *, archive: str) -> None:
     """Write ``files`` (paths below ``join/``) durably, then say that they are whole. What an attempt before left there
     is thrown away. HostFault ``disk-full``, ``join-unfinished``: nothing has changed."""
     try:
-        _prepare(home, files, archive)
+        with _turn:
+            _prepare(home, files, archive)
     except OSError as fault:
         raise disk_fault("join-unfinished", f"{home / 'join'} could not be written", fault) from fault
 

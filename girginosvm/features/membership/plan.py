@@ -84,15 +84,22 @@ def plan(rows: tuple[Row, ...], gone: Set[str], domains: Mapping[str, str], stan
     )
 
 
+def drained(rows: tuple[Row, ...]) -> dict[str, str]:
+    """Who gives lead and vote away, by id, and its name. Nobody does once everybody else has gone: a vote that nobody
+    can take would stay for ever with a member that was removed."""
+    stays = any(row.state == "member" and not row.drained for row in rows)
+    return {row.id: row.name for row in rows if row.drained and stays}
+
+
 def _parting(rows: tuple[Row, ...], gone: Set[str], standing: Standing) -> Step | None:
     """Whoever is drained hands over its vote; whoever is gone, its place too."""
-    drained = {row.id: row.name for row in rows if row.drained}
-    heir = lead.heir(standing.voices, without=gone | drained.keys(), rows=rows)
-    for member in sorted(drained.keys() & standing.voters):
-        if not standing.voters - drained.keys() - gone:
+    going = drained(rows)
+    heir = lead.heir(standing.voices, without=gone | going.keys(), rows=rows)
+    for member in sorted(going.keys() & standing.voters):
+        if not standing.voters - going.keys() - gone:
             break  # it keeps its vote until somebody else has one
         if member != standing.me and _decides_without(member, standing):
-            return Demote(member, f"{drained[member]} is drained")
+            return Demote(member, f"{going[member]} is drained")
         if member == standing.me and heir:
             return HandOver(heir, "this node is drained")
     for member in sorted(standing.members & gone):
@@ -107,8 +114,7 @@ def _parting(rows: tuple[Row, ...], gone: Set[str], standing: Standing) -> Step 
 
 def _preferred(rows: tuple[Row, ...], gone: Set[str], standing: Standing) -> Step | None:
     """Another should lead, as an operator prefers it: after all that the members need."""
-    drained = {row.id for row in rows if row.drained}
-    found = lead.better(standing.voices, rows, without=gone | drained | standing.offered)
+    found = lead.better(standing.voices, rows, without=gone | drained(rows).keys() | standing.offered)
     return HandOver(*found) if found else None
 
 
@@ -129,7 +135,7 @@ def _candidates(
             ready=row.state == "member" and row.id in standing.reached | {standing.me},
         )
         for row in rows
-        if row.id in standing.members and row.id not in gone and not row.drained
+        if row.id in standing.members and row.id not in gone and row.id not in drained(rows)
     )  # fmt: skip
 
 

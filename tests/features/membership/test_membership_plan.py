@@ -40,6 +40,19 @@ ALONE = standing(members=frozenset(), voters=frozenset(), reached=frozenset())
         ((N1, N2), ("m3",), standing(voters=ALL - {"m3"}), plan.Remove("m3", "it was removed")),
         ((N2, N3), ("m1",), standing(), plan.HandOver("m2", "this node was removed")),
         ((N2, N3), ("m1",), standing(reached=frozenset()), None),
+        (  # drained, but there is nobody else to take the vote of the one that was removed
+            (drained(N2),),
+            ("m1",),
+            standing(voters=frozenset({"m1"}), members=ALL - {"m3"}),
+            voters.Nominate("m2", "1 of 1 members are to vote, and 0 do"),
+        ),
+        (
+            (drained(N2),),
+            ("m1",),
+            standing(voters=ALL - {"m3"}, members=ALL - {"m3"}),
+            plan.HandOver("m2", "this node was removed"),
+        ),
+        ((drained(N2), joining(N3)), ("m1",), standing(), plan.HandOver("m2", "this node was removed")),
         (
             (N1, N2),
             (),

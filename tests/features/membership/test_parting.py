@@ -9,10 +9,11 @@ from features.engine import Engine
 from features.membership.test_given_up import ADDRESS, FIRST, SECOND, member, shop
 
 from girginosvm.core.errors import InUse, Missing, Unsafe
+from girginosvm.daemon.leaving import check_leaving
 from girginosvm.features.center.commands import PromoteCenter
 from girginosvm.features.image.commands import RecordImage
 from girginosvm.features.membership import parting
-from girginosvm.features.membership.commands import RemoveMember
+from girginosvm.features.membership.commands import DrainMember, RemoveMember
 from girginosvm.features.vm.commands import DestroyVm
 from girginosvm.features.vm.reports import ReportVm
 
@@ -96,3 +97,15 @@ def test_new_keys_wait_for_whoever_is_away() -> None:
     names = {"1": "m1", "2": "m2", "3": "m3"}
     assert "waits" not in parting.keys_after(names, "2", parting.Voice(VOTERS, {"m1", "m3"}))
     assert parting.keys_after(names, "2", parting.Voice(VOTERS, {"m1"})).endswith("waits for m3, not reached now")
+
+
+def test_the_last_one_that_is_not_drained_is_told_that_nobody_can_take_its_vote(engine: Engine) -> None:
+    member(engine, FIRST, "m1")
+    member(engine, SECOND, "m2")
+    assert not check_leaving(engine.reader, FIRST, removed=False)
+    engine.run(DrainMember(node=SECOND))
+    with pytest.raises(Unsafe) as refused:
+        check_leaving(engine.reader, FIRST, removed=False)
+    assert refused.value.code == "last-member"
+    assert "drained are m2" in refused.value.detail
+    assert not check_leaving(engine.reader, SECOND, removed=False)

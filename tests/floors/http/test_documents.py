@@ -29,7 +29,9 @@ async def test_the_document_is_valid_openapi_3_1_and_names_every_action(house: H
 async def test_the_rooms_document_is_valid_too():
     from girginosvm.features.registry import REGISTRY as ROOMS
 
-    OpenAPIV31SpecValidator(openapi.document(ROOMS, version="1")).validate()
+    assert [
+        fault.message for fault in OpenAPIV31SpecValidator(openapi.document(ROOMS, version="1")).iter_errors()
+    ] == []
 
 
 async def test_a_form_has_all_that_it_takes_to_draw_it(house: House):

@@ -294,7 +294,8 @@ async def test_a_thousand_idle_connections_and_ever_new_ones_keep_no_member_out(
             siege.trio.start(other)
             # Its start, and a moment. While strangers had to be waited for it was 3 s for each round of them.
             async with asyncio.timeout(5):
-                await siege.trio.rejoined(other)
+                status = await siege.trio.rejoined(other)
+            assert siege.target in status.reached
         finally:
             task.cancel()
             for sock in silent:

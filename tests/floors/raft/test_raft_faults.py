@@ -211,9 +211,9 @@ async def test_an_answer_too_large_for_a_frame_is_a_problem_and_not_a_lost_line(
         assert await client.propose(b"x") == b"ok"
 
 
-async def test_a_line_that_was_up_is_tried_again_at_once(tmp_path: Path) -> None:
-    """Six lost lines in a row; a pause that kept doubling would be at a second by then."""
-    path, ups = tmp_path / "raft.sock", 0
+async def test_a_line_that_was_up_is_tried_again_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pause that kept doubling over eight lost lines would be at a second by the sixth."""
+    path, ups, pauses, sleep = tmp_path / "raft.sock", 0, [], asyncio.sleep
 
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         hello = await reader.readexactly(int.from_bytes(await reader.readexactly(4)))
@@ -225,13 +225,19 @@ async def test_a_line_that_was_up_is_tried_again_at_once(tmp_path: Path) -> None
         nonlocal ups
         ups += 1
 
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        await sleep(0)
+
     server = await asyncio.start_unix_server(hang_up, path)
+    monkeypatch.setattr(asyncio, "sleep", pause)
     task = asyncio.create_task(Client(path, release="1", changed=changed, log=LOG).run())
-    async with asyncio.timeout(1.0):
-        while ups < 8:  # noqa: ASYNC110 - a bounded look
-            await asyncio.sleep(0.01)
+    async with asyncio.timeout(30):
+        while ups < 8:
+            await sleep(0.01)
     task.cancel()
     server.close()
+    assert set(pauses) == {0.05}
 
 
 async def filled(disk: PowerLossDisk, count: int) -> Book:

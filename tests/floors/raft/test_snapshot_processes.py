@@ -82,18 +82,22 @@ async def makes(trio: Trio, step: str, index: int) -> str:
     return leader
 
 
-async def finishes(trio: Trio, index: int, step: str) -> None:
-    """It comes back, catches up, takes part, and nothing is left of it."""
+async def unfinished(trio: Trio, index: int, step: str) -> set[str]:
+    """n4 comes back, catches up, and takes part; what is left of the snapshot that it was taking in."""
     trio.start("n4")
     await trio.reaches("n4", index)
     for name in ("n4", "n1"):
         command = f"{step} {name}"[-20:].encode()
         assert await trio.propose(name, command) == b"did " + command[:16]
     await trio.reaches("n4", index + 2)
-    left = {one.name for one in (trio.folder / "n4" / "snapshots").iterdir()}
-    assert not {name for name in left if name.startswith("in")}, step
+    left = incoming(trio, "n4")
     trio.kill("n4")
     shutil.rmtree(trio.folder / "n4")  # it has never voted: it may come again under its name
+    return left
+
+
+def incoming(trio: Trio, name: str) -> set[str]:
+    return {one.name for one in (trio.folder / name / "snapshots").iterdir() if one.name.startswith("in")}
 
 
 async def test_a_process_killed_at_any_step_of_a_snapshot_comes_back_and_it_is_finished(trio: Trio) -> None:
@@ -108,16 +112,16 @@ async def test_a_process_killed_at_any_step_of_a_snapshot_comes_back_and_it_is_f
             trio.start(leader)
             await trio.reaches(leader, index)
             trio.kill("n4")
-            await finishes(trio, index, step)
+            assert await unfinished(trio, index, step) == set(), step
         for step in deaths.INSTALLING:
             index = (await trio.reaches("n1", 0)).applied_index
             await dies(trio, "n4", step)
-            await finishes(trio, index, step)
+            assert await unfinished(trio, index, step) == set(), step
         for step in deaths.STARTING:
             index = (await trio.reaches("n1", 0)).applied_index
             await dies(trio, "n4", "machine.install:after")
             await dies(trio, "n4", step)
-            await finishes(trio, index, step)
+            assert await unfinished(trio, index, step) == set(), step
 
 
 def lose(trio: Trio, name: str) -> None:
@@ -127,10 +131,9 @@ def lose(trio: Trio, name: str) -> None:
     assert min(int(one.name.partition("-")[0]) for one in (trio.folder / name / "journal").iterdir()) > 1
 
 
-async def whole_again(trio: Trio, name: str, index: int) -> None:
-    """It has what the others have, and takes part."""
+async def whole_again(trio: Trio, name: str, index: int) -> bool:
+    """It lacks nothing, has what the others have, and takes part."""
     status = await trio.reaches(name, index)
-    assert (status.lacking, status.halted) == ("", "")
     try:
         assert await trio.propose(name, b"here again") == b"did here again"
     except Unknown:  # the line to a process ends once a snapshot has taken the place of entries, whoever asks meanwhile
@@ -140,7 +143,8 @@ async def whole_again(trio: Trio, name: str, index: int) -> None:
     ]
     assert {str(number) for number in range(140)} <= set(mine)
     assert {one: mine[one] for one in mine if one != "tally"} == {one: theirs[one] for one in mine if one != "tally"}
-    assert not [one for one in (trio.folder / name / "snapshots").iterdir() if one.name.startswith("in")]
+    assert incoming(trio, name) == set()
+    return (status.lacking, status.halted) == ("", "")
 
 
 @pytest.mark.parametrize("led", [False, True], ids=["a-follower", "the-leader"])
@@ -151,7 +155,7 @@ async def test_a_member_whose_database_is_gone_fetches_the_state_and_takes_part(
         name = leader if led else next(one for one in trio.voters if one != leader)
         lose(trio, name)
         trio.start(name)
-        await whole_again(trio, name, index)
+        assert await whole_again(trio, name, index)
 
 
 async def test_of_two_members_the_one_with_the_longer_log_leads_until_it_has_the_state_from_the_other(
@@ -175,7 +179,7 @@ async def test_of_two_members_the_one_with_the_longer_log_leads_until_it_has_the
         lose(trio, leader)
         trio.processes[other].send_signal(signal.SIGCONT)
         trio.start(leader)
-        await whole_again(trio, leader, index)
+        assert await whole_again(trio, leader, index)
         assert "one has it" in json.loads(await trio.propose(other, b"tally"))
 
 
@@ -188,4 +192,4 @@ async def test_a_member_killed_at_any_step_of_fetching_the_state_finishes_it(tri
             lose(trio, name)
             await dies(trio, name, step)
             trio.start(name)
-            await whole_again(trio, name, index)
+            assert await whole_again(trio, name, index)

@@ -8,7 +8,7 @@ import socket
 import ssl
 import struct
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,73 +16,14 @@ from floors.raft.book import LOG
 
 from girginosvm.raft.credentials import Address, Credentials
 from girginosvm.raft.lines import Down, Event, Heard, Up
-from girginosvm.raft.membership import Roster, founded
+from girginosvm.raft.membership import founded
 from girginosvm.raft.messages import FRAME_BYTES
 from girginosvm.raft.transport import Transport
 from tests.floors.raft.pki import Authority
+from tests.floors.raft.ring import PATIENCE_S, Ring, authority, closed, dial, lines, pair, ring, roster
 from tests.floors.raft.trio import free_port
 
-PATIENCE_S = 5.0
-
-
-def roster(addresses: dict[str, Address], *voters: str) -> tuple[Roster, frozenset[str]]:
-    """Everybody votes, if nothing else is said."""
-    found = founded({name: f"{one.host}:{one.port}" for name, one in addresses.items()}, frozenset(voters or addresses))
-    return found, found.electable
-
-
-class Ring:
-    """Members on the loopback, polled by turns."""
-
-    def __init__(self, authority: Authority, *members: str) -> None:
-        self.ends = {
-            name: Transport(name, Address("127.0.0.1", 0), authority.credentials(name), LOG, handshake_s=0.5)
-            for name in members
-        }
-        self.events: dict[str, list[Event]] = {name: [] for name in members}
-        addresses = {name: Address("127.0.0.1", end.port) for name, end in self.ends.items()}
-        for end in self.ends.values():
-            end.set_members(*roster(addresses))
-
-    def until(self, done: Callable[[], bool]) -> None:
-        """Poll until ``done``, or fail."""
-        end_s = time.monotonic() + PATIENCE_S
-        while not done():
-            assert time.monotonic() < end_s, self.events
-            for name, end in self.ends.items():
-                self.events[name] += end.poll(0.002)
-
-    def up(self) -> None:
-        """All lines up."""
-        want = len(self.ends) - 1
-        self.until(
-            lambda: all(len([1 for one in seen if isinstance(one, Up)]) >= want for seen in self.events.values())
-        )
-
-    def close(self) -> None:
-        for end in self.ends.values():
-            end.close()
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("pki"))
-
-
-@pytest.fixture
-def ring(authority: Authority) -> Iterator[Ring]:
-    one = Ring(authority, "n1", "n2", "n3")
-    yield one
-    one.close()
-
-
-@pytest.fixture
-def pair(authority: Authority) -> Iterator[Ring]:
-    """n1 listens for n2, which the test plays."""
-    one = Ring(authority, "n1")
-    one.ends["n1"].set_members(*roster({"n1": Address("127.0.0.1", 1), "n2": Address("127.0.0.1", 1)}))
-    yield one
-    one.close()
+__all__ = ["authority", "pair", "ring"]
 
 
 def test_every_member_hears_every_other_in_order(ring: Ring) -> None:
@@ -148,44 +89,6 @@ def test_the_last_word_before_a_line_was_closed_is_heard_by_who_was_just_about_t
     first.close()
 
 
-def dial(ring: Ring, credentials: Credentials | None = None, **limits: ssl.TLSVersion) -> ssl.SSLSocket:
-    """A connection to n1, as far as TLS lets it come."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    if credentials is not None:
-        context.load_cert_chain(credentials.own)
-    for name, version in limits.items():
-        setattr(context, name, version)
-    sock = context.wrap_socket(
-        socket.create_connection(("127.0.0.1", ring.ends["n1"].port)), do_handshake_on_connect=False
-    )
-    sock.setblocking(False)
-    end_s = time.monotonic() + PATIENCE_S
-    while time.monotonic() < end_s:
-        try:
-            sock.do_handshake()
-            break
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            ring.events["n1"] += ring.ends["n1"].poll(0.01)
-    return sock
-
-
-def closed(ring: Ring, sock: socket.socket) -> bool:
-    """The other side has ended this connection."""
-    sock.setblocking(False)
-    end_s = time.monotonic() + PATIENCE_S
-    while time.monotonic() < end_s:
-        ring.events["n1"] += ring.ends["n1"].poll(0.01)
-        try:
-            if sock.recv(65536) == b"":
-                return True
-        except (ssl.SSLWantReadError, BlockingIOError):
-            continue
-        except OSError:
-            return True
-    return False
-
-
 PICKLED = pickle.dumps(print)
 
 
@@ -241,7 +144,8 @@ def test_tls_older_than_1_3_is_refused(pair: Ring, authority: Authority) -> None
 def test_a_member_is_let_in_by_the_same_way(pair: Ring, authority: Authority) -> None:
     sock = dial(pair, authority.credentials("n2"))
     sock.sendall((5).to_bytes(4) + b"hello")
-    pair.until(lambda: pair.events["n1"] == [Up("n2"), Heard("n2", b"hello")])
+    pair.until(lambda: len(pair.events["n1"]) >= 2)
+    assert pair.events["n1"] == [Up("n2"), Heard("n2", b"hello")]
     sock.close()
 
 
@@ -255,6 +159,7 @@ def test_a_clock_that_is_wrong_keeps_no_member_out(authority: Authority, days: i
     for end in ring.ends.values():
         end.set_members(*roster({name: Address("127.0.0.1", one.port) for name, one in ring.ends.items()}))
     ring.up()
+    assert lines(ring) == {frozenset(("n1", "n2"))}
     ring.close()
 
 
@@ -307,9 +212,10 @@ def test_who_is_gone_again_before_it_was_looked_at_costs_nobody_anything(
         gone.sendall(word)
         gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset (socket(7))
         gone.close()
-    pair.ends["n1"].poll(0.05)
+    pair.events["n1"] += pair.ends["n1"].poll(0.05)
     sock = dial(pair, authority.credentials("n2"))
-    pair.until(lambda: Up("n2") in pair.events["n1"])
+    pair.until(lambda: len(pair.events["n1"]) > 0)
+    assert pair.events["n1"] == [Up("n2")]  # and of those who are gone there is nothing to tell
     for one in (sock, *silent):
         one.close()
 
@@ -345,118 +251,6 @@ def test_new_certificates_count_from_the_next_connection_on(pair: Ring, authorit
     pair.until(lambda: pair.events["n1"] == [Up("n2"), Down("n2"), Up("n2")])
     assert closed(pair, first)
     second.close()
-
-
-# Who has a line to whom (``mesh``), over real sockets.
-
-
-def addresses_of(ring: Ring) -> dict[str, Address]:
-    return {name: Address("127.0.0.1", end.port) for name, end in ring.ends.items()}
-
-
-def lines(ring: Ring) -> set[frozenset[str]]:
-    """Those that both ends have heard to be up, and not to be down."""
-    up = set()
-    for name, seen in ring.events.items():
-        for one in seen:
-            match one:
-                case Up(peer):
-                    up.add((name, peer))
-                case Down(peer):
-                    up.discard((name, peer))
-    return {frozenset(pair) for pair in up if pair[::-1] in up}
-
-
-def know(ring: Ring, *voters: str, who: Iterable[str] = ()) -> None:
-    """What these know from now on, or all."""
-    for name in who or ring.ends:
-        ring.ends[name].set_members(*roster(addresses_of(ring), *voters))
-
-
-@pytest.fixture
-def five(authority: Authority) -> Iterator[Ring]:
-    """One voter, and four who follow."""
-    one = Ring(authority, "o1", "o2", "v1", "x1", "x2")
-    know(one, "v1")
-    yield one
-    one.close()
-
-
-def star(*voters: str) -> set[frozenset[str]]:
-    return {frozenset((one, other)) for one in voters for other in ("o1", "o2", "v1", "x1", "x2") if one != other}
-
-
-def passes(ring: Ring, seconds: float) -> None:
-    end_s = time.monotonic() + seconds
-    ring.until(lambda: time.monotonic() > end_s)
-
-
-def test_observers_have_a_line_to_the_voter_and_none_to_each_other(five: Ring) -> None:
-    five.until(lambda: lines(five) == star("v1"))
-    passes(five, 0.5)
-    assert lines(five) == star("v1")
-
-
-@pytest.mark.parametrize("order", [("o1", "o2", "v1", "x1", "x2"), ("x2", "x1", "v1", "o2", "o1")])
-def test_one_that_gets_a_vote_reaches_everybody_in_whatever_order_they_hear_of_it(
-    five: Ring, order: tuple[str, ...]
-) -> None:
-    five.until(lambda: lines(five) == star("v1"))
-    for name in order:
-        know(five, "v1", "o1", who=(name,))
-        passes(five, 0.05)
-    five.until(lambda: lines(five) == star("v1", "o1"))
-    passes(five, 0.5)
-    assert lines(five) == star("v1", "o1")
-
-
-def test_one_that_gets_a_vote_reaches_also_who_never_hears_of_it(five: Ring) -> None:
-    five.until(lambda: lines(five) == star("v1"))
-    know(five, "v1", "o1", who=("v1", "o1"))
-    five.until(lambda: lines(five) == star("v1", "o1"))
-    passes(five, 0.5)
-    assert lines(five) == star("v1", "o1")
-
-
-def test_lines_that_are_of_no_use_any_more_are_ended_and_not_opened_again(five: Ring) -> None:
-    know(five, "v1", "x1")
-    five.until(lambda: lines(five) == star("v1", "x1"))
-    for name in ("v1", "o2", "x1", "o1", "x2"):
-        know(five, "v1", who=(name,))
-        passes(five, 0.05)
-    five.until(lambda: lines(five) == star("v1"))
-    before = sum(isinstance(one, Up) for seen in five.events.values() for one in seen)
-    passes(five, 1.5)
-    assert sum(isinstance(one, Up) for seen in five.events.values() for one in seen) == before
-
-
-def test_a_line_that_the_other_end_wants_is_not_ended_however_often_the_roster_changes(five: Ring) -> None:
-    """o2 was away, and takes x1 for a voter still."""
-    know(five, "v1", "x1", who=("o2",))
-    five.until(lambda: lines(five) == star("v1") | {frozenset(("o2", "x1"))})
-    for _ in range(3):
-        know(five, "v1", who=("x1",))
-        passes(five, 0.1)
-    assert not [one for one in five.events["x1"] if isinstance(one, Down) and one.peer == "o2"]
-
-
-def test_ends_that_both_dial_at_once_agree_on_one_line(authority: Authority) -> None:
-    """Each believes that it is the observer, who looks for the voter."""
-    for _ in range(10):
-        ring = Ring(authority, "n1", "n2")
-        know(ring, "n2", who=("n1",))
-        know(ring, "n1", who=("n2",))
-        ring.until(lambda ring=ring: lines(ring) == {frozenset(("n1", "n2"))})
-        passes(ring, 0.1)
-        ring.ends["n1"].send("n2", b"there")
-        ring.ends["n2"].send("n1", b"and back")
-        ring.until(
-            lambda ring=ring: (
-                Heard("n1", b"there") in ring.events["n2"] and Heard("n2", b"and back") in ring.events["n1"]
-            )
-        )
-        assert lines(ring) == {frozenset(("n1", "n2"))}
-        ring.close()
 
 
 def test_frames_without_end_from_one_member_leave_the_others_their_turn(pair: Ring, authority: Authority) -> None:

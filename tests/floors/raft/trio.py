@@ -86,13 +86,13 @@ class Trio:
                     return max(leading, key=lambda one: one.term).member
                 await asyncio.sleep(0.005)
 
-    async def rejoined(self, name: str) -> None:
+    async def rejoined(self, name: str) -> Status:
         """A member that was started hears the leader and reaches all others; TimeoutError after 30 s."""
         async with asyncio.timeout(30):
             while True:
                 status = await self.status(name)
                 if status is not None and status.leader and len(status.reached) == len(self.processes) - 1:
-                    return
+                    return status
                 await asyncio.sleep(0.01)
 
     @contextlib.asynccontextmanager

@@ -85,20 +85,22 @@ def test_a_column_default_with_chance_is_refused_even_when_the_table_is_there(be
     assert code(bench.run(BreakToy(how="INSERT INTO worse (n) VALUES (1)"))) == ""
 
 
-def _halts(bench: Bench, *commands: bytes, words: str) -> None:
+def _halted(bench: Bench, *commands: bytes) -> str:
+    """Why the replica halts at these; nothing of the entry is in the database then."""
     before, index = bench.fingerprint(), bench.machine.applied_index()
     entry = bench.entry(*commands)
-    with pytest.raises(Halt, match=words):
+    with pytest.raises(Halt) as halt:
         bench.machine.apply(entry)
     assert bench.machine.applied_index() == index
     assert bench.fingerprint() == before
+    return str(halt.value)
 
 
-@pytest.mark.parametrize("how", ["memory", "depth"])
-def test_what_another_replica_might_survive_halts_this_one_without_a_trace(bench: Bench, how: str):
+@pytest.mark.parametrize(("how", "fault"), [("memory", "MemoryError"), ("depth", "RecursionError")])
+def test_what_another_replica_might_survive_halts_this_one_without_a_trace(bench: Bench, how: str, fault: str):
     bench.run(MakeToy(name="top"))
     good, bad = bench.envelope(MakeToy(name="kite")), bench.envelope(BreakToy(how=how))
-    _halts(bench, codec.encode(good), codec.encode(bad), words="could not be applied: (Memory|Recursion)Error")
+    assert f"could not be applied: {fault}" in _halted(bench, codec.encode(good), codec.encode(bad))
 
 
 @pytest.mark.parametrize(
@@ -107,7 +109,7 @@ def test_what_another_replica_might_survive_halts_this_one_without_a_trace(bench
 )
 def test_a_command_of_a_newer_release_halts(bench: Bench, words: str, changes: dict[str, object]):
     envelope = msgspec.structs.replace(bench.envelope(MakeToy(name="top")), **changes)
-    _halts(bench, codec.encode(envelope), words=words)
+    assert words in _halted(bench, codec.encode(envelope))
     bench.apply(bench.envelope(MakeToy(name="top")))
     assert [row["name"] for row in bench.rows("SELECT name FROM toy")] == ["top"]
 
@@ -115,7 +117,7 @@ def test_a_command_of_a_newer_release_halts(bench: Bench, words: str, changes: d
 def test_a_field_of_a_newer_release_halts_and_a_wrong_value_is_refused(bench: Bench):
     envelope = bench.envelope(MakeToy(name="top"))
     newer = msgspec.structs.replace(envelope, body=msgspec.Raw(codec.encode({"name": "top", "colour": "red"})))
-    _halts(bench, codec.encode(newer), words="does not know MakeToy's colour")
+    assert "does not know MakeToy's colour" in _halted(bench, codec.encode(newer))
     wrong = msgspec.structs.replace(envelope, body=msgspec.Raw(codec.encode({"name": 7})))
     assert code(codec.outcome(bench.apply(wrong).outcomes[0])) == "body-invalid"
 
@@ -142,8 +144,8 @@ def test_a_full_disk_halts_without_advancing_and_goes_on_when_there_is_room(benc
     pages = bench.rows("PRAGMA page_count")[0]["page_count"]
     bench.writer.execute(f"PRAGMA max_page_count = {pages + 4}")
     fill = codec.encode(bench.envelope(FillShelf(rows=200)))
-    _halts(bench, codec.encode(bench.envelope(MakeToy(name="kite"))), fill, words="FullError")
-    _halts(bench, fill, words="FullError")
+    assert "FullError" in _halted(bench, codec.encode(bench.envelope(MakeToy(name="kite"))), fill)
+    assert "FullError" in _halted(bench, fill)
     bench.writer.execute("PRAGMA max_page_count = 100000")
     assert value(codec.outcome(bench.apply(fill).outcomes[0])) == {"rows": 200}
 
@@ -180,7 +182,7 @@ def test_a_disk_that_fails_to_write_halts_and_the_node_comes_back_where_it_was(
         bench = Bench(tmp_path / "state.db")
         bench.run(MakeToy(name="top"))
         disk.fault = kind("the disk is sick")
-        _halts(bench, codec.encode(bench.envelope(FillShelf(rows=50))), words="could not be applied")
+        assert "could not be applied" in _halted(bench, codec.encode(bench.envelope(FillShelf(rows=50))))
         assert bench.machine.checkpoint() == 0
         disk.fault = None
         assert bench.machine.checkpoint() == 2

@@ -9,9 +9,12 @@ import uuid
 from concurrent.futures import ProcessPoolExecutor
 
 import pytest
+from sim.raft.invariants import Broken
 from sim.replay import traces
 from sim.write.storm import Tally, WriteStorm, weather
 
+from girginosvm.core.entries import Halt
+from girginosvm.core.errors import HostFault
 from girginosvm.daemon import execute
 from girginosvm.raft import log
 from girginosvm.state import requests, tx
@@ -75,18 +78,27 @@ MUTANTS = [value for name, value in vars(Mutants).items() if not name.startswith
 
 
 def caught(most: int) -> tuple[int, str]:
-    """The first of ``most`` seeds that breaks, and what it says."""
+    """The first of ``most`` seeds that breaks, and what it says; nothing said when none does."""
     for seed in range(most):
-        try:
-            WriteStorm(seed).run()
-        except Exception as fault:
-            return seed, said(fault)
-    raise AssertionError(f"none of {most} seeds breaks")
+        if words := broken(seed):
+            return seed, words
+    return most, ""
+
+
+def broken(seed: int) -> str:
+    """What does not hold in this storm; "" when all does. Anything else that is raised is a fault of the storm, and of
+    no promise: a mutant that only crashes has been caught by nobody."""
+    words = ""
+    try:
+        WriteStorm(seed).run()
+    except* (Broken, Halt, HostFault) as group:
+        words = said(group)
+    return words
 
 
 def said(fault: BaseException) -> str:
     """The words of the first thing that went wrong."""
-    return said(fault.exceptions[0]) if isinstance(fault, ExceptionGroup) else str(fault)
+    return said(fault.exceptions[0]) if isinstance(fault, BaseExceptionGroup) else str(fault)
 
 
 @pytest.mark.parametrize("mutant", MUTANTS)
@@ -94,12 +106,11 @@ def test_the_storms_catch(mutant: staticmethod[[pytest.MonkeyPatch], None]) -> N
     with pytest.MonkeyPatch.context() as patch:
         mutant.__func__(patch)
         seed, words = caught(40)
-        print(f"seed {seed}: {words}")
+    assert words, f"none of {seed} seeds breaks"
 
 
 def test_a_failing_seed_fails_again_with_the_same_words(monkeypatch: pytest.MonkeyPatch) -> None:
     Mutants.refuse_by_what_a_node_that_is_behind_knows(monkeypatch)
     seed, words = caught(40)
-    with pytest.raises(Exception) as again:
-        WriteStorm(seed).run()
-    assert said(again.value) == words
+    assert words, f"none of {seed} seeds breaks"
+    assert broken(seed) == words

@@ -170,14 +170,14 @@ def _said(words: tuple[str, ...]) -> str:
 
 def _about() -> dict[str, Any]:
     system = {}
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # not every system has it (os-release(5))
         lines = Path("/etc/os-release").read_text(encoding="utf-8").splitlines()
         system = {name: value.strip('"') for name, found, value in (line.partition("=") for line in lines) if found}
     libraries = {}
     for name in ("msgspec", "apsw", "aiohttp", "cryptography", "pysyncobj", "libvirt-python"):
         from importlib.metadata import PackageNotFoundError, version  # slow, and for this verb only
 
-        with contextlib.suppress(PackageNotFoundError):
+        with contextlib.suppress(PackageNotFoundError):  # the one executable has no metadata of what is in it
             libraries[name] = version(name)
     return {
         "girginosvm": __version__, "python": platform.python_version(), "libraries": libraries,
@@ -193,7 +193,7 @@ def _listed(folder: Path) -> Iterator[str]:
         if n == _FILES:
             yield f"... there are more than {_FILES:,}"
             return
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # removed while we look
             one = path.lstat()
             at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(one.st_mtime))
             owner = f"{one.st_uid}:{one.st_gid}"

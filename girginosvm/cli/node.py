@@ -105,7 +105,7 @@ def secrets(root: str, environment: Mapping[str, str]) -> tuple[list[str], list[
 
     known: list[str] = []
     config = settings.Settings(root=root)
-    with contextlib.suppress(Problem):
+    with contextlib.suppress(Problem):  # those that are refused are told by their fault, and by no value
         config = settings.load(root, environment)
         known += [config.token, config.advertise_panel_token]
     for path in sorted(config.path("pki").rglob("*")) + sorted(config.path("join").rglob("*")):
@@ -114,13 +114,17 @@ def secrets(root: str, environment: Mapping[str, str]) -> tuple[list[str], list[
             known += private_lines(text)
             if path.name.startswith(("cluster.key", "first-password")):
                 known += text.split()
-    hashes: list[str] = []
-    with contextlib.suppress(Exception):  # a database that cannot be read tells nobody anything
-        reader = Reader(db.open_reader(config.path("db", "state.db")))
-        for table, column in (("session", "token_hash"), ("token", "token_hash"), ("join_token", "token_hash")):
-            hashes += [row["one"] for row in reader.all(f"SELECT {column} AS one FROM {table} ORDER BY 1")]
-        known += [row["one"] for row in reader.all("SELECT password_hash AS one FROM user ORDER BY 1")]
-    return [one for one in known if one], hashes
+    path = config.path("db", "state.db")
+    hashes = [one for table in ("session", "token", "join_token") for one in _column(path, table, "token_hash")]
+    return [one for one in (*known, *_column(path, "user", "password_hash")) if one], hashes
+
+
+def _column(path: Path, table: str, column: str) -> list[str]:
+    try:
+        reader = Reader(db.open_reader(path))
+        return [row["one"] for row in reader.all(f"SELECT {column} AS one FROM {table} ORDER BY 1")]
+    except db.Fault:  # what cannot be read tells nobody anything; the other tables may still be whole
+        return []
 
 
 def in_force(config: settings.Settings) -> dict[str, str]:

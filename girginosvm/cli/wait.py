@@ -111,7 +111,7 @@ class _Watched:
 
 def _look_at(client: Client, operation: str, node: str) -> None:
     """StillRunning when the node that does the work is not there."""
-    with contextlib.suppress(Trouble):
+    with contextlib.suppress(Trouble):  # nobody says: the operation itself is asked again, and tells what is wrong
         found = client.get(f"/v1/nodes/{node}").value if node else {}
         if found.get("state") == "silent":
             why = f"node {node} is not reached (it last reported at {found['seen_at']}), and ends this when it is back"

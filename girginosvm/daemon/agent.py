@@ -183,7 +183,7 @@ class Agent:
             return bool(tables and tables["n"] == 2 and standing(reader, member) != "unknown")
 
         others, lacking = self._config.path("raft", "roster").exists(), ""
-        with contextlib.suppress(Problem):
+        with contextlib.suppress(Problem):  # it has gone meanwhile: the file says enough, and the state is waited for
             status = await self._client.status()
             others, lacking = others or bool(status.members), status.lacking
         if others and not await self._readers.read(there):
@@ -213,7 +213,7 @@ class Agent:
 
     def _file(self) -> int:
         """Which file the database is: what is open here is the one of that name only as long as this stays."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # of none that is there, 0: no file has that inode
             return self._config.path("db", "state.db").stat().st_ino
         return 0
 

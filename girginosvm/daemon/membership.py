@@ -215,7 +215,7 @@ class Membership:
             if row.id == self._me.member or self.removed:
                 continue
             path = f"{commands.AskStanding.action.path}?member={self._me.member}"
-            with contextlib.suppress(Problem):
+            with contextlib.suppress(Problem):  # who does not answer knows nothing: the next one is asked
                 said = await outward.ask(
                     f"https://{row.api}", "GET", path, dict[str, str], context=context, deadline_s=5
                 )

@@ -62,6 +62,6 @@ class PartedReconciler:
             said = await outward.ask(
                 f"https://{place}", "GET", path, dict[str, str], context=outward.unproved(), deadline_s=_ANSWER_S
             )
-        except Problem:
+        except Problem:  # who is not reached has said nothing
             return False
         return said.get("recovered") == "yes"

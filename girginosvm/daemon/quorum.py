@@ -224,7 +224,7 @@ async def _connects(place: str) -> bool:
     except (OSError, TimeoutError, ValueError):
         return False
     writer.close()
-    with contextlib.suppress(OSError, TimeoutError):
+    with contextlib.suppress(OSError, TimeoutError):  # it was taken: how it ends says nothing more
         async with asyncio.timeout(_PANEL_S):
             await writer.wait_closed()
     return True

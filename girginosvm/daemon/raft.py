@@ -241,7 +241,7 @@ def _stamps(credentials: Credentials) -> tuple[int, ...]:
     """What tells that a file is another one; each is replaced as a whole."""
     found = []
     for path in (credentials.ca, credentials.own):
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError):  # once it is there, that is a change
             status = path.stat()
             found += [status.st_ino, status.st_mtime_ns]
     return tuple(found)

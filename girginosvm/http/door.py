@@ -86,7 +86,7 @@ class _Guarded(asyncio.Protocol):
         """Now, whatever it is at."""
         self.leave()
         if self._end is not None:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # it has ended by itself
                 self._end()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -115,7 +115,7 @@ class Members:
             yield _pieces(place, reader, length, idle_s)
         finally:
             writer.close()
-            with contextlib.suppress(OSError, TimeoutError):
+            with contextlib.suppress(OSError, TimeoutError):  # what was read is whole or has said why not
                 async with asyncio.timeout(1):
                     await writer.wait_closed()
 

@@ -27,11 +27,11 @@ def file_systems(places: Iterable[Path]) -> tuple[FileSystem, ...]:
     """The file systems of those places that exist, in the order in which they are met."""
     found: dict[int, list[Path]] = {}
     for place in places:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # it is not there
             found.setdefault(place.stat().st_dev, []).append(place)
     seen = []
     for same in found.values():
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # unmounted since
             room = os.statvfs(same[0])
             seen.append(
                 FileSystem(
@@ -43,11 +43,11 @@ def file_systems(places: Iterable[Path]) -> tuple[FileSystem, ...]:
 
 
 def size_of(folder: Path) -> int:
-    """What the files in a directory take on the disk."""
+    """What the files in a directory take on the disk; what is not there takes nothing."""
     total = 0
     with contextlib.suppress(OSError):
         for one in os.scandir(folder):
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # removed while we look
                 total += one.stat(follow_symlinks=False).st_blocks * 512
     return total
 
@@ -56,7 +56,7 @@ def listening() -> frozenset[int]:
     """The TCP ports that somebody listens on in this network namespace, on whatever address (proc(5))."""
     found: set[int] = set()
     for name in ("tcp", "tcp6"):
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # a kernel without IPv6 has no tcp6
             found |= listeners(Path("/proc/net", name).read_text())
     return frozenset(found)
 

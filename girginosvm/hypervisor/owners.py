@@ -37,7 +37,7 @@ def qemu_gid() -> int | None:
     if _learned is not None:
         return _learned[1]
     for name in _NAMES:
-        with contextlib.suppress(KeyError):
+        with contextlib.suppress(KeyError):  # a distribution has one of them
             return grp.getgrnam(name).gr_gid
     return None
 

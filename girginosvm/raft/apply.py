@@ -17,9 +17,11 @@ from girginosvm.raft.alone import StateMachine
 
 
 class Checkpointed(msgspec.Struct, frozen=True):
-    """The database is durable up to this entry; 0 when it could not be made so."""
+    """The database is durable up to this entry; 0 when it could not be made so, and ``fault`` says why if somebody
+    knows."""
 
     index: int
+    fault: str = ""
 
 
 class Installed(msgspec.Struct, frozen=True):
@@ -130,6 +132,6 @@ class ThreadApplier:
             reach("machine.checkpoint:before")
             index = self._machine.checkpoint()
             reach("machine.checkpoint:after")
-        except Exception:
-            return Checkpointed(0)
+        except Exception as fault:
+            return Checkpointed(0, f"{type(fault).__name__}: {fault}")
         return Checkpointed(index)

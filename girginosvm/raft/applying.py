@@ -121,8 +121,8 @@ class Applying:
                 match done:
                     case (entry, applied):
                         self._applied(entry, applied)
-                    case Checkpointed(index):
-                        self._checkpointed(index, self._needed(core, up, now_ms))
+                    case Checkpointed():
+                        self._checkpointed(done, self._needed(core, up, now_ms))
                     case Installed(place, unfit):
                         anew = self._installed(place, unfit, now_ms)
         except Halt as halt:
@@ -166,10 +166,11 @@ class Applying:
             self._checking, self._looked = True, (self.index, come)
             self._applier.checkpoint()
 
-    def _checkpointed(self, durable: int, needed: Iterable[int]) -> None:
+    def _checkpointed(self, done: Checkpointed, needed: Iterable[int]) -> None:
         self._checking = False
+        durable = done.index
         if durable <= 0:
-            self._lines.warning("journal.not-compacted", index=self.index)
+            self._lines.warning("journal.not-compacted", index=self.index, fault=done.fault)
             entries, size = self._looked  # again after an eighth of it
             self._looked = entries - self._retention.entries * 7 // 8, size - self._retention.bytes * 7 // 8
             return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 from collections.abc import Callable
 from functools import partial
@@ -77,8 +76,7 @@ async def serve(
 ) -> asyncio.AbstractServer:  # fmt: skip
     """Listen on ``path`` (0600). Every connection hears of changes from its Hello on. The last three are ``Hooks``."""
     os.makedirs(path.parent, exist_ok=True)
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
+    path.unlink(missing_ok=True)
     hooks, hello = Hooks(turn, heard, prefer), Hello(release, member)
     before = os.umask(0o177)
     try:

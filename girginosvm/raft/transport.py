@@ -146,7 +146,7 @@ class Transport:
         """End a poll, or the next one; from any thread."""
         if not self._woken:
             self._woken = True
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # full: it is awake already; closed: nobody polls any more
                 os.write(self._waker, b"x")
 
     def send(self, peer: str, frame: bytes) -> None:
@@ -176,7 +176,7 @@ class Transport:
                 eager.discard(line)
                 self._ready(line, mask)
             elif file == self._waking:
-                with contextlib.suppress(BlockingIOError):
+                with contextlib.suppress(BlockingIOError):  # woken twice, read once
                     os.read(self._waking, 4096)
                 self._woken = False  # before the caller looks at what it was woken for
             elif file == self._listener.fileno():
@@ -343,7 +343,7 @@ class Transport:
                 sent = line.sock.send(memoryview(line.outward)[:_WRITE_BYTES])
                 del line.outward[:sent]
         except _WANTS:
-            pass
+            pass  # the rest when there is room for it: see what is watched below
         except OSError as fault:
             if line.proved:
                 self._read(line)  # the last that it said, before it closed the line
@@ -371,7 +371,7 @@ class Transport:
                     return  # most likely all there was: asking again costs more than the next poll does
             self._eager.add(line)
         except _WANTS:
-            pass
+            pass  # nothing more has come: the next poll hears of it
         except OSError as fault:
             self._end(line, f"cannot receive: {fault}", reset=isinstance(fault, _GONE))
 

@@ -27,6 +27,8 @@ DETERMINISTIC: Final = (
     apsw.ConstraintError, apsw.SQLError, apsw.AuthError, apsw.BindingsError, apsw.MismatchError, apsw.RangeError,
     apsw.TooBigError,
 )  # fmt: skip
+# Whatever SQLite finds wrong, for who reads without knowing what it is read by.
+Fault: Final = apsw.Error
 
 # Of the writing connection. Undo of a command stays in memory: as a file it is written twice over, page by page. The
 # write-ahead log grows to 16 MiB: pages that many commands change are copied from it, and flushed, once for them all.

@@ -22,7 +22,7 @@ def turn(log: Path, *, most_bytes: int = MOST_BYTES) -> bool:
     """When the log is larger than ``most_bytes``: its last half that many bytes become ``<log>.1``, and it starts
     over. QEMU has it open for appending (open(2), O_APPEND), so it goes on at the new end; who follows starts over
     with it. What is written in between is lost; a full disk loses the earlier bytes, never the bound."""
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(FileNotFoundError):  # this machine has not started yet, or is being destroyed
         size = log.stat().st_size
         if size <= most_bytes:
             return False

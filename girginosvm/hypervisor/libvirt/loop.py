@@ -120,7 +120,7 @@ class Link:
             await asyncio.gather(self._reconnecting, return_exceptions=True)
         connection, self._connection = self._connection, None
         if connection is not None:
-            with contextlib.suppress(libvirt.libvirtError, HostFault):
+            with contextlib.suppress(libvirt.libvirtError, HostFault):  # libvirtd hangs or has gone: it is closed
                 await self._threaded("closing", lambda: _release(connection, self._callbacks), 5)
         self._pool.shutdown(wait=False, cancel_futures=True)
 
@@ -206,7 +206,7 @@ class Link:
     async def _try_until_connected(self) -> None:
         attempt = 0
         while not self._closed:
-            with contextlib.suppress(HostFault):
+            with contextlib.suppress(HostFault):  # whoever calls meanwhile gets it; here the next try is the answer
                 await self._open("reconnecting")
                 return
             await asyncio.sleep(_BACKOFF_S[min(attempt, len(_BACKOFF_S) - 1)])
@@ -221,7 +221,8 @@ def _alive(connection: Any) -> bool:
 
 
 def _release(connection: Any, callbacks: list[int]) -> None:
-    """Callbacks hold the connection: with one left, close() would not close it."""
+    """Callbacks hold the connection: with one left, close() would not close it. What libvirt does not know any more is
+    gone."""
     for callback in callbacks:
         with contextlib.suppress(libvirt.libvirtError):
             connection.domainEventDeregisterAny(callback)

@@ -73,33 +73,33 @@ async def offer(mirror: str, name: str, *, trust_key: str, insecure: bool, trust
         raise Invalid("mirror-missing", "no mirror is set", hint="give --source, or set image_mirror in the settings")
     checked(mirror)
     index = await asyncio.to_thread(_bytes, mirror, "index.json", trusted)
-    signed = await asyncio.to_thread(_check, mirror, index, trust_key, trusted)
-    if not signed and not insecure:
-        why = f"the signature of {mirror} does not fit the key {trust_key}" if trust_key else "no trust key is set"
-        raise Unsafe("image-unsigned", why, hint="--insecure takes it all the same, and marks the image")
+    doubt = await asyncio.to_thread(_doubt, mirror, index, trust_key, trusted)
+    if doubt and not insecure:
+        raise Unsafe("image-unsigned", doubt, hint="--insecure takes it all the same, and marks the image")
     try:
         catalogue = msgspec.json.decode(index, type=Catalogue)
     except msgspec.MsgspecError as fault:
         raise Invalid("catalogue-invalid", f"{mirror}: {fault}") from fault
     for image in catalogue.images:
         if image.name == name:
-            return Offer(image, _place(mirror, image.file), signed)
+            return Offer(image, _place(mirror, image.file), signed=not doubt)
     names = ", ".join(image.name for image in catalogue.images[:20])
     raise Missing("image-not-offered", f"{mirror} does not offer {name}; it has: {names or 'nothing'}")
 
 
-def _check(mirror: str, index: bytes, trust_key: str, trusted: tuple[str, ...]) -> bool:
+def _doubt(mirror: str, index: bytes, trust_key: str, trusted: tuple[str, ...]) -> str:
+    """Why the catalogue may not be the one that was signed; "" when it is."""
     if not trust_key:
-        return False
+        return "no trust key is set"
     try:
         key = Path(trust_key).read_bytes()
     except OSError as fault:
         raise HostFault("trust-key-unreadable", f"{trust_key}: {fault.strerror}") from fault
     try:
         signature = _bytes(mirror, "index.json.sig", trusted)
-    except HostFault:
-        return False
-    return is_signed(index, signature, key)
+    except HostFault as fault:
+        return f"there is no signature of the catalogue: {fault.detail}"
+    return "" if is_signed(index, signature, key) else f"the signature of {mirror} does not fit the key {trust_key}"
 
 
 def _place(mirror: str, name: str) -> str:

@@ -54,29 +54,29 @@ class NowApplier:
 
     def __init__(self, book: Book) -> None:
         self._book = book
-        self._done: list[Done] = []
+        self.done: list[Done] = []
         self._halt: Halt | None = None
 
     def submit(self, entries: Sequence[Entry]) -> None:
         try:
             for entry in entries:
-                self._done.append((entry, self._book.apply(entry)))
+                self.done.append((entry, self._book.apply(entry)))
         except Halt as halt:
             self._halt = halt
 
     def checkpoint(self) -> None:
-        self._done.append(Checkpointed(self._book.checkpoint()))
+        self.done.append(Checkpointed(self._book.checkpoint()))
 
     def install(self, path: Path) -> None:
         try:
-            self._done.append(Installed(self._book.install(path)))
+            self.done.append(Installed(self._book.install(path)))
         except Unfit as unfit:
-            self._done.append(Installed(None, str(unfit)))
+            self.done.append(Installed(None, str(unfit)))
         except Halt as halt:
             self._halt = halt
 
     def collect(self) -> list[Done]:
-        done, self._done = self._done, []
+        done, self.done = self.done, []
         if self._halt is not None and not done:
             raise self._halt
         return done
@@ -121,8 +121,9 @@ class Stand:
             self.files.beyond,
         )
         self.jumps = 0
+        self.applier = NowApplier(self.book)
         self.node = Node(
-            start, journal, self.flusher, NowApplier(self.book), NowStore(self.files), self, self.clock,
+            start, journal, self.flusher, self.applier, NowStore(self.files), self, self.clock,
             SystemChance(), LOG, retention=retention, jumped=self._jumped, objection=objection,
         )  # fmt: skip
         self.turn(*(Up(peer) for peer in voters if peer != "n1"))

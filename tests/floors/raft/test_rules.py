@@ -14,7 +14,7 @@ from girginosvm.core.clock import SystemChance
 from girginosvm.core.entries import Entry, Halt
 from girginosvm.core.errors import NoQuorum, Problem, Unknown
 from girginosvm.raft import messages
-from girginosvm.raft.apply import ThreadApplier
+from girginosvm.raft.apply import Checkpointed, ThreadApplier
 from girginosvm.raft.core import Timing
 from girginosvm.raft.elections import PRIORITY_MS, Elections
 from girginosvm.raft.filter import Deliver, Drop, StepDown, View, Wait, judge
@@ -274,6 +274,23 @@ def test_an_applier_gives_what_it_applied_and_then_the_halt() -> None:
     assert [entry.index for entry, _ in applier.collect()] == [1, 2]
     with pytest.raises(Halt, match="told to"):
         applier.collect()
+    applier.close()
+
+
+def test_a_checkpoint_that_fails_undoes_nothing_and_says_why() -> None:
+    class Full(Book):
+        def checkpoint(self) -> int:
+            raise OSError(28, "No space left on device")
+
+    woken = threading.Semaphore(0)
+    applier = ThreadApplier(Full(), woken.release)
+    applier.checkpoint()
+    applier.submit([Entry(1, 1, 1, "n1", (b"x",))])
+    for _ in range(2):
+        assert woken.acquire(timeout=5)
+    failed, (entry, _) = applier.collect()
+    assert failed == Checkpointed(0, "OSError: [Errno 28] No space left on device")
+    assert entry.index == 1
     applier.close()
 
 

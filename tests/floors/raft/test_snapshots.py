@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 
 import msgspec
 import pytest
@@ -12,6 +13,8 @@ from floors.raft.stand import Stand, item
 
 from girginosvm.core.entries import Change, Entry
 from girginosvm.core.errors import HostFault
+from girginosvm.core.log import Log
+from girginosvm.raft.apply import Checkpointed
 from girginosvm.raft.applying import Retention, forgettable
 from girginosvm.raft.files import Begin, Discard, Seal, Write
 from girginosvm.raft.journal import Base
@@ -38,6 +41,24 @@ def leading(clock: FakeClock, entries: int) -> tuple[Stand, int]:
     assert stand.node.log.first_index > 1
     stand.sent = []
     return stand, term
+
+
+def test_a_log_that_cannot_be_compacted_is_kept_and_the_reason_said(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("floors.raft.stand.LOG", Log(level="warning"))
+    stand = Stand(clock=clock, retention=KEEP)
+    monkeypatch.setattr(
+        stand.applier, "checkpoint", lambda: stand.applier.done.append(Checkpointed(0, "OSError: no room"))
+    )
+    term = stand.lead()
+    for number in range(20):
+        stand.propose(b"c%d" % number)
+        stand.hear("n2", term, Ack(stand.node.log.last.index + 1, True, False))
+        stand.settle()
+    assert stand.node.log.first_index == 1
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert {one["fault"] for one in lines if one["event"] == "journal.not-compacted"} == {"OSError: no room"}
 
 
 def beat(stand: Stand, clock: FakeClock, term: int, *answers: tuple[str, Ack]) -> None:

@@ -15,6 +15,7 @@ from girginosvm.cli.trouble import EXITS, INTERRUPTED, STILL_RUNNING, StillRunni
 from girginosvm.cli.wait import Teller, until_done
 
 _PAGE = 500
+_NOT_THERE = ("agent-unreachable", "state-awaited")  # what the files say is all there is
 
 
 class Counter:
@@ -59,7 +60,7 @@ class Counter:
         try:
             return self._remote(request, self._client(request.options))
         except Trouble as trouble:
-            if verb["cli"] == "doctor" and trouble.code == "agent-unreachable" and not self._afar(request):
+            if verb["cli"] == "doctor" and trouble.code in _NOT_THERE and not self._afar(request):
                 return self._without_agent(request, trouble.detail)
             raise verbs.in_words_of(verb, trouble, VERBS, self._prog) from None
 

@@ -35,6 +35,7 @@ from girginosvm.daemon.reconcile import Rounds
 from girginosvm.daemon.retention import RetentionReconciler
 from girginosvm.daemon.secrets import ClusterKey, load_key
 from girginosvm.daemon.trust import TrustReconciler
+from girginosvm.daemon.waiting import Waiting
 from girginosvm.features.auth.api import anybody
 from girginosvm.features.cluster.api import key_mark
 from girginosvm.features.event.queries import of_entry
@@ -188,9 +189,10 @@ class Agent:
             others, lacking = others or bool(status.members), status.lacking
         if others and not await self._readers.read(there):
             self._log.warning("agent.waits-for-state", detail=lacking or "the others send what this node does not have")
-            while not await self._readers.read(there):
-                if await self._heard.get() is None and not self._same():
-                    return
+            async with Waiting(self._config, self._client, self._base.clock, self._log, leave=self._become):
+                while not await self._readers.read(there):
+                    if await self._heard.get() is None and not self._same():
+                        return
 
     async def _standing(self) -> Status:
         """How agreement stands; the raft process may go away meanwhile, and come back."""

@@ -21,12 +21,19 @@ from girginosvm.state.reader import Reader
 
 
 class Bring(msgspec.Struct, frozen=True):
-    """In this order. Names of networks, pools and images are the node's; the cluster's ids are found by them."""
+    """In this order. Names of networks, pools and images are the node's; the cluster's ids are found by them.
+    ``before``: the folder below ``archive/`` with the life that the node had until then."""
 
     pools: tuple[AddPool, ...]
     networks: tuple[AddNetwork, ...]
     images: tuple[RecordImage, ...]
     vms: tuple[BringVm, ...]
+    before: str = ""
+
+
+def life_before(path: Path) -> str:
+    """The archive of what this node was, as long as it has not brought what the file at ``path`` holds."""
+    return msgspec.msgpack.decode(path.read_bytes(), type=Bring).before if path.exists() else ""
 
 
 def brought_by(reader: Reader, node: str) -> Brought:
@@ -51,7 +58,7 @@ def brought_by(reader: Reader, node: str) -> Brought:
     )  # fmt: skip
 
 
-def bring_list(reader: Reader, node: str, unseal: Callable[[str], str]) -> bytes:
+def bring_list(reader: Reader, node: str, unseal: Callable[[str], str], *, before: str) -> bytes:
     """Everything as commands, kept in a file until the cluster has it. The file is root's, and goes then: it holds
     what is sealed in the database in clear, since the cluster seals it with a key of its own."""
     vms = brought_vms(reader, node, unseal)
@@ -77,7 +84,7 @@ def bring_list(reader: Reader, node: str, unseal: Callable[[str], str]) -> bytes
         AddPool(name=row["name"], path=row["path"], reserve_percent=row["reserve_percent"])
         for row in _pools(reader, node)
     )
-    return msgspec.msgpack.encode(Bring(pools, networks, images, vms))
+    return msgspec.msgpack.encode(Bring(pools, networks, images, vms, before))
 
 
 def _images(reader: Reader, node: str) -> list[dict[str, Any]]:

@@ -28,9 +28,9 @@ def replace(path: Path, data: bytes, *, point: str) -> None:
     reach(f"{point}:after")
 
 
-def flush(folder: Path) -> None:
-    """Which files it has."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def flush(path: Path) -> None:
+    """Which files a folder has, or what is in a file that somebody else has written."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

@@ -109,7 +109,7 @@ class Joining:
         admitted = await _asked(asked.center, question, context)
         if admitted.conflicts:  # it came up between the rehearsal and now
             raise Conflict("join-conflicts", "; ".join(admitted.conflicts), hint="nothing was changed")
-        bringing = await self._read(lambda reader: bring_list(reader, self._me.member, self._unseal))
+        bringing = await self._read(lambda reader: bring_list(reader, self._me.member, self._unseal, before=archive))
         files = files_of(question, admitted, key, self._clock.wall_ms()) | {"raft/bring": bringing}
         await asyncio.to_thread(turn.prepare, self._config.path(), files, archive=archive)
         self._log.info("membership.joins", cluster=admitted.cluster, member=question.member)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -54,22 +54,44 @@ def check(home: Path) -> None:
 def prepare(home: Path, files: Mapping[str, bytes], *, archive: str) -> None:
     """Write ``files`` (paths below ``join/``) durably, then say that they are whole. What an attempt before left there
     is thrown away. HostFault ``disk-full``, ``join-unfinished``: nothing has changed."""
+
+    def fill(folder: Path) -> None:
+        for name, data in sorted(files.items()):
+            write(folder / name, data)
+
+    _prepare(home, fill, archive)
+
+
+def go_back(home: Path, before: str, *, archive: str) -> None:
+    """As ``prepare``, with what lies in the archive ``before``."""
+
+    def fill(folder: Path) -> None:
+        for part in _PARTS:
+            shutil.copytree(home / "archive" / before / part, folder / part, dirs_exist_ok=True)
+            for at, _, names in os.walk(folder / part):
+                for name in names:
+                    flush(Path(at, name))
+                flush(Path(at))
+
+    _prepare(home, fill, archive)
+
+
+def _prepare(home: Path, fill: Callable[[Path], None], archive: str) -> None:
     try:
         with _turn:
-            _prepare(home, files, archive)
+            _prepared(home, fill, archive)
     except OSError as fault:
         raise disk_fault("join-unfinished", f"{home / 'join'} could not be written", fault) from fault
 
 
-def _prepare(home: Path, files: Mapping[str, bytes], archive: str) -> None:
+def _prepared(home: Path, fill: Callable[[Path], None], archive: str) -> None:
     folder = home / "join"
     if (folder / "ready").exists():
         raise HostFault("joining-already", f"{folder} holds a preparation that the next start of this node finishes")
     shutil.rmtree(folder, ignore_errors=True)
     for part in _PARTS:
         (folder / part).mkdir(parents=True, mode=0o700)
-    for name, data in sorted(files.items()):
-        write(folder / name, data)
+    fill(folder)
     for part in _PARTS:
         flush(folder / part)
     flush(folder)
@@ -99,6 +121,7 @@ def finish(home: Path, log: Log) -> bool:
             reach(f"join.place-{part}:before")
             os.rename(folder / part, home / part)
             flush(home)
+        (archive / "raft" / "bring").unlink(missing_ok=True)  # secrets in clear, for a cluster that never got them
         reach("join.done:before")
         shutil.rmtree(folder)
         flush(home)

@@ -26,7 +26,7 @@ from girginosvm.http.events import Hub
 def application(registry: Registry, desk: Desk, hub: Hub, log: Log, *, assets: Path) -> web.Application:
     """Routes of the registry, the documents made from it, problem pages, and the panel's files under ``assets``."""
     files = static.load(assets / "web")
-    app = web.Application(middlewares=[_answers(log)])
+    app = web.Application(middlewares=[answers(log)])
     app.router.add_routes(Api(registry, desk, streams.handlers(hub)).routes())
     app.router.add_get("/v1/peer/images/{image}", partial(streams.image, desk))
     document = msgspec.json.encode(openapi.document(registry, version=__version__))
@@ -60,9 +60,11 @@ async def _other_methods(request: web.Request, app: web.Application) -> None:
         raise web.HTTPMethodNotAllowed(request.method, allowed)
 
 
-def _answers(log: Log) -> Any:
+def answers(log: Log) -> Any:
+    """Whatever goes wrong is an answer."""
+
     @web.middleware
-    async def answers(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def answered(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             response = await handler(request)
         except Problem as problem:
@@ -86,7 +88,7 @@ def _answers(log: Log) -> Any:
             response.headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
         return response
 
-    return answers
+    return answered
 
 
 def _bug(request: web.Request, fault: Exception, log: Log) -> web.Response:

@@ -32,6 +32,7 @@ REASONS = {
     "self._first_password.unlink": "a file that is good for nothing; the next start looks again",
     "ImageReconciler(parts.site).sweep": "a pointed port", "site.read": "reads the database, and changes nothing",
     "self._parts.site.host.close": "lets go of connections", "door.close": "lets go of connections",
+    "self._door.close": "lets go of connections", "self._door.unix": "listens",
     "door.tcp": "listens", "self._door.tcp": "listens", "door.unix": "listens", "serve": "listens",
     "self._agreement.propose": "flushes under the journal's points", "self.agreement.start": INSIDE,
     "self.upgrade.begin": "its steps stand here by themselves", "step": "upgrade.py: the steps of this table",

@@ -339,3 +339,34 @@ def test_a_joining_killed_at_any_step_leaves_the_node_alone_or_joined(start: Sta
     assert [sorted(path.name for path in old.iterdir()) for old in (home / "archive").iterdir()] == [
         ["db", "pki", "raft"]
     ]
+
+
+def test_a_node_that_was_removed_before_it_came_says_so_and_becomes_what_it_was(start: Start) -> None:
+    # It does not get further than being let in, however often it starts.
+    first, second = start("n1").ready(), start("n2", GIRGINOSVM_POINTS_KILL="raft/join.archive-pki:before").ready()
+    second.upload("tiny", qcow2(second.root / "tiny.qcow2"))
+    vm = running(second)
+    name, mine = second.ask("GET", f"/v1/vms/{vm}")["name"], membership(second)["cluster"]
+    happened = [one for one in second.host()["happened"]["events"] if one[1] == vm]
+    status, said = asked(second, first, token(first), confirm=True)
+    assert status == 202, said
+    second.wait(lambda: second.deaths, "n2 to begin as a member")
+    second.stop()
+    first.ask("DELETE", "/v1/membership/members/n2", {})
+    second = start("n2", again=True)
+    told: list[Any] = []
+
+    def waits() -> bool:
+        with contextlib.suppress(OSError):
+            told.append(second.once("GET", "/v1/membership")[1])
+        return bool(told) and told[-1].get("code") == "state-awaited"
+
+    second.wait(waits, "n2 to say that it waits")
+    assert "membership leave --confirm" in told[-1]["hint"]
+    status, said = second.once("POST", "/v1/membership/leave", {"confirm": True})
+    assert status == 202, said
+    second.until("/v1/membership", lambda found: found["cluster"] == mine and found["quorum"])
+    assert second.until(f"/v1/vms/{vm}", lambda found: found["state"] == "running")["name"] == name
+    assert [one for one in second.host()["happened"]["events"] if one[1] == vm] == happened
+    joined(second, first, "n2", confirm=True)
+    assert first.until(f"/v1/vms/{vm}", lambda found: found.get("state") == "running")["name"] == name

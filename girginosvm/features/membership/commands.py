@@ -305,7 +305,8 @@ class AddWitness(Stream, frozen=True, kw_only=True):
 )  # fmt: skip
 class LeaveCluster(Stream, frozen=True, kw_only=True):
     """Only a node without machines leaves by itself. What it knew of the cluster goes into an archive. A node that was
-    removed while it was away can do so without asking anybody."""
+    removed while it was away can do so without asking anybody. One that was let in and never got the cluster's state
+    becomes again what it was before, with its machines."""
 
     confirm: Annotated[bool, field("That is meant.")] = False
 

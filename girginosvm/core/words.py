@@ -10,6 +10,8 @@ from typing import Final
 
 import msgspec
 
+from girginosvm.core import happenings
+
 TEXTS: Final = {
     # What an operation is doing or waiting for.
     "step.accepted": "accepted",
@@ -48,7 +50,7 @@ TEXTS: Final = {
     "upgrade it, or drain it)",
     "level.unsaid-silent-days": "{name} (has not said which release it is; not heard of for {count} days, but it "
     "votes: upgrade it, or drain it)",
-}  # fmt: skip
+} | {f"event.{kind}": text for kind, text in happenings.TEXTS.items()}  # fmt: skip
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -74,8 +76,8 @@ def said(code: str, /, **values: str | int | list[Said]) -> Said:
 
 
 def read(text: str, kind: str) -> Said | None:
-    """Which sentence of ``kind`` a text is: what is kept is the English alone. None: none of them, as one from a node
-    of another release may be."""
+    """Which sentence of ``kind`` (the beginning of its code) a text is: what is kept is the English alone. None: none
+    of them, as one from a node of another release may be."""
     for code, pattern in _patterns(kind):
         if found := pattern.fullmatch(text):
             return Said(code, dict(found.groupdict()))
@@ -84,7 +86,9 @@ def read(text: str, kind: str) -> Said | None:
 
 @cache
 def _patterns(kind: str) -> tuple[tuple[str, re.Pattern[str]], ...]:
+    """Those that leave the least open come first."""
+    texts = [(code, text) for code, text in TEXTS.items() if code == kind or code.startswith(f"{kind}.")]
+    texts.sort(key=lambda one: len(re.sub(r"\{\w+\}", "", one[1])), reverse=True)
     return tuple(
-        (code, re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>.+?)", re.escape(text)), re.DOTALL))
-        for code, text in TEXTS.items() if code.startswith(f"{kind}.")
-    )  # fmt: skip
+        (code, re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>.+?)", re.escape(text)), re.DOTALL)) for code, text in texts
+    )

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from girginosvm.core.words import said
+from girginosvm.core.words import Said, said
 from tests.web.members import NOW, Members, placement, problem
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,6 +45,16 @@ def operation(n: int, state: str, problem: Any = None) -> dict[str, Any]:
         "step_said": msgspec.to_builtins(COPIES) if state == "running" else None,
         "problem": problem, "actor": "operator", "created_at": NOW, "steps": [],
         "finished_at": None if state == "running" else NOW,
+    }  # fmt: skip
+
+
+def event(n: int, one: Said | None = None) -> dict[str, Any]:
+    """A line of history."""
+    one = one or said("event.vm.created", name=f"shop-{n}", image="almalinux-10")
+    return {
+        "id": f"ev-{n}", "index": 100 + n, "at": NOW, "kind": ".".join(one.code.split(".")[1:3]), "noun": "vm",
+        "why": "", "subject_id": "vm-00000", "text": one.text, "text_said": msgspec.to_builtins(one),
+        "actor": "operator",
     }  # fmt: skip
 
 
@@ -82,9 +92,7 @@ def world(machines: int, nodes: int = 3) -> dict[str, dict[str, Any]]:
         "tokens": [{"id": "t-1", "name": "billing", "role": "operator", "state": "active", "created_by": "operator",
                     "created_at": NOW, "expires_at": None}],
         "operations": [operation(1, "running"), operation(2, "failed", failed), operation(3, "done")],
-        "events": [{"id": f"ev-{n}", "index": 100 + n, "at": NOW, "kind": "vm.created", "noun": "vm", "why": "",
-                    "subject_id": "vm-00000", "text": f"create machine shop-{n}", "actor": "operator"}
-                   for n in range(30)],
+        "events": [event(n) for n in range(30)],
     }  # fmt: skip
     return {name: {row["id"]: row for row in items} for name, items in rows.items()}
 

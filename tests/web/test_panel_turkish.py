@@ -10,32 +10,34 @@ import pytest
 from playwright.sync_api import expect
 
 from girginosvm.core.words import TEXTS, Said
-from tests.web.stand import operation
+from tests.web.stand import event, operation
 
 pytestmark = pytest.mark.web
-STEPS = [code for code in TEXTS if code.startswith("step.")]
 
 
 @pytest.fixture
-def operations(daemon: Any) -> Any:
-    """Running operations in the place of what there was, by the step that each stands at."""
-    kept = dict(daemon.stand.world["operations"])
-    yield lambda rows: daemon.stand.world.update(operations={row["id"]: row for row in rows})
-    daemon.stand.world["operations"] = kept
+def instead(daemon: Any) -> Any:
+    """`instead(kind, rows)`: other rows in the place of what there was."""
+    kept = dict(daemon.stand.world)
+    yield lambda kind, rows: daemon.stand.world.update({kind: {row["id"]: row for row in rows}})
+    daemon.stand.world.update(kept)
 
 
 def at(number: int, text: str, said: Said | None) -> dict[str, Any]:
     return {**operation(number, "running"), "step": text, "step_said": msgspec.to_builtins(said)}
 
 
-def steps() -> list[Said]:
-    """Each of them, with values that no language changes."""
-    return [Said(code, {name: f"x{name}" for name in re.findall(r"\{(\w+)\}", TEXTS[code])}) for code in STEPS]
+def every(kind: str) -> list[Said]:
+    """Each sentence of it, with values that no language changes."""
+    return [
+        Said(code, {name: f"x{name}" for name in re.findall(r"\{(\w+)\}", text)})
+        for code, text in TEXTS.items() if code.startswith(f"{kind}.")
+    ]  # fmt: skip
 
 
-def test_no_step_of_an_operation_is_english_on_a_turkish_page(visit: Any, operations: Any) -> None:
-    said = steps()
-    operations(at(n, one.text, one) for n, one in enumerate(said))
+def test_no_step_of_an_operation_is_english_on_a_turkish_page(visit: Any, instead: Any) -> None:
+    said = every("step")
+    instead("operations", (at(n, one.text, one) for n, one in enumerate(said)))
     page = visit("#/operations", locale="tr-TR")
     expect(page.locator("tr[data-id]")).to_have_count(len(said))
     page.locator(".drawer summary").click()
@@ -45,9 +47,9 @@ def test_no_step_of_an_operation_is_english_on_a_turkish_page(visit: Any, operat
     assert page.locator("[lang=en]").count() == 0
 
 
-def test_a_step_that_the_page_does_not_know_is_shown_as_it_came(visit: Any, operations: Any) -> None:
+def test_a_step_that_the_page_does_not_know_is_shown_as_it_came(visit: Any, instead: Any) -> None:
     newer = Said("step.of-a-newer-release", {"name": "x"})
-    operations([at(1, "a step of last year", None), at(2, "a step of next year", newer)])
+    instead("operations", [at(1, "a step of last year", None), at(2, "a step of next year", newer)])
     page = visit("#/operations", locale="tr-TR")
     expect(page.locator("td [lang=en]")).to_have_text(["a step of next year", "a step of last year"])
 
@@ -61,3 +63,27 @@ def test_why_the_feature_level_stays_and_why_a_machine_runs_are_turkish(visit: A
     page = visit("#/machines/vm-00001", locale="tr-TR")
     expect(page.locator(".verdict")).to_contain_text("önyüklendi")
     assert "booted" not in page.inner_text("#detail")
+
+
+def test_no_line_of_history_is_english_on_a_turkish_page(visit: Any, instead: Any) -> None:
+    said = every("event")
+    instead("events", (event(n, one) for n, one in enumerate(said)))
+    page = visit("#/events", locale="tr-TR")
+    page.set_viewport_size({"width": 1440, "height": 60 * len(said)})  # the table draws what is in sight
+    expect(page.locator("tr[data-id]")).to_have_count(len(said))
+    text = page.inner_text("main")
+    assert [one.text for one in said if one.text in text] == []
+    assert page.locator("main [lang=en]").count() == 0
+
+
+def test_words_inside_a_line_of_history_are_turkish_too(visit: Any, instead: Any) -> None:
+    lines = [
+        Said("event.vm.running", {"name": "web01", "reason": "booted"}),
+        Said("event.user.created", {"email": "ada", "role": "viewer"}),
+        Said("event.vm.stray.unknown", {"domain": "web01", "node": "n1", "power": "running"}),
+    ]
+    instead("events", (event(n, one) for n, one in enumerate(lines)))
+    for address in ("#/overview", "#/machines/vm-00000/history"):
+        page = visit(address, locale="tr-TR")
+        for line in ("çalışıyor: önyüklendi", "rolü: izleyici", "n1 üzerindeki web01 domain'i (çalışıyor)"):
+            expect(page.locator("main")).to_contain_text(line)

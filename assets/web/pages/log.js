@@ -4,7 +4,7 @@ import { h } from "../parts/dom.js";
 import { sentence } from "../parts/drawer.js";
 import { empty } from "../parts/empty.js";
 import { listPage } from "../parts/list.js";
-import { stepOf, told } from "../parts/said.js";
+import { eventSays, stepOf, textOf, told } from "../parts/said.js";
 import { stateMark, wordOf } from "../parts/state.js";
 import { go, to } from "../router.js";
 
@@ -44,10 +44,10 @@ export const operations = () => page("operations", {
 
 /** Events. */
 export const events = () => page("events", {
-  sort: "at.down", text: (one) => `${one.text} ${one.kind} ${one.actor} ${one.why}`,
+  sort: "at.down", text: (one) => `${textOf(one)} ${one.kind} ${one.actor} ${one.why}`,
   columns: [
     { key: "at", label: t("col.at"), class: "k-state", value: (one) => one.index, cell: (one) => time(one.at) },
-    { key: "text", label: t("col.what"), class: "name k-name", head: true, value: (one) => one.text, cell: (one) => one.text },
+    { key: "text", label: t("col.what"), class: "name k-name", head: true, value: textOf, cell: eventSays },
     { key: "kind", label: t("col.kind"), class: "k-b p2", value: (one) => one.kind, cell: (one) => h("code", {}, one.kind) },
     { key: "actor", label: t("col.actor"), class: "k-a", value: (one) => one.actor, cell: (one) => one.actor },
     { key: "why", label: t("col.why"), class: "p3", value: (one) => one.why, cell: (one) => one.why },

@@ -7,7 +7,7 @@ import { h, icon, shape } from "../parts/dom.js";
 import { operationLine } from "../parts/drawer.js";
 import { gate } from "../parts/gate.js";
 import { menu } from "../parts/menu.js";
-import { reasonOf } from "../parts/said.js";
+import { eventSays, reasonOf } from "../parts/said.js";
 import { fact, sideTop, time } from "../parts/side.js";
 import { kindOf, unheard, vmBadge, wordOf } from "../parts/state.js";
 import { to } from "../router.js";
@@ -177,5 +177,5 @@ function history(id) {
 /** One line of history. */
 export function eventLine(event) {
   return h("li", {}, time(event.at),
-    h("p", {}, h("b", {}, event.text), h("span", { class: "by" }, ` · ${[event.actor, event.why].filter(Boolean).join(", ")}`)));
+    h("p", {}, h("b", {}, eventSays(event)), h("span", { class: "by" }, ` · ${[event.actor, event.why].filter(Boolean).join(", ")}`)));
 }

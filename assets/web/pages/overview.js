@@ -5,6 +5,7 @@ import { needs } from "../needs.js";
 import { capacity, capacityBar, squares } from "../parts/capacity.js";
 import { h, shape } from "../parts/dom.js";
 import { empty } from "../parts/empty.js";
+import { eventSays } from "../parts/said.js";
 import { time } from "../parts/side.js";
 import { legend, nodeState, runs, shapeOfNode, wordOf } from "../parts/state.js";
 import { to } from "../router.js";
@@ -66,7 +67,7 @@ export function poolRoom(pool, name) {
 function lately() {
   const rows = all("events").filter((event) => Date.now() - Date.parse(event.at) < HOUR_MS).sort((a, b) => b.index - a.index);
   return h("section", { class: "sec" }, head(t("over.hour"), rows.length ? number(rows.length) : "", h("a", { class: "link", href: to("events") }, t("over.events"))),
-    rows.length ? h("ul", { class: "log" }, rows.slice(0, MOST_LINES).map((event) => h("li", {}, time(event.at), h("p", {}, event.text, h("span", { class: "by" }, ` · ${event.actor}`))))) : h("p", { class: "muted pad" }, t("ops.quiet")));
+    rows.length ? h("ul", { class: "log" }, rows.slice(0, MOST_LINES).map((event) => h("li", {}, time(event.at), h("p", {}, eventSays(event), h("span", { class: "by" }, ` · ${event.actor}`))))) : h("p", { class: "muted pad" }, t("ops.quiet")));
 }
 
 /** The page. */

@@ -7,6 +7,7 @@ import msgspec
 from girginosvm.core.action import Page, Query, Stream, Walk, action
 from girginosvm.core.errors import HostFault, Invalid
 from girginosvm.core.fields import field
+from girginosvm.core.words import Said, read
 from girginosvm.features.event.api import Retention, retention
 from girginosvm.features.times import rfc3339
 from girginosvm.state.history import Mark
@@ -15,7 +16,8 @@ from girginosvm.state.reader import Reader
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of history."""
+    """One line of history. ``text_said`` is what ``text`` was made of, for whoever says it in another language; null
+    where there is no such sentence."""
 
     id: str
     index: int
@@ -24,6 +26,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     noun: str
     subject_id: str
     text: str
+    text_said: Said | None
     actor: str
     why: str
 
@@ -45,10 +48,11 @@ COLUMNS: Final = {name: name for name in ("id", "kind", "noun", "subject_id", "t
 
 def shown(row: dict[str, object]) -> Event:
     """A row as its public form."""
+    kind, text = str(row["kind"]), str(row["text"])
     return Event(
         id=str(row["id"]), index=int(str(row["log_index"])), at=rfc3339(int(str(row["at_ms"]))),
-        kind=str(row["kind"]), noun=str(row["noun"]), subject_id=str(row["subject_id"]), text=str(row["text"]),
-        actor=str(row["actor_name"]), why=str(row["why"]),
+        kind=kind, noun=str(row["noun"]), subject_id=str(row["subject_id"]), text=text,
+        text_said=read(text, f"event.{kind}"), actor=str(row["actor_name"]), why=str(row["why"]),
     )  # fmt: skip
 
 

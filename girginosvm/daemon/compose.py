@@ -79,7 +79,7 @@ def compose(base: Base, me: Member, key: ClusterKey, *, leave: Callable[[], None
         node=me.member, settings=config, host=open_host(config), read=read, say=voice.say, unseal=key.unseal,
         clock=clock, log=log, progress={}, wake=base.rounds.wake, peers=peers,
     )  # fmt: skip
-    _prepare(executor, site)
+    _prepare(executor, site, contact)
     signin = SignIn(read=base.readers.glance, say=say, clock=clock, chance=chance, turns=turns)
     membership = Membership(
         config=config, client=base.client, read=read, say=say, identity=certificates, clock=clock, chance=chance,
@@ -122,10 +122,10 @@ def _saying(executor: Executor, speaker: Actor) -> Say:
     return say
 
 
-def _prepare(executor: Executor, site: Site) -> None:
+def _prepare(executor: Executor, site: Site, contact: Contact) -> None:
     """What is looked up on this node before a command enters the log."""
     executor.prepares[PullImage] = lambda asked, actor: pull(asked, actor, site)
     executor.prepares[CreateVm] = create
     for about_here in (PromoteCenter, DemoteCenter, DrainMember, UndrainMember, OrderLead):
         executor.prepares[about_here] = here(site.node)
-    executor.prepares[RemoveMember] = gone_for_good(site.read)
+    executor.prepares[RemoveMember] = gone_for_good(site.read, contact.cut_off)

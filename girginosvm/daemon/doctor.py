@@ -18,7 +18,7 @@ from girginosvm.core.action import Stream
 from girginosvm.core.errors import Problem, Unauthenticated
 from girginosvm.core.settings import Settings
 from girginosvm.daemon import quorum
-from girginosvm.daemon.membership import REMOVED, Membership
+from girginosvm.daemon.membership import Membership
 from girginosvm.daemon.place import Place
 from girginosvm.features.auth import api as auth
 from girginosvm.features.center import api as centers
@@ -118,7 +118,7 @@ class Diagnostics:
         )  # fmt: skip
         changed, refused = await asyncio.to_thread(settings_since, self._config)
         return Facts(
-            agreement=agreement_of(shown, status, REMOVED if self._membership.removed else ""),
+            agreement=agreement_of(shown, status, *self._membership.told),
             journal=journal_of(status, own.size_of(self._config.path("raft", "journal"))),
             database=database, offsets=offsets, hypervisor=hypervisor, strays=strayed,
             log_ahead_ms=status.last_at_ms - now_ms if status else 0,
@@ -248,7 +248,7 @@ class Tables(msgspec.Struct, frozen=True):
     center: str = ""
 
 
-def agreement_of(shown: Quorum, status: Status | None, removed: str) -> facts.Agreement:
+def agreement_of(shown: Quorum, status: Status | None, removed: str = "", parted: str = "") -> facts.Agreement:
     """Of the quorum, what the doctor judges. Pure."""
     others = [one for one in shown.members if not one.here]
     return facts.Agreement(
@@ -259,7 +259,7 @@ def agreement_of(shown: Quorum, status: Status | None, removed: str) -> facts.Ag
         leader=shown.leader, voters_reached=shown.voters_reached,
         may_fail=shown.may_fail, unreached=tuple(one.name for one in others if one.reached is False),
         behind={one.name: one.lag for one in others if one.lag is not None},
-        lacking=status.lacking if status else "", removed=removed,
+        lacking=status.lacking if status else "", removed=removed, parted=parted,
         closed=tuple(one.name for one in others if one.reached and one.panel is False),
     )  # fmt: skip
 

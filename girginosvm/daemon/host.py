@@ -9,7 +9,7 @@ import msgspec
 
 from girginosvm.core.access import Actor, Role
 from girginosvm.core.action import Command
-from girginosvm.core.errors import Conflict, Forbidden, Unsafe
+from girginosvm.core.errors import Conflict, Forbidden, NoQuorum, Unsafe
 from girginosvm.core.settings import Settings
 from girginosvm.features.image.commands import PullImage, RecordImage
 from girginosvm.features.membership import api as members
@@ -63,22 +63,32 @@ def here(node: str) -> Callable[[Any, Actor], Awaitable[Command]]:
     return filled
 
 
-def gone_for_good(read: Read) -> Callable[[Any, Actor], Awaitable[Command]]:
+def gone_for_good(read: Read, cut_off: Callable[[], Awaitable[bool]]) -> Callable[[Any, Actor], Awaitable[Command]]:
     """Machines are given up with their node only once the leader does not reach it: they would run on there, without
     anybody who knows of them, and their addresses and names would be given to others."""
 
     async def looked(asked: Any, _: Actor) -> Command:
         if asked.lost:
-            await read(lambda reader: check_gone_for_good(reader, asked.member))
+            alone = await cut_off()
+            await read(lambda reader: check_gone_for_good(reader, asked.member, cut_off=alone))
         return asked  # type: ignore[no-any-return]
 
     return looked
 
 
-def check_gone_for_good(reader: Reader, member: str) -> None:
-    """Unsafe ``node-answers`` while the leader reaches a member with machines."""
+def check_gone_for_good(reader: Reader, member: str, *, cut_off: bool) -> None:
+    """Unsafe ``node-answers`` while the leader reaches a member with machines; NoQuorum ``no-leader`` while nobody
+    leads who could say that: it is neither reached nor known to be away."""
     machines = nodes.machines_on(reader, member)
     if machines and members.standing(reader, member) == "member" and member not in nodes.away(reader):
+        if cut_off:
+            raise NoQuorum(
+                "no-leader",
+                "no leader says whether the node is still reached; nothing was done",
+                hint="girginosvm quorum says who is reached; if most voters are gone for good: "
+                "girginosvm cluster recover",
+                retry_after_s=1,
+            )
         raise Unsafe(
             "node-answers", f"the node is reached, and {len(machines)} machines are on it: they would run on, "
             "and nobody would know of them",

@@ -227,9 +227,14 @@ class Membership:
     @property
     def notice(self) -> str:
         """As others say: this node is no member any more, or there are two clusters; empty while nobody does."""
+        return "".join(self.told)
+
+    @property
+    def told(self) -> tuple[str, str]:
+        """The same, by what is to be done: the first when it was removed, the second when it was a recovery."""
         if self.removed:
-            return GIVEN_UP if self.given_up else REMOVED
-        return PARTED.format(names=self.parted) if self.parted else ""
+            return ("", GIVEN_UP) if self.given_up else (REMOVED, "")
+        return "", PARTED.format(names=self.parted) if self.parted else ""
 
     async def place(self) -> Place:
         """This node, as the others see it."""

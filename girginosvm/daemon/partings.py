@@ -10,6 +10,7 @@ from girginosvm.daemon.host import check_gone_for_good
 from girginosvm.daemon.leaving import check_leaving
 from girginosvm.features.membership import api, parting
 from girginosvm.features.node import api as nodes
+from girginosvm.features.node.plan import AWAY_MS
 from girginosvm.features.site import Read
 from girginosvm.raft.standing import Status, heard
 from girginosvm.state.reader import Reader
@@ -27,32 +28,38 @@ class Partings:
     async def of_removal(self, asked: parting.ForeseeRemoval) -> parting.Parting:
         """What ``RemoveMember`` of it would take along, and why it would be refused."""
 
-        def check(reader: Reader) -> None:
+        def check(reader: Reader, cut_off: bool) -> None:
             parting.removable(reader, asked.member, lost=asked.lost)
             if asked.lost:
-                check_gone_for_good(reader, asked.member)
+                check_gone_for_good(reader, asked.member, cut_off=cut_off)
 
         return await self._of(asked.member, check)
 
     async def of_leaving(self, member: str, *, removed: bool) -> parting.Parting:
         """The same of this node, which leaves. ``removed``: the others have let it go already."""
-        return await self._of(member, lambda reader: check_leaving(reader, member, removed=removed))
+        return await self._of(member, lambda reader, _: check_leaving(reader, member, removed=removed))
 
-    async def _of(self, member: str, check: Callable[[Reader], Any]) -> parting.Parting:
+    async def _of(self, member: str, check: Callable[[Reader, bool], Any]) -> parting.Parting:
         place, rows, standing = await self._seen()
-        names = {row.id: row.name for row in rows}
+        names, alone = {row.id: row.name for row in rows}, _hears_nobody(standing)
 
         def fetch(reader: Reader) -> parting.Parting:
             voice = voice_of(place.member, names, standing, away=nodes.away(reader))
             name, lost = names.get(member, member), parting.lost_with(reader, member)
             return parting.Parting(
-                member=member, name=name, refused=parting.refusal(lambda: check(reader)),
+                member=member, name=name, refused=parting.refusal(lambda: check(reader, alone)),
                 vote=parting.vote_of(name, voice), keys=parting.keys_after(names, member, voice), center=lost.center,
                 disks=lost.disks, images=lost.images, machines=lost.machines,
             )  # fmt: skip
 
         found: parting.Parting = await self._read(fetch)
         return found
+
+
+def _hears_nobody(standing: Status | Problem) -> bool:
+    """No leader was heard for so long that whom the database calls away is an old word."""
+    age_ms = None if isinstance(standing, Problem) else standing.leader_age_ms
+    return age_ms is None or age_ms >= AWAY_MS
 
 
 def voice_of(

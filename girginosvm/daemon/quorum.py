@@ -85,6 +85,8 @@ def quorum_of(seen: Seen) -> Quorum:
     spare = max(0, votes.spare) if not stands else 0
     lost = [row for row in rows if row.id in voters - votes.here]
     says = stands or _goes(names.get(leader, leader), votes, spare, me in voters)
+    if seen.notice and not stands:  # a majority is of no use to whoever looks at the wrong one of two clusters
+        says = Sentence("quorum.notice", {"why": seen.notice})
     return Quorum(
         quorum=not stands, says=says.text, code=says.code, values=says.values, node=seen.place.name,
         leader=names.get(leader, leader),

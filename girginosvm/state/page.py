@@ -29,9 +29,16 @@ def _bad(pointer: str, detail: str) -> Invalid:
 
 
 def page(
-    reader: Reader, sql: str, columns: dict[str, str], request: Page, *, indexed: frozenset[str] = frozenset()
+    reader: Reader,
+    sql: str,
+    columns: dict[str, str],
+    request: Page,
+    *,
+    indexed: frozenset[str] = frozenset(),
+    bound: tuple[str | int, ...] = (),
 ) -> tuple[list[Row], str]:
     """Rows of ``sql`` (a SELECT that yields ``created_index`` and ``id``) and the next cursor, "" at the end.
+    ``bound``: the values of its own marks.
 
     ``columns`` maps public field names to columns of ``sql``; ``indexed`` are the fields whose column is text, never
     NULL, and has an index with the id behind it. Invalid ``list-invalid`` names the faulty parameter.
@@ -56,7 +63,7 @@ def page(
     found = reader.all(
         f"SELECT *, {key} AS page_key FROM ({sql}) {'WHERE ' + ' AND '.join(where) if where else ''} "
         f"ORDER BY page_key {order}, id {order} LIMIT ?",
-        [*params, request.limit + 1],
+        [*bound, *params, request.limit + 1],
     )
     more = len(found) > request.limit
     found = found[: request.limit]

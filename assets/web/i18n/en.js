@@ -930,6 +930,7 @@ export default {
   "advice.agent": "systemctl status girginosvm girginosvm-raft; journalctl -u girginosvm -u girginosvm-raft",
   "advice.raft": "journalctl -u girginosvm-raft -n 50",
   "advice.raft.removed": "girginosvm membership leave --confirm",
+  "advice.raft.parted": "girginosvm membership status",
   "advice.raft.lacking": "girginosvm explain database-behind; look again: it is fetched",
   "advice.raft.stands": "girginosvm quorum",
   "advice.raft.unreached": "systemctl status girginosvm-raft, on those nodes",

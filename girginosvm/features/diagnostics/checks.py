@@ -54,6 +54,8 @@ def leader(facts: Facts) -> list[Check]:
         return [said("raft", "fail", "raft.away", "raft", why=facts.raft)] if facts.raft else []
     if now.removed:
         return [said("raft", "fail", "raft.removed", "raft.removed", why=now.removed)]
+    if now.parted:  # also with a leader and a majority: there are two clusters then
+        return [said("raft", "fail", "raft.removed", "raft.parted", why=now.parted)]
     if now.halted:
         return [said("raft", "fail", "quorum.halted", "raft", why=now.halted)]
     if now.lacking:

@@ -28,6 +28,7 @@ class Agreement(msgspec.Struct, frozen=True, kw_only=True):
     unreached: tuple[str, ...] = ()
     behind: dict[str, int] = {}
     removed: str = ""  # what another member said of it
+    parted: str = ""  # the same, where it was a recovery that left this node out
     lacking: str = ""  # what its database lacks that its journal no longer has, and what is done about it
     closed: tuple[str, ...] = ()  # members whose Raft line is up and whose API takes no connection
 

@@ -112,6 +112,7 @@ ADVICE: Final = {
     "agent": "systemctl status girginosvm girginosvm-raft; journalctl -u girginosvm -u girginosvm-raft",
     "raft": "journalctl -u girginosvm-raft -n 50",
     "raft.removed": "girginosvm membership leave --confirm",
+    "raft.parted": "girginosvm membership status",
     "raft.lacking": "girginosvm explain database-behind; look again: it is fetched",
     "raft.stands": "girginosvm quorum",
     "raft.unreached": "systemctl status girginosvm-raft, on those nodes",

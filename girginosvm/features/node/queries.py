@@ -25,7 +25,8 @@ class Cordon(msgspec.Struct, frozen=True, kw_only=True):
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
     """A host that runs the product. ``state``: ready; cordoned, maintenance or draining; silent when the leader does
-    not reach it, or when it has not said for three minutes that it is there. Only a ready one takes new machines.
+    not reach it, or when it has not said for three minutes that it is there, and as long as the node that is asked
+    hears of nobody: no leader would tell it. Only a ready one takes new machines.
     ``heard``: what is said of it and its machines is how they are; false: how they were at ``seen_at``, its last
     report. A node reports when something changes, and once a minute where there are others, so that ``seen_at`` of one
     that is heard may be older. ``level`` is the highest feature level that its ``release`` supports; 0 before it has
@@ -69,7 +70,7 @@ class Nodes(msgspec.Struct, frozen=True):
 _SQL: Final = f"""
 SELECT node.*, ifnull(load.vms, 0) AS vms, ifnull(load.memory_bytes, 0) AS used_bytes, ifnull(load.vcpus, 0) AS vcpus,
   ifnull(node_domain.domain, '') AS domain, ifnull(said.release, '') AS release, ifnull(said.level, 0) AS level, CASE
-    WHEN {IS_SILENT} THEN 'silent'
+    WHEN {IS_SILENT} OR node.id IN (SELECT value FROM json_each(?)) THEN 'silent'
     ELSE ifnull((SELECT CASE holder WHEN 'person' THEN 'cordoned' WHEN 'drain' THEN 'draining' ELSE holder END
       FROM node_cordon WHERE node_cordon.node = node.id ORDER BY holder LIMIT 1), 'ready') END AS state
 FROM node LEFT JOIN node_load load ON load.node = node.id LEFT JOIN node_domain ON node_domain.node = node.id
@@ -107,6 +108,10 @@ def shown(row: dict[str, Any], cordoned: list[Cordon], *, heard: bool) -> Node:
     )  # fmt: skip
 
 
+def _json(nodes: frozenset[str]) -> str:
+    return msgspec.json.encode(sorted(nodes)).decode()
+
+
 def resolve(reader: Reader, text: str) -> str | None:
     """A node's id by name or id."""
     row = reader.one("SELECT id FROM node WHERE id = ? OR name = ?", (text, text))
@@ -118,8 +123,9 @@ class ListNodes(Page, frozen=True, kw_only=True):
     """A page of nodes."""
 
     def fetch(self, reader: Reader) -> Nodes:
-        found, following = page(reader, _SQL, COLUMNS, self)
-        closed, lost = cordons(reader, *(row["id"] for row in found)), unheard(reader)
+        lost = unheard(reader)
+        found, following = page(reader, _SQL, COLUMNS, self, bound=(_json(lost),))
+        closed = cordons(reader, *(row["id"] for row in found))
         items = [shown(row, closed[row["id"]], heard=row["id"] not in lost) for row in found]
         return Nodes(items, following, reader.applied_index)
 
@@ -132,10 +138,11 @@ class ShowNode(Query, frozen=True, kw_only=True):
     node: Annotated[Ref, field("Node.", ref="node")]
 
     def fetch(self, reader: Reader) -> Node:
-        row = reader.one(f"SELECT * FROM ({_SQL}) WHERE id = ?", (self.node,))
+        lost = unheard(reader)
+        row = reader.one(f"SELECT * FROM ({_SQL}) WHERE id = ?", (_json(lost), self.node))
         if row is None:
             raise Missing("node-missing", f"there is no node {self.node}")
-        return shown(row, cordons(reader, self.node)[self.node], heard=self.node not in unheard(reader))
+        return shown(row, cordons(reader, self.node)[self.node], heard=self.node not in lost)
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):

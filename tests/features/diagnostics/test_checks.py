@@ -86,6 +86,7 @@ BROKEN: list[tuple[dict[str, Any], str, str, str]] = [
     (agreement(quorum=False, says=Sentence("quorum.notice", {"why": "it was removed"})), "raft", "fail", "removed"),
     (agreement(halted="the disk is full"), "raft", "fail", "nothing any more, and shows what it knew: the disk is"),
     (agreement(removed="it was removed"), "raft", "fail", "it was removed"),
+    (agreement(parted="there are two clusters", unreached=("n3",)), "raft", "fail", "there are two clusters"),
     (agreement(unreached=("n3",)), "raft", "warn", "not reached: n3"),
     (agreement(leads=False, leader_age_ms=1_000), "raft", "warn", "last heard 1.0 s ago"),
     (agreement(closed=("n2",)), "raft", "warn", "n2: reached by the Raft port, and not by the API's"),

@@ -66,6 +66,16 @@ def test_a_node_that_is_cut_off_knows_its_own_machines_only(two: Engine) -> None
     assert shown(seen_from(two, "n2", cut_off=True)) == {"a": ("running", False), "b": ("running", True)}
 
 
+def test_a_node_that_is_cut_off_calls_no_other_node_ready(two: Engine) -> None:
+    alone = seen_from(two, "n2", cut_off=True)
+    assert {node.name: (node.state, node.heard) for node in ListNodes().fetch(alone).items} == {
+        "h1": ("silent", False), "n2": ("ready", True),
+    }  # fmt: skip
+    assert [node.name for node in ListNodes(filter="state=silent").fetch(alone).items] == ["h1"]
+    assert ShowNode(node=NODE).fetch(alone).state == "silent"
+    assert ShowNode(node=NODE).fetch(seen_from(two, "n2")).state == "ready"
+
+
 async def test_an_answer_that_is_kept_is_of_one_sight(two: Engine) -> None:
     now = [Sight(NODE), Sight(NODE, cut_off=True), Sight(NODE)]
 

@@ -83,6 +83,12 @@ def test_without_a_majority_it_says_how_many_are_needed_who_is_missing_and_what_
     assert commands[-1] == "girginosvm cluster recover"
 
 
+@pytest.mark.parametrize("status", [LEADS, FOLLOWS])
+def test_a_node_with_a_majority_says_first_that_there_are_two_clusters(status: Status) -> None:
+    said = quorum_of(seen(status, notice="n1 was recovered without this node"))
+    assert (said.quorum, said.says) == (True, "n1 was recovered without this node")
+
+
 def test_a_leader_that_was_not_heard_for_long_leads_no_more() -> None:
     status = msgspec.structs.replace(FOLLOWS, leader_age_ms=HEARD_MS)
     said = quorum_of(seen(status))

@@ -178,7 +178,7 @@ class Counter:
         if request.verb.get("destroys"):
             if options._dry_run:
                 return self._dry_run(request, client)
-            self._confirm(request)
+            self._confirm(request, client)
         key, why = _manners(request)
         try:
             reply = client.send(request.verb["method"], request.path, request.rest, key, why)
@@ -212,48 +212,58 @@ class Counter:
             self._say(f"it goes on: {self._prog} operation show {operation}")
             raise
 
-    def _confirm(self, request: verbs.Request) -> None:
+    def _confirm(self, request: verbs.Request, client: Client) -> None:
         """Whatever ends something is meant: a person says so on a terminal. In a script what is named is meant, and
         what takes more along than it names has to be confirmed, by ``--yes`` or ``--confirm``."""
         own = any(field["name"] == "confirm" for field in request.verb["fields"])
         if not (request.options._yes or request.values.get("confirm")):
             terminal = sys.stdin.isatty() and self._live
             if not terminal and request.verb.get("foresees"):
-                detail = f"{str(request.verb['summary']).lower()}: nobody can be asked here whether that is meant"
+                detail = f"{self._asked(request)}: nobody can be asked here whether that is meant"
                 raise Trouble("Unsafe", "confirm-missing", detail, hint="--yes; --dry-run shows what would go")
             if terminal:
-                self._ask(request)
+                self._ask(request, client)
         if own:
             request.values["confirm"] = True
 
-    def _ask(self, request: verbs.Request) -> None:
-        what = " ".join(str(request.values[name]) for name in request.verb["positionals"] if name in request.values)
-        self._talk.write(render.visible(f"{request.verb['summary']}: {what}. Go on? [y/N] "))
+    def _ask(self, request: verbs.Request, client: Client) -> None:
+        """Whoever is asked sees before what would go."""
+        render.write(self._foreseen(request, client), "table", self._talk)
+        self._talk.write(render.visible(f"\n{request.verb['summary']}: {self._asked(request)}. Go on? [y/N] "))
         self._talk.flush()
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             raise Trouble("Conflict", "not-confirmed", "nothing was done", hint="answer y, or give --yes")
 
     def _dry_run(self, request: verbs.Request, client: Client) -> int:
         """Show the thing that would go; the server is only read."""
-        self._foresee(request, client)
-        more = [f"--{field['flag']}" for field in request.verb["fields"] if request.rest.get(field["name"]) is True]
-        named = [str(request.values[name]) for name in request.verb["positionals"] if name in request.values]
-        asked = " ".join([self._prog, str(request.verb["cli"]), *named, *more])
-        self._say(f"dry run: {asked}: {str(request.verb['summary']).lower()}; nothing was changed")
+        value = self._foreseen(request, client)
+        if value is not None:
+            self._write(value, request)
+        self._say(f"dry run: {self._asked(request)}: {str(request.verb['summary']).lower()}; nothing was changed")
         return 0
 
-    def _foresee(self, request: verbs.Request, client: Client) -> None:
+    def _asked(self, request: verbs.Request) -> str:
+        """The command line, as far as it says what is meant."""
+        fields, said = request.verb["fields"], request.values
+        named = [str(said[name]) for name in request.verb["positionals"] if name in said]
+        others = [one for one in fields if one["name"] not in request.verb["positionals"] and one["name"] in said]
+        more = [f"--{one['flag']}" for one in others if said[one["name"]] is True]
+        more += [f"--{one['flag']} {said[one['name']]}" for one in others if one.get("ref")]
+        return " ".join([self._prog, str(request.verb["cli"]), *named, *more])
+
+    def _foreseen(self, request: verbs.Request, client: Client) -> Any:
+        """What would go, read from the server; None where it has no such answer."""
         verb = request.verb
         base, _, last = str(verb["path"]).rpartition("/")
         shown = any(one["path"] == verb["path"] and one["method"] == "GET" for one in VERBS)
         if verb.get("foresees"):
             own = {name: value for name, value in request.rest.items() if value is True and name != "confirm"}
-            self._write(client.get(request.filled(verb["foresees"]), own).value, request)
-        elif last.startswith("{") and shown:
-            self._write(client.get(request.path).value, request)
-        elif last.startswith("{") and base in PLACES.values():
-            query = {"filter": f"id={next(iter(request.values.values()))}"}
-            self._write(client.get(base, query).value, request)
+            return client.get(request.filled(verb["foresees"]), own).value
+        if last.startswith("{") and shown:
+            return client.get(request.path).value
+        if last.startswith("{") and base in PLACES.values():
+            return client.get(base, {"filter": f"id={next(iter(request.values.values()))}"}).value
+        return None
 
     def _stream(self, request: verbs.Request, client: Client) -> int:
         if request.verb["method"] != "GET":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import IO, Any, Final
 
 from girginosvm.core.units import GIB, MIB, shown
@@ -76,12 +76,18 @@ def write(value: Any, form: str, out: IO[str], *, columns: Sequence[str] = (), t
         _sheet(_spoken(_heard(value)), out, terminal)
 
 
+# A sentence, and what it was made of.
+_MADE: Final = ({"says", "code", "values"}, {"text", "word", "values"})
+
+
 def _spoken(value: Any) -> Any:
     """For people: a sentence stands for what it was made of."""
+    if isinstance(value, list):
+        return [_spoken(one) for one in value]
     if not isinstance(value, dict):
         return value
-    made = ("code", "values") if {"says", "code", "values"} <= value.keys() else ()
-    return {name: one for name, one in value.items() if name not in made and not name.endswith("_said")}
+    made = {name for whole in _MADE if whole <= value.keys() for name in whole - {"says", "text"}}
+    return {name: _spoken(one) for name, one in value.items() if name not in made and not name.endswith("_said")}
 
 
 def _heard(value: Any) -> Any:
@@ -177,12 +183,14 @@ def _sheet(value: Any, out: IO[str], terminal: bool) -> None:
         if value is not None:
             out.write(cell("", value) + "\n")
         return
+    value = dict(_unfolded(value))
     nested = {name: one for name, one in value.items() if isinstance(one, list) and one and isinstance(one[0], dict)}
     # What is empty says nothing to a person; a program takes another form than this one.
     flat = {name: one for name, one in value.items() if name not in nested and one not in (None, "", [], {})}
     width = max((len(title(name)) for name in flat), default=0)
     for name, one in flat.items():
-        out.write(f"{title(name).ljust(width)}  {cell(name, one)}".rstrip() + "\n")
+        for n, line in enumerate(_lines(name, one)):
+            out.write(f"{('' if n else title(name)).ljust(width)}  {line}".rstrip() + "\n")
     for name, rows in nested.items():
         out.write(f"\n{title(name)}\n")
         if name in _SENTENCES:
@@ -190,6 +198,20 @@ def _sheet(value: Any, out: IO[str], terminal: bool) -> None:
             continue
         columns = [column for column in _INSIDE.get(name) or tuple(rows[0]) if column in rows[0]]
         _table(rows, columns, out, terminal)
+
+
+def _unfolded(value: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """A part that has rows of its own becomes these: they are sentences, and no cell."""
+    for name, one in value.items():
+        rows = [part for part in one.values() if isinstance(part, list)] if isinstance(one, dict) else []
+        yield name, rows[0] if rows and rows[0] and isinstance(rows[0][0], dict) else one
+
+
+def _lines(name: str, value: Any) -> list[str]:
+    """One cell; of several sentences each is a line."""
+    if isinstance(value, list) and any(isinstance(one, str) and ", " in one for one in value):
+        return [cell(name, one) for one in value]
+    return [cell(name, value)]
 
 
 def _sentences(rows: list[dict[str, Any]], leads: Sequence[str], text: str, then: str, out: IO[str]) -> None:

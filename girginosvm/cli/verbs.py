@@ -52,6 +52,23 @@ LOCAL: Final[tuple[Verb, ...]] = (
         }],
     },
 )  # fmt: skip
+# What a list's form is called by kubectl, by Ganeti and by Proxmox VE.
+_FORMAT_ELSEWHERE: Final = frozenset({"o", "output", "output-format"})
+# What others call our verbs: a whole one, or its last word.
+_ELSEWHERE: Final = {
+    "status": "membership status", "cluster status": "membership status", "cluster list": "node list",
+    "cluster info": "membership status", "node add": "membership token create", "node remove": "membership remove",
+    "node rm": "membership remove", "node delete": "membership remove", "node drain": "membership drain",
+    "node evacuate": "membership drain", "cluster join": "membership join", "cluster add": "membership token create",
+    "cluster remove": "membership remove", "node join": "membership join", "cluster leave": "membership leave",
+    "verify": "doctor", "cluster verify": "doctor", "login": "token create",
+}  # fmt: skip
+_LAST_ELSEWHERE: Final = {
+    "info": ("show",), "get": ("show",), "status": ("show",), "config": ("show",), "describe": ("show",),
+    "ls": ("list",), "delete": ("destroy", "rm"), "rm": ("destroy",), "remove": ("destroy", "rm"),
+    "shutdown": ("stop",), "poweroff": ("stop",), "restart": ("reboot",), "reset": ("reboot",),
+    "console": ("serial",), "launch": ("create",), "add": ("create",), "new": ("create",),
+}  # fmt: skip
 DAEMONS: Final = (("agent", "Run the agent"), ("raft", "Run the Raft process"))
 
 
@@ -104,6 +121,12 @@ def meant(verbs: Sequence[Verb], words: Sequence[str]) -> str:
     import difflib  # for mistakes only
 
     names = [str(verb["cli"]) for verb in verbs]
+    for count in (2, 1):
+        said = " ".join(words[:count])
+        noun, _, last = said.rpartition(" ")
+        ours = [_ELSEWHERE.get(said, ""), *(f"{noun} {one}" for one in _LAST_ELSEWHERE.get(last, ()))]
+        if found := [one for one in ours if one in names]:
+            return found[0]
     names += [name.split()[0] for name in names]
     for count in (len(words), 3, 2, 1):
         close = difflib.get_close_matches(" ".join(words[:count]), names, n=1, cutoff=0.7)
@@ -268,7 +291,7 @@ def parse(verb: Verb, words: list[str], prog: str, formatter: type[argparse.Help
     except argparse.ArgumentError as fault:
         raise usage(str(fault), f"{made.prog} --help") from fault
     if strange:
-        raise _strange(strange[0], made)
+        raise _strange(strange[0], made, verb, options)
     values = {name: value for name, value in vars(options).items() if not name.startswith("_") and value is not None}
     for field in verb["fields"]:
         if field["type"] == "bool" and values.get(field["name"]) is False and field.get("default") is False:
@@ -329,14 +352,24 @@ def _joined(words: Sequence[str], made: argparse.ArgumentParser) -> list[str]:
     return out
 
 
-def _strange(word: str, made: argparse.ArgumentParser) -> Trouble:
+def _strange(word: str, made: argparse.ArgumentParser, verb: Verb, options: argparse.Namespace) -> Trouble:
     import difflib  # for mistakes only
 
+    if not word.startswith("-"):
+        free = [
+            field for field in verb["fields"]
+            if field.get("ref") and field["name"] not in verb["positionals"] and not getattr(options, field["name"])
+        ]  # fmt: skip
+        hint = f"did you mean --{free[0]['flag']} {word}?" if len(free) == 1 else f"{made.prog} --help"
+        return usage(f"unknown argument {word!r}", hint)
+    bare = word.partition("=")[0].lstrip("-")
+    if bare in verb["positionals"]:
+        return usage(f"unknown option {word!r}", f"it stands without one: {made.prog} {bare.upper()}")
+    if bare in _FORMAT_ELSEWHERE:
+        return usage(f"unknown option {word!r}", f"did you mean --format? {', '.join(FORMATS)}")
     flags = [flag for one in made._actions for flag in one.option_strings]
     # Without the dashes: two short words are not alike because both begin with them.
     plain = {flag.lstrip("-"): flag for flag in flags if flag.startswith("--")}
-    meant = difflib.get_close_matches(word.partition("=")[0].lstrip("-"), plain, n=1, cutoff=0.6)
-    close = [plain[one] for one in meant] if word.startswith("-") else []
-    hint = f"did you mean {close[0]}?" if close else f"{made.prog} --help"
-    what = "option" if word.startswith("-") else "argument"
-    return usage(f"unknown {what} {word!r}", hint)
+    close = difflib.get_close_matches(bare, plain, n=1, cutoff=0.6)
+    hint = f"did you mean {plain[close[0]]}?" if close else f"{made.prog} --help"
+    return usage(f"unknown option {word!r}", hint)

@@ -67,7 +67,9 @@ async def who(request: web.Request, desk: Desk, *, public: bool, permission: str
         uid = local_uid(request)
         if uid is not None and uid in (0, os.geteuid()):
             return Caller(actor=Actor("local", "local", "root", Role.ADMIN, "local"), address="local")
-        raise Unauthenticated("sign-in-needed", "this needs a bearer token", hint="girginosvm login, or sign in")
+        raise Unauthenticated(
+            "sign-in-needed", "this needs a bearer token", hint="as root on a node: girginosvm token create NAME"
+        )
     if len(token) > _MAX_TOKEN:
         raise Unauthenticated("token-invalid", "this token is not valid here, or no longer")
     caller = await desk.caller(token, address(request))

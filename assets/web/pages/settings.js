@@ -25,7 +25,7 @@ async function now(path, said, name, lists) {
 }
 
 function changeOwn() {
-  ask({ title: t("password.own"), button: t("password.change"), same: { line: "girginosvm login", method: "POST", path: "/v1/auth/password", body: { current: "…", new: "…" } },
+  ask({ title: t("password.own"), button: t("password.change"), same: { line: "girginosvm user password EMAIL", method: "POST", path: "/v1/auth/password", body: { current: "…", new: "…" } },
     body: [label(t("password.current"), secret("current", "current-password")), label(t("sign-in.new"), secret("fresh", "new-password"))],
     async deed(form) {
       const answer = await send("POST", "/v1/auth/password", { current: form.get("current"), new: form.get("fresh") });

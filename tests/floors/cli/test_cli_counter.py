@@ -1,11 +1,13 @@
 """Whole command lines against an agent."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from floors.cli.conftest import Terminal
 from floors.cli.spoken import spoken
 
 from girginosvm.cli import complete, render
@@ -122,6 +124,31 @@ def test_a_dry_run_only_reads(agent: Any, say: Callable[..., Any]) -> None:
     assert said.talk.startswith("dry run: girginosvm vm destroy web01 --purge: ")
     assert "nothing was changed" in said.talk
     assert [asked.method for asked in agent.asked] == ["GET"]
+
+
+def test_a_person_is_shown_what_would_go_before_the_question(
+    agent: Any, say: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = {"name": "n3", "vote": "it votes: 2 of 3 voters are left", "refused": ""}
+    agent.on("GET", "/v1/membership/members/n3/parting?lost=true", (200, lost))
+    monkeypatch.setattr(sys, "stdin", Terminal("n\n"))
+    said = say("membership remove n3 --lost", terminal=True)
+    assert (said.code, said.out) == (5, "")
+    shown, _, asked = said.talk.partition("Remove a node")
+    assert "2 of 3 voters are left" in shown
+    assert "girginosvm membership remove n3 --lost. Go on? [y/N] " in asked
+    assert [asked.method for asked in agent.asked] == ["GET"]
+
+
+def test_a_question_names_what_it_is_about_though_it_is_an_option(
+    agent: Any, say: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent.on("GET", "/v1/centers", (200, {"items": [{"name": "h2", "state": "serving"}]}))
+    monkeypatch.setattr(sys, "stdin", Terminal("y\n"))
+    agent.on("POST", "/v1/center/demote", (200, {"node": "h2"}))
+    said = say("center demote --node h2", terminal=True)
+    assert (said.code, "center demote --node h2. Go on? [y/N] " in said.talk) == (0, True)
+    assert "serving" in said.talk
 
 
 def test_in_a_script_the_machine_that_is_named_is_meant(agent: Any, say: Callable[..., Any]) -> None:

@@ -129,3 +129,22 @@ def test_a_person_reads_the_sentence_and_a_program_what_it_was_made_of() -> None
     step = {"step": "bridge br0 is not ready", "step_said": {"code": "step.bridge", "values": {"bridge": "br0"}}}
     assert written(step, "table").split() == ["STEP", *step["step"].split()]
     assert json.loads(written(step, "json")) == step
+
+
+def test_of_a_machine_the_reasons_of_its_place_are_sentences() -> None:
+    reasons = [
+        {"node": "h1", "text": "is the best of 2 that can take it", "word": "best", "values": {"of": 2}},
+        {"node": "h2", "text": "is in maintenance", "word": "maintenance", "values": {}},
+    ]
+    out = io.StringIO()
+    render.write({"name": "db2", "placement": {"node": "h1", "generation": 1, "reasons": reasons}}, "table", out)
+    assert out.getvalue().splitlines() == [
+        "NAME  db2", "", "PLACEMENT", "NODE  TEXT", "h1    is the best of 2 that can take it",
+        "h2    is in maintenance",
+    ]  # fmt: skip
+
+
+def test_several_sentences_are_a_line_each() -> None:
+    out = io.StringIO()
+    render.write({"problems": ["not reached: h2, h3", "it goes on by itself"], "names": ["a", "b"]}, "table", out)
+    assert out.getvalue() == "PROBLEMS  not reached: h2, h3\n          it goes on by itself\nNAMES     a, b\n"

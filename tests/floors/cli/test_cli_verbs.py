@@ -130,12 +130,46 @@ def test_user_data_is_read_from_its_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("line", "hint"),
-    [("vm list --formt json", "did you mean --format?"), ("image upload --name x --file f", "girginosvm image upload")],
+    [("vm list --formt json", "did you mean --format?"), ("image upload --file f --odd x", "girginosvm image upload")],
 )
 def test_a_wrong_option_names_another_only_when_they_are_alike(line: str, hint: str) -> None:
     with pytest.raises(Trouble) as caught:
         parsed(line)
     assert caught.value.hint.startswith(hint)
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("membership drain h1", "did you mean --node h1?"), ("center demote h1", "did you mean --node h1?"),
+        ("membership drain --node h1 h2", "girginosvm membership drain --help"),
+        ("image upload --name x --file f", "it stands without one: girginosvm image upload NAME"),
+        ("token create --name ci", "it stands without one: girginosvm token create NAME"),
+        ("vm list -o json", "did you mean --format? table, json, yaml, csv"),
+        ("vm list --output-format=json", "did you mean --format? table, json, yaml, csv"),
+    ],
+)  # fmt: skip
+def test_what_other_tools_would_take_is_answered_with_how_it_is_said_here(line: str, hint: str) -> None:
+    with pytest.raises(Trouble) as caught:
+        parsed(line)
+    assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("words", "verb"),
+    [
+        ("vm info web01", "vm show"), ("vm delete", "vm destroy"), ("vm shutdown web01", "vm stop"),
+        ("vm ls", "vm list"), ("status", "membership status"), ("cluster status", "membership status"),
+        ("node remove h1", "membership remove"), ("node drain h1", "membership drain"), ("cluster verify", "doctor"),
+        ("vm creat", "vm create"), ("image delete", "image rm"),
+    ],
+)  # fmt: skip
+def test_what_others_call_a_verb_leads_to_ours(words: str, verb: str) -> None:
+    assert verbs.meant(VERBS, words.split()) == verb
+
+
+def test_every_verb_that_others_words_lead_to_is_there() -> None:
+    assert set(verbs._ELSEWHERE.values()) <= {verb["cli"] for verb in VERBS}
 
 
 def test_a_file_that_is_not_there_is_a_usage_error() -> None:

@@ -48,6 +48,7 @@ REASONS = {
     "self._client.left": INSIDE, "self._membership.place": READ, "self._barrier": READ,
     "self._status": READ, "self._sight": "asks how long no leader was heard, and changes nothing",
     "contact.cut_off": "asks how long no leader was heard, and changes nothing",
+    "cut_off": "asks how long no leader was heard, and changes nothing",
     "self._contact.age_ms": "asks the raft process how it stands, and changes nothing",
     "quorum.look": READ, "self._membership.seen": READ,
     "self._site.host.domains.observe": "a pointed port",

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import IO, Any
 
 from girginosvm.cli import local, render, verbs
+from girginosvm.cli.after import settled
 from girginosvm.cli.catalogue import PLACES, VERBS
 from girginosvm.cli.client import Client, new_key
 from girginosvm.cli.trouble import EXITS, INTERRUPTED, STILL_RUNNING, StillRunning, Trouble, usage, verdict
@@ -195,7 +196,24 @@ class Counter:
             value = self._begun(client, operation, value)
         if value is not None:
             self._write(value, request)
-        return 0
+        return self._settled(client, request, value)
+
+    def _settled(self, client: Client, request: verbs.Request, value: Any) -> int:
+        """0 once what the order began is done, 11 when it goes on. The answer is written before: whoever is interrupted
+        has it."""
+        if request.options._no_wait or request.values.get("rehearse"):
+            return 0
+        goes_on = f"it goes on: {self._prog} membership status"
+        try:
+            last = settled(
+                client, request.verb["cli"], value, Teller(self._talk, self._live), limit_s=request.options._timeout
+            )
+        except KeyboardInterrupt:
+            self._say(goes_on)
+            raise
+        if last is not None:
+            self._say(last.says if last.done else f"{self._prog}: {last.says}; {goes_on}")
+        return 0 if last is None or last.done else STILL_RUNNING
 
     def _begun(self, client: Client, operation: str, value: dict[str, Any]) -> dict[str, Any]:
         """The answer with names; as it came where the node has no time to give them, for the order is accepted."""

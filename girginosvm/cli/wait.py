@@ -17,6 +17,8 @@ _LONGEST_S: Final = 2.0
 _AWAY_S: Final = 60.0
 # Nobody need wait for a node that is not there: it is looked at when nothing has moved for so long.
 _STILL_S: Final = 5.0
+# What ends it where a guest does not do as it is asked.
+_FORCED: Final = {"vm.stop": "vm stop {name} --force cuts its power", "vm.reboot": "vm reboot {name} --force resets it"}
 
 
 class Teller:
@@ -41,6 +43,11 @@ class Teller:
             self._out.write(line + "\n")
             self._out.flush()
         self._last = line
+
+    def note(self, line: str) -> None:
+        """A line that stays."""
+        self._out.write(("\r\x1b[K" if self._terminal else "") + visible(line) + "\n")
+        self._out.flush()
 
     def end(self) -> None:
         """Clear the live line."""
@@ -89,6 +96,7 @@ class _Watched:
         self._now = now
         self._heard_s = self._moved_s = now()
         self._seen: tuple[Any, ...] = ()
+        self._noted = False
 
     def look(self) -> dict[str, Any]:
         """How it stands, said to whoever waits; empty while nobody answers, and for so long that is borne."""
@@ -106,7 +114,14 @@ class _Watched:
         elif value.get("state") == "running" and self._heard_s - self._moved_s >= _STILL_S:
             self._moved_s = self._heard_s
             _look_at(self._client, self._operation, str(value.get("node") or ""))
+            self._say_once(_FORCED.get(str(value.get("kind")), ""), str(value.get("subject_name") or ""))
         return value
+
+    def _say_once(self, forced: str, name: str) -> None:
+        """A guest that is busy, or heeds no power button, is waited for without end: whoever waits knows what else."""
+        if forced and not self._noted:
+            self._noted = True
+            self._teller.note(f"the guest has not done it yet; girginosvm {forced.format(name=name)}")
 
 
 def _look_at(client: Client, operation: str, node: str) -> None:

@@ -36,7 +36,7 @@ def test_a_list_follows_its_pages(agent: Any, say: Callable[..., Any]) -> None:
 
 def test_a_token_to_join_with_is_the_requests_and_not_the_callers(agent: Any, say: Callable[..., Any]) -> None:
     agent.on("POST", "/v1/membership/join", (202, {"cluster": "c", "nodes": 1, "brings": "", "conflicts": []}))
-    said = say("membership join --center https://192.0.2.10:1997 --token ops-0123456789")
+    said = say("membership join --center https://192.0.2.10:1997 --token ops-0123456789 --no-wait")
     assert (said.code, said.talk) == (0, "")
     (asked,) = agent.asked
     assert asked.json == {"center": "https://192.0.2.10:1997", "token": "ops-0123456789"}

@@ -61,6 +61,16 @@ def test_a_failed_operation_carries_the_hosts_words(agent: Any, say: Callable[..
     assert said.out == ""
 
 
+def test_who_waits_for_a_guest_that_does_not_stop_learns_once_how_it_is_forced(agent: Any) -> None:
+    running = {"id": "op1", "kind": "vm.stop", "subject_name": "web01", "state": "running", "step": "it is asked"}
+    agent.on("GET", "/v1/operations/op1", *[(200, running)] * 5, (200, {**running, "state": "done"}))
+    talk, times = io.StringIO(), iter(range(0, 600, 6))
+    until_done(Client(agent.socket_path), "op1", Teller(talk, False), now=lambda: next(times), pause=lambda _: None)
+    assert talk.getvalue().splitlines() == [
+        "vm.stop web01 it is asked", "the guest has not done it yet; girginosvm vm stop web01 --force cuts its power",
+    ]  # fmt: skip
+
+
 def test_waiting_survives_an_agent_that_restarts(agent: Any) -> None:
     away = (503, {"family": "Busy", "code": "starting", "detail": "wait"})
     agent.on("GET", "/v1/operations/op1", away, away, (200, {"state": "done"}))

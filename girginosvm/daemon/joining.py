@@ -45,6 +45,11 @@ class Joining:
         self._leave = leave
         self._joining = False
 
+    @property
+    def under_way(self) -> bool:
+        """It is being let in, or was, and this life is about to end."""
+        return self._joining
+
     async def join(self, asked: commands.JoinCluster, place: Place, *, removed: bool, loose: bool) -> Answer:
         """A rehearsal says what this node would bring and what stands against it. ``removed``: its own cluster has let
         it go; ``loose``: that, or it goes on beside one that was recovered."""

@@ -12,7 +12,7 @@ from girginosvm.core import access
 from girginosvm.core.access import Actor, Role
 from girginosvm.core.action import Stream
 from girginosvm.core.clock import Chance, Clock
-from girginosvm.core.errors import Conflict, Problem, Unauthenticated
+from girginosvm.core.errors import Busy, Conflict, Problem, Unauthenticated
 from girginosvm.core.ids import member_uri
 from girginosvm.core.log import Log
 from girginosvm.core.settings import Settings
@@ -122,6 +122,8 @@ class Membership:
             case parting.ForeseeLeaving():
                 return Answer(value=await self._partings.of_leaving(self._me.member, removed=self.removed))
             case commands.LeaveCluster():
+                if self._joining.under_way:
+                    raise Busy("joining", "this node is joining another cluster now", retry_after_s=5)
                 return await self._leaving.leave(stream, caller.actor, removed=self.removed)
             case _:
                 return Answer(value=await self.status())

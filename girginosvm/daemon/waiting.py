@@ -2,7 +2,8 @@
 that could be shown, and nobody could sign in. Root at the socket is told what it waits for.
 
 What never comes is not waited for in vain. A node that was let in and then removed before it had anything of the
-cluster, or that cannot reach the others' Raft port, becomes again what it was: the cluster has nothing of it yet.
+cluster, or that cannot reach the others' Raft port, becomes again what it was: the cluster has nothing of it yet. Not
+while the state may be about to come: the others would go on to count on a member that is none.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from typing import Final
 
 from girginosvm.core.clock import Clock
 from girginosvm.core.errors import Busy, Problem, Unsafe
@@ -22,6 +24,9 @@ from girginosvm.http import waiting
 from girginosvm.http.desk import Answer
 from girginosvm.http.door import Door
 from girginosvm.raft.client import Client
+from girginosvm.raft.standing import Status
+
+_PATIENCE_MS: Final = 10_000  # a leader takes in who was let in within seconds
 
 
 class Waiting:
@@ -34,6 +39,7 @@ class Waiting:
         self._log = log
         self._leave = leave
         self._going: asyncio.Future[None] | None = None
+        self._since_ms = clock.monotonic_ms()
         self._before = life_before(config.path("raft", "bring"))
         self._door = Door(waiting.application(self.why, commands.LeaveCluster, self.leave, log))
 
@@ -50,9 +56,11 @@ class Waiting:
     async def why(self) -> Problem:
         """What is missing, and what can be done about it."""
         try:
-            status = await self._client.status()
+            return self._missing(await self._client.status())
         except Problem as away:
             return away
+
+    def _missing(self, status: Status) -> Problem:
         others = [one for one in status.members if one != status.member]
         reached = f"{len(set(others) & set(status.reached))} of {len(others)} other members are reached"
         detail = status.lacking or f"this node waits for the cluster's state, and shows nothing before; {reached}"
@@ -71,8 +79,11 @@ class Waiting:
                 "confirm-missing", "this node becomes again what it was before it joined; the others are not told",
                 hint="--confirm",
             )  # fmt: skip
+        waited_ms, status = self._clock.monotonic_ms() - self._since_ms, await self._client.status()
         if self._going is not None:
             raise Busy("leaving", "this node is leaving already", retry_after_s=5)
+        if waited_ms < _PATIENCE_MS or status.leader in status.reached:
+            raise self._missing(status)
         home, me = self._config.path(), identity.load(self._config.path("raft", "member.json"))
         archive = f"{me.cluster}-{self._clock.wall_ms()}"
         self._going = asyncio.ensure_future(asyncio.to_thread(turn.go_back, home, self._before, archive=archive))

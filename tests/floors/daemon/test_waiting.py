@@ -12,9 +12,9 @@ from typing import Any
 
 import msgspec
 import pytest
+from floors.raft.book import FakeClock
 
 from girginosvm.core import settings
-from girginosvm.core.clock import SystemClock
 from girginosvm.core.errors import Busy, Problem
 from girginosvm.core.log import Log
 from girginosvm.core.settings import Settings
@@ -58,9 +58,13 @@ def config(tmp_path: Path) -> Settings:
     return config
 
 
-def asked(config: Settings, method: str, path: str, body: Any = None, *, raft: Status | Problem = STANDS) -> Any:
+def asked(
+    config: Settings, method: str, path: str, body: Any = None, *, raft: Status | Problem = STANDS,
+    waited_ms: int = 10_000,
+) -> Any:  # fmt: skip
     """Status and answer; the third is whether the life ends."""
     ends: list[bool] = []
+    clock = FakeClock()
 
     def ask() -> tuple[int, Any]:
         link = http.client.HTTPConnection("localhost")
@@ -73,7 +77,8 @@ def asked(config: Settings, method: str, path: str, body: Any = None, *, raft: S
     async def served() -> tuple[int, Any]:
         client: Any = Raft(raft)
         ended = asyncio.Event()
-        async with Waiting(config, client, SystemClock(), Log(), leave=ended.set):
+        async with Waiting(config, client, clock, Log(), leave=ended.set):
+            clock.mono += waited_ms
             said = await asyncio.to_thread(ask)
             if said[0] < 300:
                 await ended.wait()
@@ -121,8 +126,10 @@ def test_what_comes_while_it_goes_back_comes_too_late(config: Settings, monkeypa
 
     async def comes() -> None:
         client: Any = Raft(STANDS)
-        waiting = Waiting(config, client, SystemClock(), Log(), leave=lambda: ended.append(True))
+        clock = FakeClock()
+        waiting = Waiting(config, client, clock, Log(), leave=lambda: ended.append(True))
         async with waiting:
+            clock.mono += 10_000
             leaving = asyncio.create_task(waiting.leave(LeaveCluster(confirm=True)))
             await asyncio.sleep(0)
             with pytest.raises(Busy):
@@ -142,6 +149,18 @@ def test_one_that_was_a_member_does_not_go_back(config: Settings) -> None:
     assert (status, said["code"]) == (503, "state-awaited")
     assert "leave" not in said["hint"]
     assert not config.path("join").exists()
+
+
+@pytest.mark.parametrize(
+    ("raft", "waited_ms"), [(STANDS, 9_999), (msgspec.structs.replace(STANDS, leader="m3"), 60_000)]
+)
+def test_what_is_about_to_come_is_waited_for(config: Settings, raft: Status, waited_ms: int) -> None:
+    body = {"confirm": True}
+    status, said, _ = asked(config, "POST", "/v1/membership/leave", body, raft=raft, waited_ms=waited_ms)
+    assert (status, said["code"]) == (503, "state-awaited")
+    assert not config.path("join").exists()
+    lost = msgspec.structs.replace(STANDS, leader="m1")  # it was heard, and is not reached any more
+    assert asked(config, "POST", "/v1/membership/leave", body, raft=lost)[0] == 202
 
 
 def test_what_cannot_be_read_changes_nothing(config: Settings) -> None:

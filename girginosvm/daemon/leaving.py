@@ -24,14 +24,17 @@ from girginosvm.raft.standing import heard
 from girginosvm.state.reader import Reader
 
 _HAND_OVERS: Final = 25
+_LOOK_S: Final = 0.2
 
 
 class Leaving:
-    """``leave`` ends this life of the agent, so that the next begins as what lies prepared on the disk."""
+    """``leave`` ends this life of the agent, so that the next begins as what lies prepared on the disk. ``removed``:
+    the others have said that they let this node go, and nobody of them listens to it. It may hear of that while it
+    waits for them."""
 
     def __init__(
         self, *, config: Settings, me: Member, client: Client, read: Read, say: Say, clock: Clock, log: Log,
-        leave: Callable[[], None],
+        removed: Callable[[], bool], leave: Callable[[], None],
     ) -> None:  # fmt: skip
         self._config = config
         self._me = me
@@ -40,13 +43,14 @@ class Leaving:
         self._say = say
         self._clock = clock
         self._log = log
+        self._removed = removed
         self._leave = leave
         self._leaves = False
 
-    async def leave(self, asked: commands.LeaveCluster, actor: Actor, *, removed: bool) -> Answer:
-        """``removed``: the others have said that they let this node go, and nobody of them listens to it."""
+    async def leave(self, asked: commands.LeaveCluster, actor: Actor) -> Answer:
+        """Busy ``leads-still``, ``votes-still``, ``leaving``: asked again it goes on from where it is."""
         rows, out = await self._read(
-            lambda reader: (api.members(reader), check_leaving(reader, self._me.member, removed=removed))
+            lambda reader: (api.members(reader), check_leaving(reader, self._me.member, removed=self._removed()))
         )
         if not asked.confirm:
             raise Unsafe(
@@ -57,19 +61,17 @@ class Leaving:
             raise Busy("leaving", "this node is leaving already", retry_after_s=5)
         self._leaves = True
         try:
-            return await self._left(rows, actor, out=out, removed=removed)
+            return await self._left(rows, actor, out=out)
         except BaseException:
             self._leaves = False  # otherwise this life ends
             raise
 
-    async def _left(self, rows: tuple[api.Row, ...], actor: Actor, *, out: bool, removed: bool) -> Answer:
+    async def _left(self, rows: tuple[api.Row, ...], actor: Actor, *, out: bool) -> Answer:
         turn.check(self._config.path())
         if not out:
             await self._hand_over(rows)
-            with contextlib.suppress(Missing):  # somebody has removed it meanwhile
-                await self._say(commands.RemoveMember(member=self._me.member), actor)
-        if not removed:
-            await self._until_it_votes_no_more()
+            await self._say_that_it_goes(actor)
+        await self._until_it_votes_no_more()
         archive = f"{self._me.cluster}-{self._clock.wall_ms()}"
         await asyncio.to_thread(turn.prepare, self._config.path(), {}, archive=archive)
         self._log.info("membership.leaves", cluster=self._me.cluster)
@@ -90,15 +92,27 @@ class Leaving:
             if heir:
                 given_in = status.term
                 await self._client.transfer(heir)
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(_LOOK_S)
         raise Busy("leads-still", "this node leads, and no other voter has taken over", retry_after_s=2)
+
+    async def _say_that_it_goes(self, actor: Actor) -> None:
+        """Until that is known here. A node that stood still meanwhile may have no line any more to hear it on."""
+        saying = asyncio.ensure_future(self._say(commands.RemoveMember(member=self._me.member), actor))
+        try:
+            while not (saying.done() or self._removed()):
+                await asyncio.wait({saying}, timeout=_LOOK_S)
+            if saying.done():
+                with contextlib.suppress(Missing):  # somebody has removed it meanwhile
+                    saying.result()
+        finally:
+            saying.cancel()
 
     async def _until_it_votes_no_more(self) -> None:
         """The others need this node's voice for as long as it votes, also to take its vote."""
         for _ in range(_HAND_OVERS * 2):
-            if self._me.member not in (await self._client.status()).voters:
+            if self._removed() or self._me.member not in (await self._client.status()).voters:
                 return
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(_LOOK_S)
         raise Busy("votes-still", "it is no member any more, and the others have not taken its vote yet: ask again")
 
 

@@ -82,7 +82,15 @@ class Membership:
             leave=leave,
         )  # fmt: skip
         self._leaving = Leaving(
-            config=config, me=me, client=client, read=read, say=say, clock=clock, log=log, leave=leave
+            config=config,
+            me=me,
+            client=client,
+            read=read,
+            say=say,
+            clock=clock,
+            log=log,
+            removed=lambda: self.removed,
+            leave=leave,
         )
         self._partings = Partings(read=read, seen=self.seen)
         self.witness = config.witness
@@ -124,7 +132,7 @@ class Membership:
             case commands.LeaveCluster():
                 if self._joining.under_way:
                     raise Busy("joining", "this node is joining another cluster now", retry_after_s=5)
-                return await self._leaving.leave(stream, caller.actor, removed=self.removed)
+                return await self._leaving.leave(stream, caller.actor)
             case _:
                 return Answer(value=await self.status())
 

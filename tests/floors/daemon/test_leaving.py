@@ -34,14 +34,14 @@ class Stage:
 
     def __init__(self, home: Path, standings: list[Status], say: Callable[[], object] = lambda: None) -> None:
         self.standings, self.given, self.said, self.ended = standings, 0, 0, 0
-        self.speak = say
+        self.speak, self.removed = say, False
         config = settings.load(str(home), {})
         config.path().mkdir(parents=True)
         self.ready = config.path("join", "ready")
         client: Any = self
         self.leaving = Leaving(
             config=config, me=Member("n1", "cluster", 0), client=client, read=self.read, say=self.say,
-            clock=SystemClock(), log=Log(), leave=self.end,
+            clock=SystemClock(), log=Log(), removed=lambda: self.removed, leave=self.end,
         )  # fmt: skip
 
     async def status(self) -> Status:
@@ -57,13 +57,15 @@ class Stage:
     async def say(self, command: Any, actor: Actor) -> None:
         assert command == RemoveMember(member="n1")
         self.said += 1
-        self.speak()
+        waits = self.speak()
+        if isinstance(waits, asyncio.Event):
+            await waits.wait()
 
     def end(self) -> None:
         self.ended += 1
 
     def leave(self) -> Any:
-        return self.leaving.leave(LeaveCluster(confirm=True), WHO, removed=False)
+        return self.leaving.leave(LeaveCluster(confirm=True), WHO)
 
 
 @pytest.fixture(autouse=True)
@@ -99,6 +101,22 @@ def test_one_that_is_removed_while_it_says_that_it_goes_goes(tmp_path: Path) -> 
         raise Missing("member-missing", "there is no member n1")
 
     stage = Stage(tmp_path, [status("follower", 3), status("follower", 3, ("n2",))], gone)
+    asyncio.run(stage.leave())
+    assert (stage.said, stage.ready.exists()) == (1, True)
+
+
+@pytest.mark.parametrize("answer", [asyncio.Event, lambda: None])
+def test_one_that_cannot_hear_any_more_that_it_was_removed_goes_when_others_say_so(
+    tmp_path: Path, answer: Callable[[], object]
+) -> None:
+    """It stood still while it was removed, and has no line any more when it goes on: no answer comes, and its vote is
+    taken as far as the others know."""
+
+    def told() -> object:
+        stage.removed = True
+        return answer()
+
+    stage = Stage(tmp_path, [status("follower", 3)], told)
     asyncio.run(stage.leave())
     assert (stage.said, stage.ready.exists()) == (1, True)
 

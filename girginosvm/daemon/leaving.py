@@ -20,11 +20,12 @@ from girginosvm.features.node import api as nodes
 from girginosvm.features.site import Read
 from girginosvm.http.desk import Answer
 from girginosvm.raft.client import Client
-from girginosvm.raft.standing import heard
+from girginosvm.raft.standing import Status, heard
 from girginosvm.state.reader import Reader
 
 _HAND_OVERS: Final = 25
 _LOOK_S: Final = 0.2
+_BACK: Final = "bring it back, or, if it is gone for good: girginosvm membership remove"
 
 
 class Leaving:
@@ -69,9 +70,12 @@ class Leaving:
     async def _left(self, rows: tuple[api.Row, ...], actor: Actor, *, out: bool) -> Answer:
         turn.check(self._config.path())
         if not out:
+            needed = needed_by(await self._client.status(), rows)
+            if needed:
+                raise Busy("vote-needed", f"nothing was done: {needed}", hint=_BACK, retry_after_s=5)
             await self._hand_over(rows)
             await self._say_that_it_goes(actor)
-        await self._until_it_votes_no_more()
+        await self._until_it_votes_no_more(rows)
         archive = f"{self._me.cluster}-{self._clock.wall_ms()}"
         await asyncio.to_thread(turn.prepare, self._config.path(), {}, archive=archive)
         self._log.info("membership.leaves", cluster=self._me.cluster)
@@ -107,13 +111,28 @@ class Leaving:
         finally:
             saying.cancel()
 
-    async def _until_it_votes_no_more(self) -> None:
+    async def _until_it_votes_no_more(self, rows: tuple[api.Row, ...]) -> None:
         """The others need this node's voice for as long as it votes, also to take its vote."""
         for _ in range(_HAND_OVERS * 2):
-            if self._removed() or self._me.member not in (await self._client.status()).voters:
+            status = await self._client.status()
+            if self._removed() or self._me.member not in status.voters:
                 return
             await asyncio.sleep(_LOOK_S)
-        raise Busy("votes-still", "it is no member any more, and the others have not taken its vote yet: ask again")
+        still, needed = "it is no member any more, and the others have not taken its vote yet", needed_by(status, rows)
+        if needed:
+            raise Busy("votes-still", f"{still}: {needed}", hint=_BACK, retry_after_s=5)
+        raise Busy("votes-still", f"{still}: ask again", retry_after_s=2)
+
+
+def needed_by(status: Status, rows: tuple[api.Row, ...]) -> str:
+    """Why the others cannot do without this node's vote; empty when they can, or it has none. A majority of them has to
+    be there, or they could not even take it."""
+    left = frozenset(status.voters) - {status.member}
+    if status.member not in status.voters or not left or plan.decide(left, heard(status)):
+        return ""
+    names = {row.id: row.name for row in rows}
+    away = ", ".join(sorted(names.get(one, one) for one in left - heard(status)))
+    return f"without this node's vote the others could decide nothing while they do not reach {away}"
 
 
 def check_leaving(reader: Reader, member: str, *, removed: bool) -> bool:

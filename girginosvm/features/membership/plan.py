@@ -121,8 +121,12 @@ def _preferred(rows: tuple[Row, ...], gone: Set[str], standing: Standing) -> Ste
 def _decides_without(member: str, standing: Standing) -> bool:
     """The voters that are left are a majority among themselves. If they were not, the cluster would stand still as soon
     as this vote is taken, and nobody could give it back: it is kept until others are here again, or gone, too."""
-    left = standing.voters - {member}
-    return 2 * len(left & (standing.reached | {standing.me})) > len(left)
+    return decide(standing.voters - {member}, standing.reached | {standing.me})
+
+
+def decide(voters: Set[str], reached: Set[str]) -> bool:
+    """Those who are reached are a majority of ``voters``."""
+    return 2 * len(voters & reached) > len(voters)
 
 
 def _candidates(

@@ -25,8 +25,8 @@ ROWS = tuple(Row(name, name, f"{name}:1995", f"{name}:1996", "member", witness=F
 BOTH = ("n1", "n2")
 
 
-def status(role: str, term: int, voters: tuple[str, ...] = BOTH) -> Status:
-    return Status("n1", term, 0, 0, 0, 0, 0, "", role=role, voters=voters, members=BOTH, reached=("n2",))
+def status(role: str, term: int, voters: tuple[str, ...] = BOTH, reached: tuple[str, ...] = ("n2",)) -> Status:
+    return Status("n1", term, 0, 0, 0, 0, 0, "", role=role, voters=voters, members=BOTH, reached=reached)
 
 
 class Stage:
@@ -34,7 +34,7 @@ class Stage:
 
     def __init__(self, home: Path, standings: list[Status], say: Callable[[], object] = lambda: None) -> None:
         self.standings, self.given, self.said, self.ended = standings, 0, 0, 0
-        self.speak, self.removed = say, False
+        self.speak, self.removed, self.out = say, False, False
         config = settings.load(str(home), {})
         config.path().mkdir(parents=True)
         self.ready = config.path("join", "ready")
@@ -52,7 +52,7 @@ class Stage:
         self.given += 1
 
     async def read(self, fetch: Any) -> Any:
-        return ROWS, False
+        return ROWS, self.out
 
     async def say(self, command: Any, actor: Actor) -> None:
         assert command == RemoveMember(member="n1")
@@ -77,14 +77,23 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_leader_gives_the_lead_away_before_it_says_that_it_goes(tmp_path: Path) -> None:
     stage = Stage(
-        tmp_path, [status("leader", 3), status("leader", 3), status("follower", 4), status("follower", 4, ("n2",))]
+        tmp_path,
+        [
+            status("leader", 3),
+            status("leader", 3),
+            status("leader", 3),
+            status("follower", 4),
+            status("follower", 4, ("n2",)),
+        ],
     )
     asyncio.run(stage.leave())
     assert (stage.given, stage.said, stage.ready.exists()) == (2, 1, True)
 
 
 def test_two_that_leave_do_not_give_the_lead_to_each_other_for_ever(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, [status("leader", 3), status("leader", 5), status("follower", 6, ("n2",))])
+    stage = Stage(
+        tmp_path, [status("leader", 3), status("leader", 3), status("leader", 5), status("follower", 6, ("n2",))]
+    )
     asyncio.run(stage.leave())
     assert (stage.given, stage.said) == (1, 1)
 
@@ -132,6 +141,28 @@ def test_of_two_requests_to_leave_one_is_done_and_the_other_is_told_so(tmp_path:
     assert done.value.cluster == "cluster"
     assert [one.code for one in refused] == ["leaving", "leaving"]
     assert stage.said == 1
+
+
+@pytest.mark.parametrize(
+    ("voters", "reached", "away"),
+    [(BOTH, (), "n2"), (("n1", "n2", "n3"), ("n2",), "n3"), (("n1", "n2", "n3"), (), "n2, n3")],
+)
+@pytest.mark.parametrize(("out", "code"), [(False, "vote-needed"), (True, "votes-still")])
+def test_who_is_away_while_the_others_cannot_do_without_this_vote_is_said(
+    tmp_path: Path, voters: tuple[str, ...], reached: tuple[str, ...], away: str, out: bool, code: str
+) -> None:
+    stage = Stage(tmp_path, [status("leader", 3, voters, reached)])
+    stage.out = out
+    with pytest.raises(Busy) as refused:
+        asyncio.run(stage.leave())
+    assert (refused.value.code, stage.said, stage.given) == (code, 0, 0)
+    assert refused.value.detail.endswith(f"could decide nothing while they do not reach {away}")
+
+
+def test_one_without_a_vote_is_needed_by_nobody(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, [status("observer", 3, ("n2", "n3"), ())])
+    asyncio.run(stage.leave())
+    assert stage.ready.exists()
 
 
 def test_after_a_leaving_that_failed_it_can_be_asked_again(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ import msgspec
 
 from girginosvm.core import happenings
 
+# Values that are sentences themselves, and of which kind.
+_NESTED: Final = {"wants": "wants", "was": "wants"}
 TEXTS: Final = {
     # What an operation is doing or waiting for.
     "step.accepted": "accepted",
@@ -50,6 +52,48 @@ TEXTS: Final = {
     "upgrade it, or drain it)",
     "level.unsaid-silent-days": "{name} (has not said which release it is; not heard of for {count} days, but it "
     "votes: upgrade it, or drain it)",
+    # Whether machines run with acceleration, and why not.
+    "acceleration.no-qemu": "No QEMU for x86_64 is installed, so nothing could be tried.",
+    "acceleration.no-device": "This host has no {device}: virtualization is off in its firmware, or not passed on.",
+    "acceleration.unwritten": "A test guest could not be written to {place}: {why}.",
+    "acceleration.slow": "{device} is there, but a small test guest did not end within {seconds} s: it is too "
+    "slow to be used.",
+    "acceleration.fails": "{device} is there, but a test guest could not run on it: {why}.",
+    "acceleration.kvm": "A test guest ran under KVM in {ms} ms.",
+    # What is wrong with a field of a request.
+    "fault.missing": "missing",
+    "fault.empty": "cannot be empty",
+    "fault.short": "has to have {count} characters or more; these are {length}",
+    "fault.long": "has to have {count} characters at most; these are {length}",
+    "fault.few": "has to have {count} entries or more; these are {length}",
+    "fault.many": "has to have {count} entries at most; these are {length}",
+    "fault.low": "{bound} or more, not {value}",
+    "fault.high": "{bound} at most, not {value}",
+    "fault.form": "has to be {wants}; {value} is not",
+    "fault.kind": "has to be {wants}, not {was}",
+    "fault.wanted": "has to be {wants}",
+    # What a field takes; as it stands there in ``wants``.
+    "wants.int": "a whole number",
+    "wants.float": "a number",
+    "wants.str": "text",
+    "wants.bool": "true or false",
+    "wants.array": "a list",
+    "wants.object": "an object",
+    "wants.null": "nothing",
+    "wants.name": "lower-case letters, digits and dashes, no dash first or last, 63 characters at most",
+    "wants.hash": "64 hex digits",
+    "wants.email": "an e-mail address, as ada@example.org",
+    "wants.port-any": "an IP address and a port, as 0.0.0.0:1997",
+    "wants.https": "an https address without a path, as https://center.example.net:1997",
+    "wants.port": "an IP address and a port, as 192.0.2.1:1995 or [2001:db8::1]:1995",
+    "wants.ipv4": "an IPv4 address, as 192.0.2.1",
+    "wants.device": "a letter, then letters, digits and _ . -, 15 characters at most",
+    "wants.domain": "letters, digits and _ . : / -, a letter or digit first, 63 characters at most",
+    "wants.path": "an absolute path of letters, digits and . _ -, without / at its end",
+    "wants.on-off": "on or off",
+    "wants.tag": "letters, digits and _ . : -, a letter or digit first, 40 characters at most",
+    "wants.label": "letters, digits and _ . : -, a letter or digit first, 63 characters at most",
+    "wants.key": "the line of a public key, as `ssh-ed25519 AAAA... ada@desk`",
 } | {f"event.{kind}": text for kind, text in happenings.TEXTS.items()}  # fmt: skip
 
 
@@ -80,8 +124,18 @@ def read(text: str, kind: str) -> Said | None:
     of them, as one from a node of another release may be."""
     for code, pattern in _patterns(kind):
         if found := pattern.fullmatch(text):
-            return Said(code, dict(found.groupdict()))
+            return Said(code, {name: _value(name, value) for name, value in found.groupdict().items()})
     return None
+
+
+def _value(name: str, text: str) -> str | list[Said]:
+    return own(text, _NESTED[name]) if name in _NESTED else text
+
+
+def own(text: str, kind: str) -> str | list[Said]:
+    """A text as a value: as the sentence that it is, or as it is."""
+    found = read(text, kind)
+    return [found] if found else text
 
 
 @cache

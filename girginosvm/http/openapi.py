@@ -10,6 +10,7 @@ import msgspec
 from girginosvm.core.action import Command, Query, Request, Stream
 from girginosvm.core.fields import extra_of
 from girginosvm.core.manifest import Registry
+from girginosvm.core.words import Said
 
 _REF: Final = "#/components/schemas/{name}"
 _BINARY: Final[dict[str, Any]] = {"application/octet-stream": {}}
@@ -36,7 +37,10 @@ _PROBLEM: Final[dict[str, Any]] = {
             "type": "array",
             "items": {
                 "type": "object",
-                "properties": {"pointer": {"type": "string"}, "detail": {"type": "string"}},
+                "properties": {
+                    "pointer": {"type": "string"}, "detail": {"type": "string"},
+                    "detail_said": {"anyOf": [{"$ref": _REF.format(name="Said")}, {"type": "null"}]},
+                },
             },
         },
     },
@@ -47,6 +51,7 @@ def document(registry: Registry, *, version: str) -> dict[str, Any]:
     """The whole API. Platform actions (``*.report``) are not for people and are left out."""
     kinds = [kind for kind in registry.actions if not kind.action.permission.endswith(".report")]
     types = list(kinds) + [_plain(kind.action.answers) for kind in kinds if kind.action.answers is not None]
+    types.append(Said)  # of a problem, which no action answers
     # Defaults are tuples and structs there; JSON Schema knows arrays and objects.
     made = msgspec.json.schema_components(types, ref_template=_REF)
     schemas, components = msgspec.json.decode(msgspec.json.encode(made))

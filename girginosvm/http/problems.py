@@ -8,6 +8,7 @@ import msgspec
 from aiohttp import web
 
 from girginosvm.core.errors import Invalid, Problem
+from girginosvm.core.words import read
 
 TYPE: Final = "application/problem+json"
 # What HTTP has a status of its own for, although the family's would do.
@@ -32,7 +33,10 @@ def document(problem: Problem, *, instance: str = "") -> dict[str, Any]:
     if instance:
         body["instance"] = instance
     if problem.faults:
-        body["errors"] = [{"pointer": fault.pointer, "detail": fault.detail} for fault in problem.faults]
+        body["errors"] = [
+            {"pointer": fault.pointer, "detail": fault.detail, "detail_said": read(fault.detail, "fault")}
+            for fault in problem.faults
+        ]
     if problem.hint:
         body["hint"] = problem.hint
     if problem.retry_after_s:

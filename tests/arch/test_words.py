@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from girginosvm.core import words as core
+from girginosvm.core.fields import extra_of
 from girginosvm.features.diagnostics import words
 from girginosvm.features.node.words import TEXTS as PLACED
+from girginosvm.features.registry import REGISTRY
 from girginosvm.hypervisor.libvirt.states import power_of
 
 ROOT = Path(__file__).parents[2]
@@ -75,15 +77,29 @@ def test_nothing_but_the_catalogue_makes_a_check_and_each_bad_one_has_advice() -
     assert set(words.ADVICE) - told - built == set()
 
 
-def test_every_step_and_every_reason_of_the_level_is_of_the_catalogue_and_none_is_left_over() -> None:
+SPEAKERS = ("core/levels.py", "features/vm/plan.py", "features/vm/wanted.py", "features/vm/news.py",
+            "hypervisor/libvirt/probe.py", "http/wording.py")  # fmt: skip
+
+
+def test_every_sentence_that_is_said_by_its_code_is_of_the_catalogue_and_none_is_left_over() -> None:
     told = {
-        code for path in (PACKAGE / "core/levels.py", *(PACKAGE / "features/vm").glob("*.py"))
-        for code in re.findall(r'"((?:step|level)\.[a-z-]+)"', path.read_text(encoding="utf-8"))
+        code for path in SPEAKERS
+        for code in re.findall(
+            r'"((?:step|level|acceleration|fault)\.[a-z-]+)"', (PACKAGE / path).read_text(encoding="utf-8")
+        )
     }  # fmt: skip
-    ends = {f"step.{word}" for word in ("accepted", "done", "failed")}  # as the database has them
+    plain = {"step.accepted", "step.done", "step.failed", "fault.missing"}  # where they are said they need no values
     silent = {code for code in core.TEXTS if "silent" in code}
-    here = {code for code in core.TEXTS if not code.startswith("event.")}
-    assert {"level.silent"} | here == told | ends | silent
+    here = {code for code in core.TEXTS if not code.startswith(("event.", "wants."))}
+    assert {"level.silent"} | here == told | plain | silent
+
+
+def test_what_a_field_takes_is_of_the_catalogue_and_nothing_is_left_over() -> None:
+    wants = {
+        words["wants"] for kind in REGISTRY.actions for words in extra_of(kind).values() if words.get("wants")
+    }  # fmt: skip
+    kinds = {f"wants.{kind}" for kind in ("int", "float", "str", "bool", "array", "object", "null")}  # msgspec's
+    assert wants == {text for code, text in core.TEXTS.items() if code.startswith("wants.") and code not in kinds}
 
 
 @pytest.mark.parametrize("code", [code for code in core.TEXTS if code.startswith("step.")])

@@ -16,6 +16,7 @@ from tests.web.members import NOW, Members, placement, problem
 
 ROOT = Path(__file__).resolve().parents[2]
 COPIES = said("step.image", image="almalinux-10", node="n2")
+KVM = said("acceleration.kvm", ms=212)
 PAYLOAD = '"><img src=x onerror=document.title=1>'
 
 
@@ -65,7 +66,8 @@ def world(machines: int, nodes: int = 3) -> dict[str, dict[str, Any]]:
         "hostname": "n1.example", "cpus": 32, "cpu_model": "AMD EPYC 9354P", "memory_mb": 262144,
         "memory_used_mb": 148480, "memory_reserve_mb": 8192, "vcpus": 96, "vms": machines // nodes, "kernel": "6.12.0",
         "os": "AlmaLinux 10.1", "libvirt": "11.5.0", "qemu": "10.1.0", "acceleration": "kvm",
-        "acceleration_reason": "", "firmwares": ["bios", "uefi"], "addresses": ["192.0.2.11"],
+        "acceleration_reason": KVM.text, "acceleration_said": msgspec.to_builtins(KVM),
+        "firmwares": ["bios", "uefi"], "addresses": ["192.0.2.11"],
         "release": "0.1.0", "level": 1, "seen_at": "2099-01-01T00:00:00Z",
         "state": "ready", "cordons": [], "domain": "",
     }  # fmt: skip
@@ -142,7 +144,8 @@ class Stand(Members):
         if not body.get("name") or " " in body["name"]:
             faults.append({"pointer": "/name", "detail": "lower-case letters, digits and dashes only"})
         if not isinstance(body.get("vcpu", 1), int) or body.get("vcpu", 1) > 512:
-            faults.append({"pointer": "/vcpu", "detail": "at most 512"})
+            one = said("fault.high", bound="512", value=str(body["vcpu"]))
+            faults.append({"pointer": "/vcpu", "detail": one.text, "detail_said": msgspec.to_builtins(one)})
         if faults:
             return problem(422, "body-invalid", "the request cannot be right", faults)
         if any(vm["name"] == body["name"] for vm in vms.values()):

@@ -87,3 +87,13 @@ def test_words_inside_a_line_of_history_are_turkish_too(visit: Any, instead: Any
         page = visit(address, locale="tr-TR")
         for line in ("çalışıyor: önyüklendi", "rolü: izleyici", "n1 üzerindeki web01 domain'i (çalışıyor)"):
             expect(page.locator("main")).to_contain_text(line)
+
+
+def test_why_a_node_has_acceleration_and_what_is_wrong_with_a_field_are_turkish(visit: Any) -> None:
+    page = visit("#/nodes/n1", locale="tr-TR")
+    expect(page.locator("main")).to_contain_text("Bir deneme konuğu KVM ile 212 ms içinde çalıştı.")
+    page = visit("#/machines/new", locale="tr-TR")
+    page.fill("[name=name]", "web01")
+    page.fill("[name=vcpu]", "600")
+    page.locator("button[type=submit]").click()
+    expect(page.locator("#e-vcpu")).to_have_text("en çok 512 olabilir, 600 olmaz")

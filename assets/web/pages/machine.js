@@ -7,7 +7,7 @@ import { h, icon, shape } from "../parts/dom.js";
 import { operationLine } from "../parts/drawer.js";
 import { gate } from "../parts/gate.js";
 import { menu } from "../parts/menu.js";
-import { eventSays, reasonOf } from "../parts/said.js";
+import { eventSays, reasonOf, told } from "../parts/said.js";
 import { fact, sideTop, time } from "../parts/side.js";
 import { kindOf, unheard, vmBadge, wordOf } from "../parts/state.js";
 import { to } from "../router.js";
@@ -118,7 +118,7 @@ function verdict(vm) {
 /** How it runs, and why not faster: the node's own reason. */
 function acceleration(vm) {
   const node = [...rowsOf("nodes").values()].find((one) => one.name === vm.node);
-  return fact(t("col.acceleration"), vm.acceleration?.toUpperCase(), vm.acceleration === node?.acceleration ? node.acceleration_reason : "");
+  return fact(t("col.acceleration"), vm.acceleration?.toUpperCase(), vm.acceleration === node?.acceleration ? told(node.acceleration_said, node.acceleration_reason) : "");
 }
 
 /** The node by its name, as a link to its page when it has one. */

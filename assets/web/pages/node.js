@@ -6,6 +6,7 @@ import { capacity, capacityBar, squares } from "../parts/capacity.js";
 import { gate } from "../parts/gate.js";
 import { menu } from "../parts/menu.js";
 import { marksOf } from "../parts/places.js";
+import { told } from "../parts/said.js";
 import { fact, time } from "../parts/side.js";
 import { badge, kindOf, legend, nodeState, stateMark, vmMark } from "../parts/state.js";
 import { to } from "../router.js";
@@ -105,7 +106,7 @@ function about(found) {
   return h("section", { class: "sec" }, h("div", { class: "sec-head" }, h("h2", {}, t("node.about"))), h("dl", { class: "facts pad" },
     fact(t("fact.domain"), found.domain || h("span", { class: "muted" }, t("domain.none"))),
     fact(t("col.address"), (found.addresses ?? []).join(", ")), fact(t("fact.hostname"), found.hostname), fact(t("fact.cpu"), found.cpu_model, t("node.cpus", { n: number(found.cpus) })),
-    fact(t("col.acceleration"), found.acceleration?.toUpperCase(), found.acceleration_reason), fact(t("fact.firmware"), (found.firmwares ?? []).join(", ").toUpperCase()),
+    fact(t("col.acceleration"), found.acceleration?.toUpperCase(), told(found.acceleration_said, found.acceleration_reason)), fact(t("fact.firmware"), (found.firmwares ?? []).join(", ").toUpperCase()),
     fact(t("col.os"), found.os), fact(t("fact.kernel"), found.kernel), fact(t("col.libvirt"), found.libvirt, `QEMU ${found.qemu}`), fact(t("fact.release"), found.release, t("fact.level", { n: found.level })),
     fact(t("fact.seen"), time(found.seen_at))));
 }

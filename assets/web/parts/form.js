@@ -1,5 +1,5 @@
 // A form drawn from an operation's JSON schema: bounds, units, references, and the consequence beside the field.
-import { known, t } from "../i18n.js";
+import { known, said, t } from "../i18n.js";
 import { rowsOf } from "../store.js";
 import { h, icon, shape } from "./dom.js";
 
@@ -76,7 +76,7 @@ export function form(schema, { groups, consequences = {}, changed = () => {}, pr
       field.error.hidden = true;
       field.input.removeAttribute("aria-invalid");
     }
-    const links = list.map(({ pointer = "", detail }) => mark(pointer.replace(/^\//, "").split("/")[0], detail)).filter(Boolean);
+    const links = list.map(({ pointer = "", detail, detail_said: one }) => mark(pointer.replace(/^\//, "").split("/")[0], said(one) ?? detail)).filter(Boolean);
     summary.hidden = !links.length;
     const text = t(links.length === 1 ? "form.one-fault" : "form.faults", { n: links.length });
     summary.replaceChildren(shape("fault"), h("p", {}, h("b", { class: "strong" }, text), " ", ...links.flatMap((link, n) => (n ? [", ", link] : [link])), ". ", t("form.nothing-done")));

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from girginosvm.core.units import GIB, MIB, shown
-from girginosvm.core.words import Said, read
+from girginosvm.core.words import own
 from girginosvm.features.diagnostics import facts as f
 from girginosvm.features.diagnostics.facts import Facts
 from girginosvm.features.diagnostics.model import Check, State
@@ -213,7 +213,15 @@ def hypervisor(facts: Facts) -> list[Check]:
         return [said("libvirt", "fail", "libvirt.qemu", "libvirt.qemu")]
     if now.acceleration != "kvm":
         return [
-            said("libvirt", "warn", "libvirt.tcg", "libvirt.tcg", libvirt=now.libvirt, qemu=now.qemu, why=now.reason)
+            said(
+                "libvirt",
+                "warn",
+                "libvirt.tcg",
+                "libvirt.tcg",
+                libvirt=now.libvirt,
+                qemu=now.qemu,
+                why=own(now.reason, "acceleration"),
+            )
         ]
     return [said("libvirt", "ok", "libvirt.ok", libvirt=now.libvirt, qemu=now.qemu)]
 
@@ -291,14 +299,9 @@ def operations(facts: Facts) -> list[Check]:
     return [
         said(
             "operations", "warn", "operations.late", "operations", id=first.id, count=len(late), limit=HANGS_MINUTES,
-            kind=first.kind, name=first.subject, minutes=first.minutes, why=_step(first.step),
+            kind=first.kind, name=first.subject, minutes=first.minutes, why=own(first.step, "step"),
         )
     ]  # fmt: skip
-
-
-def _step(text: str) -> str | list[Said]:
-    found = read(text, "step")
-    return [found] if found else text
 
 
 def nodes(facts: Facts) -> list[Check]:

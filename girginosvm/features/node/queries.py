@@ -8,6 +8,7 @@ from girginosvm.core.action import Page, Query, Stream, action
 from girginosvm.core.errors import Missing
 from girginosvm.core.fields import Ref, field
 from girginosvm.core.units import MIB
+from girginosvm.core.words import Said, read
 from girginosvm.features.node.api import IS_SILENT, unheard
 from girginosvm.features.times import rfc3339
 from girginosvm.state.page import page
@@ -51,6 +52,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     qemu: str
     acceleration: str
     acceleration_reason: str
+    acceleration_said: Said | None
     firmwares: list[str]
     addresses: list[str]
     release: str
@@ -102,8 +104,10 @@ def shown(row: dict[str, Any], cordoned: list[Cordon], *, heard: bool) -> Node:
         memory_mb=row["memory_bytes"] // MIB, memory_used_mb=row["used_bytes"] // MIB,
         memory_reserve_mb=row["reserve_bytes"] // MIB, vcpus=row["vcpus"], vms=row["vms"], kernel=row["kernel"],
         os=row["os"], libvirt=row["libvirt"], qemu=row["qemu"], acceleration=row["acceleration"],
-        acceleration_reason=row["acceleration_reason"], firmwares=msgspec.json.decode(row["firmwares"]),
-        addresses=msgspec.json.decode(row["addresses"]), release=row["release"], level=row["level"],
+        acceleration_reason=row["acceleration_reason"],
+        acceleration_said=read(row["acceleration_reason"], "acceleration"),
+        firmwares=msgspec.json.decode(row["firmwares"]), addresses=msgspec.json.decode(row["addresses"]),
+        release=row["release"], level=row["level"],
         heard=heard, seen_at=rfc3339(row["reported_at_ms"]),
     )  # fmt: skip
 

@@ -13,6 +13,7 @@ from typing import Final
 
 from girginosvm.core.errors import HostFault
 from girginosvm.core.host import Acceleration
+from girginosvm.core.words import said
 from girginosvm.hypervisor.run import run
 
 _BINARIES: Final = ("qemu-system-x86_64", "/usr/libexec/qemu-kvm", "/usr/bin/qemu-kvm")
@@ -67,24 +68,22 @@ async def probed(
     """KVM or TCG, and the reason as a sentence. Never raises: what cannot be tried is TCG. ``place`` is a directory of
     ours: the test guest's disk has one name there, so that a killed process leaves it once, not each time."""
     if not binary:
-        return Acceleration.TCG, "No QEMU for x86_64 is installed, so nothing could be tried."
+        return Acceleration.TCG, said("acceleration.no-qemu").text
     if not _is_there(device):
-        return Acceleration.TCG, f"This host has no {device}: virtualization is off in its firmware, or not passed on."
+        return Acceleration.TCG, said("acceleration.no-device", device=device).text
     try:
         image = _written(place)
     except OSError as fault:
-        return Acceleration.TCG, f"A test guest could not be written to {place}: {fault.strerror}."
+        return Acceleration.TCG, said("acceleration.unwritten", place=str(place), why=str(fault.strerror)).text
     try:
         ran = await run(*probe_argv(binary, "kvm", str(image)), timeout_s=deadline_s)
     except HostFault as fault:
         if fault.code != "program-timeout":
             return Acceleration.TCG, f"{fault.detail}."
-        return Acceleration.TCG, (
-            f"{device} is there, but a small test guest did not end within {deadline_s:g} s: it is too slow to be used."
-        )
+        return Acceleration.TCG, said("acceleration.slow", device=device, seconds=f"{deadline_s:g}").text
     finally:
         image.unlink(missing_ok=True)
     if ran.code != _ENDED_WELL:
         words = " ".join(ran.err.split())[-300:] or f"QEMU ended with {ran.code}"
-        return Acceleration.TCG, f"{device} is there, but a test guest could not run on it: {words}."
-    return Acceleration.KVM, f"A test guest ran under KVM in {ran.took_ms} ms."
+        return Acceleration.TCG, said("acceleration.fails", device=device, why=words).text
+    return Acceleration.KVM, said("acceleration.kvm", ms=ran.took_ms).text

@@ -32,10 +32,13 @@ async def test_every_mistake_in_a_body_is_listed_with_its_pointer(house: House):
     assert status == 422
     assert headers["Content-Type"].startswith("application/problem+json")
     assert body["type"] == "/problems/body-invalid"
-    pointers = {error["pointer"] for error in body["errors"]}
-    assert pointers == {"/name", "/size", "/legs/1/length", "/colour", "/a~1b~0c"}
+    codes = {error["pointer"]: (error["detail_said"] or {}).get("code") for error in body["errors"]}
+    assert codes == {
+        "/name": "fault.kind", "/size": "fault.high", "/legs/1/length": "fault.low", "/colour": None, "/a~1b~0c": None,
+    }  # fmt: skip
     status, body, _ = await house.ask("POST", "/v1/toys", body={})
-    assert body["errors"] == [{"pointer": "/name", "detail": "missing"}]
+    missing = {"code": "fault.missing", "values": {}}
+    assert body["errors"] == [{"pointer": "/name", "detail": "missing", "detail_said": missing}]
     assert house.desk.toys == {}
 
 

@@ -32,7 +32,7 @@ def step(verb: str, answer: dict[str, Any], seen: dict[str, Any]) -> Step | None
     match verb:
         case "membership drain":
             return _drained(answer, seen)
-        case "membership join" | "witness add" if "member" in answer and "cluster" in answer:
+        case "membership join" | "witness add" if "member" in answer:
             return _joined(answer, seen)
         case "membership leave" if "cluster" in answer:
             return _left(answer, seen)
@@ -52,7 +52,9 @@ def _drained(answer: dict[str, Any], seen: dict[str, Any]) -> Step:
 
 
 def _joined(answer: dict[str, Any], seen: dict[str, Any]) -> Step:
-    if seen.get("cluster") != answer["cluster"] or not seen.get("quorum"):
+    # By its new id: whoever joins a cluster that was recovered without it has the same cluster before.
+    here = any(one["id"] == answer["member"] and one["here"] for one in seen.get("members", ()))
+    if not here or not seen.get("quorum"):
         return Step(False, "girginosvm begins anew on this node as a member; its machines run on")
     return Step(True, f"{seen['node']} is a member of the cluster; {seen['leader']} leads it")
 

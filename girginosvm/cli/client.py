@@ -156,6 +156,8 @@ class Client:
             return Trouble("Forbidden", "socket-forbidden", f"{self.where} is for root: {fault.strerror}", hint="sudo")
         if "CERTIFICATE_VERIFY_FAILED" in str(fault):
             hint = "give the cluster's CA: --ca FILE or GIRGINOSVM_API_CA"
+            if "mismatch" in str(fault):  # it is trusted, and another's
+                hint = "ask it by a name or an address of its own: girginosvm node show NODE, on a node"
             return Trouble("Unauthenticated", "certificate-untrusted", f"{self.where}: {fault}", hint=hint)
         here = "is the agent running? systemctl status girginosvm; if it was started with --root DIR, give the same"
         hint = "check the address and port" if self._url else here

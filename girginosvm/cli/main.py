@@ -16,6 +16,7 @@ from girginosvm.cli.trouble import EXITS, INTERRUPTED, STILL_RUNNING, StillRunni
 from girginosvm.cli.wait import Teller, until_done
 
 _PAGE = 500
+_MORE = "next"
 _NOT_THERE = ("agent-unreachable", "state-awaited")  # what the files say is all there is
 
 
@@ -145,7 +146,11 @@ class Counter:
             return self._stream(request, client)
         if verb["way"] == "query":
             value = self._answer(request, client)
+            following = value.pop(_MORE, "") if verb.get("paged") else ""
             self._write(value, request)
+            if following:  # below the table, where it is read
+                self._out.flush()
+                self._say(f"there is more: --cursor {following}")
             return verdict(verb["cli"], value)
         return self._command(request, client)
 
@@ -170,9 +175,7 @@ class Counter:
             if not following or one_page:
                 break
             query["cursor"] = following
-        if following:
-            self._say(f"there is more: --cursor {following}")
-        return {"items": whole}
+        return {"items": whole, **({_MORE: following} if following else {})}
 
     def _command(self, request: verbs.Request, client: Client) -> int:
         options = request.options
@@ -195,7 +198,9 @@ class Counter:
         elif operation and options._no_wait:
             value = self._begun(client, operation, value)
         if value is not None:
-            self._write(value, request)
+            self._write(_as_asked(value, request) if request.options._format in (None, "table") else value, request)
+        if request.verb["cli"] == "vm destroy" and not options._no_wait and not request.values.get("purge"):
+            self._say(f"its disks stay: {self._prog} storage disk list")
         return self._settled(client, request, value)
 
     def _settled(self, client: Client, request: verbs.Request, value: Any) -> int:
@@ -247,7 +252,7 @@ class Counter:
     def _ask(self, request: verbs.Request, client: Client) -> None:
         """Whoever is asked sees before what would go."""
         render.write(self._foreseen(request, client), "table", self._talk)
-        self._talk.write(render.visible(f"\n{request.verb['summary']}: {self._asked(request)}. Go on? [y/N] "))
+        self._talk.write("\n" + render.visible(f"{request.verb['summary']}: {self._asked(request)}. Go on? [y/N] "))
         self._talk.flush()
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             raise Trouble("Conflict", "not-confirmed", "nothing was done", hint="answer y, or give --yes")
@@ -337,6 +342,14 @@ def _named(value: dict[str, Any], operation: dict[str, Any]) -> dict[str, Any]:
     named = {"name": operation["subject_name"]} if operation.get("subject_name") else {}
     node = {"node": operation["node"]} if "node" in value and operation.get("node") else {}
     return {**named, **value, **node}
+
+
+def _as_asked(value: Any, request: verbs.Request) -> Any:
+    """For people: what was named is called so again, and not by its id."""
+    if not isinstance(value, dict) or "name" in value:
+        return value
+    said = {name: request.values[name] for name in request.verb["positionals"] if name in request.values}
+    return {name: said.get(name, one) if isinstance(one, str) else one for name, one in value.items()}
 
 
 def _leading(words: list[str]) -> tuple[list[str], list[str]]:

@@ -39,7 +39,7 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
         "release",
         "seen_at",
     ),
-    "operation list": ("id", "kind", "subject_name", "node", "state", "step", "created_at"),
+    "operation list": ("id", "kind", "subject_name", "node", "state", "step", "created_at", "problem"),
     "event list": ("at", "kind", "text", "actor", "why"),
     "ipam leases": ("address", "mac", "network", "vm", "since", "vm_id"),
     "storage disk list": ("path", "vm", "node", "pool", "size_gb", "image", "since", "id"),
@@ -127,6 +127,8 @@ def cell(name: str, value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(cell("", one) for one in value)
     if isinstance(value, dict):
+        if {"code", "detail"} == value.keys():  # a problem
+            return visible(str(value["detail"]))
         return visible(", ".join(f"{key}={cell(key, one)}" for key, one in value.items() if one not in (None, "")))
     return visible(str(value))
 
@@ -196,7 +198,8 @@ def _sheet(value: Any, out: IO[str], terminal: bool) -> None:
         if name in _SENTENCES:
             _sentences(rows, *_SENTENCES[name], out)
             continue
-        columns = [column for column in _INSIDE.get(name) or tuple(rows[0]) if column in rows[0]]
+        rows = [_heard(row) for row in rows]
+        columns = [one for one in _INSIDE.get(name) or tuple(rows[0]) if one in rows[0] and one != "heard"]
         _table(rows, columns, out, terminal)
 
 

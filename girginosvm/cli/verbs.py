@@ -294,6 +294,9 @@ def parse(verb: Verb, words: list[str], prog: str, formatter: type[argparse.Help
         raise _strange(strange[0], made, verb, options)
     values = {name: value for name, value in vars(options).items() if not name.startswith("_") and value is not None}
     for field in verb["fields"]:
+        if field["type"] == "list" and field.get("ref") and field["name"] in values:  # no name of ours has a comma
+            values[field["name"]] = [one for said in values[field["name"]] for one in said.split(",") if one]
+    for field in verb["fields"]:
         if field["type"] == "bool" and values.get(field["name"]) is False and field.get("default") is False:
             del values[field["name"]]
         if field.get("secret") and field.get("required") and field["name"] not in values:

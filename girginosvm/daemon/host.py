@@ -13,6 +13,7 @@ from girginosvm.core.errors import Conflict, Forbidden, NoQuorum, Unsafe
 from girginosvm.core.settings import Settings
 from girginosvm.features.image.commands import PullImage, RecordImage
 from girginosvm.features.membership import api as members
+from girginosvm.features.membership import parting
 from girginosvm.features.node import api as nodes
 from girginosvm.features.site import Read, Site
 from girginosvm.features.vm.commands import CreateVm
@@ -90,7 +91,7 @@ def check_gone_for_good(reader: Reader, member: str, *, cut_off: bool) -> None:
                 retry_after_s=1,
             )
         raise Unsafe(
-            "node-answers", f"the node is reached, and {len(machines)} machines are on it: they would run on, "
+            "node-answers", f"the node is reached, and {parting.counted(machines)} on it: they would run on, "
             "and nobody would know of them",
             hint="switch the host off for good, and ask again when girginosvm node list calls it silent",
         )  # fmt: skip

@@ -152,7 +152,7 @@ def check_leaving(reader: Reader, member: str, *, removed: bool) -> bool:
     if vms and not out:
         raise InUse(
             "node-has-machines",
-            f"{len(vms)} machines are on this node: {parting.named(vms)}",
+            f"{parting.counted(vms)} on this node: {parting.named(vms)}",
             hint="destroy them first",
         )
     return out

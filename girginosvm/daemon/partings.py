@@ -10,7 +10,7 @@ from girginosvm.daemon.host import check_gone_for_good
 from girginosvm.daemon.leaving import check_leaving
 from girginosvm.features.membership import api, parting
 from girginosvm.features.node import api as nodes
-from girginosvm.features.node.plan import AWAY_MS
+from girginosvm.features.node.plan import AWAY_MS, is_heard
 from girginosvm.features.site import Read
 from girginosvm.raft.standing import Status, heard
 from girginosvm.state.reader import Reader
@@ -44,8 +44,14 @@ class Partings:
         names, alone = {row.id: row.name for row in rows}, _hears_nobody(standing)
 
         def fetch(reader: Reader) -> parting.Parting:
-            voice = voice_of(place.member, names, standing, away=nodes.away(reader))
-            name, lost = names.get(member, member), parting.lost_with(reader, member)
+            away = nodes.away(reader)
+            voice = voice_of(place.member, names, standing, away=away)
+            # Whom a recovery left out is in no row of members, and nobody looks for it.
+            heard = is_heard(here=member == place.member, away=member in away or member not in names, cut_off=alone)
+            name, lost = (
+                names.get(member) or nodes.name_of(reader, member),
+                parting.lost_with(reader, member, heard=heard),
+            )
             return parting.Parting(
                 member=member, name=name, refused=parting.refusal(lambda: check(reader, alone)),
                 vote=parting.vote_of(name, voice), keys=parting.keys_after(names, member, voice), center=lost.center,

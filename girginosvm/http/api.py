@@ -213,7 +213,9 @@ def projected(value: Any, wanted: str, answers: Any) -> Any:
 
 def missing_route(request: web.Request) -> Missing:
     """Nothing lives at this path."""
-    return Missing("route-missing", f"nothing is at {request.path[:200]}")
+    return Missing(
+        "route-missing", f"nothing is at {request.path[:200]}", hint="GET /v1/openapi.json says what there is"
+    )
 
 
 def _actor(caller: Caller) -> Actor:

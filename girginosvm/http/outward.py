@@ -6,6 +6,7 @@ fetched first, over a line that proves nothing, and is trusted when it is the on
 
 from __future__ import annotations
 
+import os
 import ssl
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, TypeVar
@@ -19,6 +20,7 @@ from girginosvm.core.timeless import timeless
 T = TypeVar("T")
 _LIMIT_BYTES: Final = 4 * 1024 * 1024
 _CONNECT_S: Final = 5.0
+_LOOK: Final = "is that its address and its port? does girginosvm run there, and does a firewall let the port through?"
 
 
 def unproved() -> ssl.SSLContext:
@@ -65,7 +67,7 @@ async def ask(
     except aiohttp.ClientSSLError as fault:
         raise HostFault("node-strange", f"{base} shows no certificate that is trusted here: {fault}") from fault
     except aiohttp.ClientConnectorError as fault:
-        raise Busy("node-unreachable", f"{base} is not reached: {fault.os_error or fault}", retry_after_s=2) from fault
+        raise Busy("node-unreachable", f"{base} is not reached: {_why(fault)}", hint=_LOOK, retry_after_s=2) from fault
     except (aiohttp.InvalidURL, UnicodeError) as fault:  # a label of a name may be longer than 63, or empty
         raise Invalid("url-invalid", f"{base!r} is no address of a node, as https://192.0.2.10:1997") from fault
     except (aiohttp.ClientError, TimeoutError) as fault:
@@ -85,6 +87,12 @@ async def date_of(base: str, *, context: ssl.SSLContext, deadline_s: float = 2.0
             return round(parsedate_to_datetime(answer.headers["Date"]).timestamp() * 1000) + 500
     except (aiohttp.ClientError, TimeoutError, KeyError, ValueError) as fault:
         raise Busy("node-unreachable", f"{base} does not say its time: {fault or type(fault).__name__}") from fault
+
+
+def _why(fault: aiohttp.ClientConnectorError) -> str:
+    """In the system's words, and not in those of the library that asked."""
+    number = fault.os_error.errno
+    return os.strerror(number) if number and number > 0 else str(fault.os_error or fault)
 
 
 def _decoded(base: str, status: int, raw: bytes, answers: type[T]) -> T:

@@ -69,13 +69,14 @@ def load(folder: Path) -> dict[str, File]:
 
 def serve(request: web.Request, files: dict[str, File]) -> web.Response | None:
     """The file at the request's path, None when there is none. A path that the panel's router owns (no dot in its
-    last part) is the panel itself."""
+    last part) is the panel itself, to a browser."""
     file = files.get(request.path)
     if (
         file is None
         and "." not in request.path.rpartition("/")[2]
         and "//" not in request.path
         and not request.path.startswith(("/v1", "/problems"))
+        and "text/html" in request.headers.get("Accept", "")  # a program that errs gets a problem, and no page
     ):
         file = files.get("/")
     if file is None:

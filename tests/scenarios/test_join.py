@@ -235,7 +235,7 @@ def test_a_node_with_machines_does_not_leave(start: Start) -> None:
     joined(second, first, "n2", confirm=True)
     said = second.ask("POST", "/v1/membership/leave", {"confirm": True})
     assert said["code"] == "node-has-machines"
-    assert "1 machines are on this node" in said["detail"]
+    assert "1 machine is on this node" in said["detail"]
 
 
 def test_a_node_that_was_removed_while_it_was_away_learns_it_and_can_begin_anew(start: Start) -> None:

@@ -24,6 +24,7 @@ export function signIn(corner, done) {
       return;
     }
     button.disabled = true;
+    password.removeAttribute("aria-invalid");
     try {
       if (await begin(name.value.trim(), password.value, fresh.value)) {
         wrong.clear();

@@ -17,11 +17,13 @@ _NAMED: Final = 10
 
 
 class Machine(msgspec.Struct, frozen=True):
-    """A machine on the node, and the addresses that others may get once it is given up."""
+    """A machine on the node, and the addresses that others may get once it is given up. ``heard``: ``state`` is how it
+    is; false: how it was when the node was last heard of."""
 
     name: str
     state: str
     addresses: list[str]
+    heard: bool = True
 
 
 class Parting(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,7 +92,7 @@ def removable(db: Any, member: str, *, lost: bool) -> str:
     vms = machines(db, member)
     if vms and not lost:
         raise InUse(
-            "node-has-machines", f"{len(vms)} machines are on {row['name']}: {named(vms)}",
+            "node-has-machines", f"{counted(vms)} on {row['name']}: {named(vms)}",
             hint="destroy them first; or, when the host is switched off for good, say --lost: they are given up",
         )  # fmt: skip
     return str(row["name"])
@@ -101,13 +103,18 @@ def machines(db: Any, node: str) -> tuple[str, ...]:
     return tuple(vm["name"] for vm in db.all("SELECT name FROM vm WHERE node = ? ORDER BY name, id", (node,)))
 
 
+def counted(names: tuple[str, ...]) -> str:
+    """``1 machine is``, ``3 machines are``."""
+    return "1 machine is" if len(names) == 1 else f"{len(names)} machines are"
+
+
 def named(names: tuple[str, ...]) -> str:
     """The first of them."""
     return ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
 
 
-def lost_with(reader: Reader, member: str) -> Lost:
-    """Everything that is on a node and nowhere else."""
+def lost_with(reader: Reader, member: str, *, heard: bool = True) -> Lost:
+    """Everything that is on a node and nowhere else. ``heard``: the node is, from where it is read."""
     vms = reader.all(
         "SELECT vm.name, ifnull(f.state, '') AS state, "
         "ifnull((SELECT group_concat(text, ' ') FROM lease WHERE lease.vm = vm.id), '') AS addresses "
@@ -124,7 +131,7 @@ def lost_with(reader: Reader, member: str) -> Lost:
         center=centers.of_node(reader, member).public_url,
         disks=[row["path"] for row in reader.all("SELECT path FROM disk_kept WHERE node = ? ORDER BY path", (member,))],
         images=[row["name"] for row in images],
-        machines=[Machine(row["name"], row["state"] or "building", row["addresses"].split()) for row in vms],
+        machines=[Machine(row["name"], row["state"] or "building", row["addresses"].split(), heard) for row in vms],
     )
 
 

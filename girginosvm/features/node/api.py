@@ -39,6 +39,12 @@ def domains(reader: Reader) -> dict[str, str]:
     return {row["id"]: row["domain"] or "" for row in rows}
 
 
+def name_of(reader: Reader, node: str) -> str:
+    """What a node calls itself, a member or not; its id where nothing is known of it."""
+    row = reader.one("SELECT name FROM node WHERE id = ?", (node,))
+    return str(row["name"]) if row else node
+
+
 def silent(reader: Reader) -> tuple[str, ...]:
     """Names of the nodes that are silent (``IS_SILENT``)."""
     return tuple(row["name"] for row in reader.all(f"SELECT name FROM node WHERE {IS_SILENT} ORDER BY name"))

@@ -99,7 +99,7 @@ def test_it_is_no_member_and_what_was_on_its_host_stays_described(recovered: Eng
 
 def test_what_is_left_of_it_is_given_up_by_a_word_of_its_own(recovered: Engine) -> None:
     assert queries.resolve(recovered.reader, "m2") == SECOND
-    with pytest.raises(InUse, match="1 machines are on m2: shop"):
+    with pytest.raises(InUse, match="1 machine is on m2: shop"):
         recovered.run(RemoveMember(member=SECOND))
     assert recovered.run(RemoveMember(member=SECOND, lost=True)) == {"member": SECOND, "name": "m2", "lost": ["shop"]}
     assert vms(recovered) == []

@@ -5,14 +5,15 @@ from __future__ import annotations
 import msgspec
 import pytest
 from features.engine import ADMIN, Engine
-from features.nodes import cluster, created
+from features.nodes import FACTS, cluster, created
 
 from girginosvm.core.errors import NoQuorum, Unsafe
 from girginosvm.daemon.host import gone_for_good
 from girginosvm.daemon.partings import Partings
 from girginosvm.features.membership.commands import DescribeMember, RemoveMember
 from girginosvm.features.membership.parting import ForeseeRemoval
-from girginosvm.features.node.commands import ReportAway
+from girginosvm.features.node.api import name_of
+from girginosvm.features.node.commands import ReportAway, ReportNode
 from girginosvm.features.vm.reports import ReportVm
 from tests.floors.daemon.test_quorum import FOLLOWS, PLACE, ROWS
 
@@ -62,7 +63,26 @@ async def test_a_dry_run_says_the_same(two: Engine, age_ms: int | None, code: st
         return fetch(two.reader)
 
     async def seen():  # type: ignore[no-untyped-def]
-        return PLACE, ROWS, msgspec.structs.replace(FOLLOWS, leader_age_ms=age_ms)
+        return (
+            PLACE,
+            (*ROWS, msgspec.structs.replace(ROWS[1], id=OTHER)),
+            msgspec.structs.replace(FOLLOWS, leader_age_ms=age_ms),
+        )
 
     shown = await Partings(read=read, seen=seen).of_removal(ForeseeRemoval(member=OTHER, lost=True))
     assert f"({code})" in shown.refused
+    assert [(one.name, one.state, one.heard) for one in shown.machines] == [("b", "running", age_ms == 60)]
+
+
+async def test_a_host_that_a_recovery_left_out_is_shown_by_its_name(two: Engine) -> None:
+    async def read(fetch):  # type: ignore[no-untyped-def]
+        return fetch(two.reader)
+
+    async def seen():  # type: ignore[no-untyped-def]
+        return PLACE, (), FOLLOWS
+
+    two.run(ReportNode(node=OTHER, name="h2", facts=FACTS), node=OTHER)
+
+    shown = await Partings(read=read, seen=seen).of_removal(ForeseeRemoval(member=OTHER))
+    assert (shown.name, [one.heard for one in shown.machines]) == ("h2", [False])
+    assert name_of(two.reader, THIRD) == THIRD

@@ -15,12 +15,13 @@ os.execv(sys.executable, [sys.executable, "-m", "girginosvm", *sys.argv[1:]])
 """
 
 
-def spoken(agent: Any, *words: str) -> "subprocess.Popen[bytes]":
-    """A process of its own."""
+def spoken(agent: Any, *words: str, together: bool = False) -> "subprocess.Popen[bytes]":
+    """A process of its own. ``together``: what it says comes in the same pipe as what it answers."""
     environment = {**os.environ, "GIRGINOSVM_SOCKET": agent.socket_path}
     # Tests started in the background of a shell ignore SIGINT, and so would their children.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     return subprocess.Popen(
         [sys.executable, "-c", HEEDS_CTRL_C, *words],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, cwd=Path(__file__).parents[3],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT if together else subprocess.PIPE, env=environment,
+        cwd=Path(__file__).parents[3],
     )  # fmt: skip

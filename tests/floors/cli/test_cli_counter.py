@@ -48,6 +48,8 @@ def test_one_page_tells_how_to_go_on(agent: Any, say: Callable[..., Any]) -> Non
     said = say("vm list --limit 1")
     assert "--cursor c1" in said.talk
     assert "--cursor" not in said.out
+    together = spoken(agent, "vm", "list", "--limit", "1", together=True).communicate(timeout=60)[0].decode()
+    assert together.splitlines()[-1].startswith("there is more: --cursor c1")
 
 
 @pytest.mark.parametrize(
@@ -136,6 +138,7 @@ def test_a_person_is_shown_what_would_go_before_the_question(
     assert (said.code, said.out) == (5, "")
     shown, _, asked = said.talk.partition("Remove a node")
     assert "2 of 3 voters are left" in shown
+    assert shown.endswith("\n\n")
     assert "girginosvm membership remove n3 --lost. Go on? [y/N] " in asked
     assert [asked.method for asked in agent.asked] == ["GET"]
 
@@ -155,6 +158,18 @@ def test_in_a_script_the_machine_that_is_named_is_meant(agent: Any, say: Callabl
     agent.on("DELETE", "/v1/vms/web01", (200, {"vm": "0190"}))
     assert say("vm destroy web01 --purge").code == 0
     assert agent.asked[0].json == {"purge": True}
+
+
+def test_whoever_destroys_a_machine_learns_that_its_disks_stay(agent: Any, say: Callable[..., Any]) -> None:
+    agent.on("DELETE", "/v1/vms/web01", (200, {"vm": "0190"}))
+    assert "its disks stay: girginosvm storage disk list" in say("vm destroy web01").talk
+    assert "stay" not in say("vm destroy web01 --purge").talk
+
+
+def test_a_person_reads_the_name_that_was_asked_and_a_program_the_id(agent: Any, say: Callable[..., Any]) -> None:
+    agent.on("DELETE", "/v1/nodes/h3/maintenance", (200, {"node": "01a2"}))
+    assert say("node maintenance off h3").out.split() == ["NODE", "h3"]
+    assert json.loads(say("node maintenance off h3 -f json").out) == {"node": "01a2"}
 
 
 @pytest.mark.parametrize("verb", DESTROYING, ids=lambda verb: verb["cli"])

@@ -148,3 +148,20 @@ def test_several_sentences_are_a_line_each() -> None:
     out = io.StringIO()
     render.write({"problems": ["not reached: h2, h3", "it goes on by itself"], "names": ["a", "b"]}, "table", out)
     assert out.getvalue() == "PROBLEMS  not reached: h2, h3\n          it goes on by itself\nNAMES     a, b\n"
+
+
+def test_a_problem_in_a_list_is_its_sentence() -> None:
+    out = io.StringIO()
+    rows = [{"kind": "vm.stop", "problem": {"code": "overtaken", "detail": "a newer order took its place"}}]
+    render.write({"items": rows}, "table", out, columns=["kind", "problem"])
+    assert out.getvalue().splitlines()[1].split("  ") == ["vm.stop", "a newer order took its place"]
+    assert "problem" in render.COLUMNS["operation list"]
+
+
+def test_a_machine_of_a_dead_host_was_running_where_it_is_one_of_several_rows() -> None:
+    out = io.StringIO()
+    machines = [{"name": "db2", "state": "running", "heard": False}, {"name": "x1", "state": "stopped", "heard": True}]
+    render.write({"name": "h1", "machines": machines}, "table", out)
+    assert [line.split(None, 1) for line in out.getvalue().splitlines()[3:]] == [
+        ["NAME", "STATE"], ["db2", "was running"], ["x1", "stopped"],
+    ]  # fmt: skip

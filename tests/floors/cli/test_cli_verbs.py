@@ -120,6 +120,10 @@ def test_a_repeated_flag_is_a_list() -> None:
     assert request.rest["tags"] == ["web", "eu"]
 
 
+def test_names_may_be_given_in_one_word() -> None:
+    assert parsed("cluster recover --without h2,h3 --without h4").rest["without"] == ["h2", "h3", "h4"]
+
+
 def test_user_data_is_read_from_its_file(tmp_path: Path) -> None:
     file = tmp_path / "seed.yaml"
     file.write_text("#cloud-config\n", encoding="utf-8")

@@ -10,7 +10,7 @@ import pytest
 
 from girginosvm.core.errors import Busy
 from girginosvm.http.ages import age_of
-from girginosvm.http.outward import date_of, unproved
+from girginosvm.http.outward import ask, date_of, unproved
 from girginosvm.http.tls import Identity
 from tests.floors.http.toyhouse import House
 
@@ -41,3 +41,10 @@ async def test_a_node_s_time_is_read_off_whatever_it_answers(house: House) -> No
 async def test_a_node_that_does_not_answer_has_no_time() -> None:
     with pytest.raises(Busy, match="does not say its time"):
         await date_of("https://127.0.0.1:1", context=unproved())
+
+
+async def test_where_nobody_listens_is_said_in_the_systems_words_with_what_to_look_at() -> None:
+    with pytest.raises(Busy) as caught:
+        await ask("https://127.0.0.1:1", "GET", "/v1/health", dict[str, str], context=unproved())
+    assert caught.value.detail == "https://127.0.0.1:1 is not reached: Connection refused"
+    assert "firewall" in (caught.value.hint or "")

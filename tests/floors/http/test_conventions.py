@@ -164,6 +164,14 @@ async def test_a_literal_path_is_no_name_and_other_methods_are_405(house: House)
     assert (status, body["code"]) == (404, "route-missing")
 
 
+async def test_a_wrong_address_is_a_problem_to_a_program_and_the_panel_to_a_browser(house: House):
+    status, body, _ = await house.ask("GET", "/api/v1/toys")
+    assert (status, body["code"], body["hint"]) == (404, "route-missing", "GET /v1/openapi.json says what there is")
+    status, text, _ = await house.ask("GET", "/machines", Accept="text/html,*/*;q=0.8")
+    assert (status, b"<title>panel</title>" in text) == (200, True)
+    assert (await house.ask("GET", "/", token=""))[0] == 200
+
+
 async def test_a_bug_gives_a_number_to_the_person_and_the_rest_to_the_log(house: House):
     status, body, _ = await house.ask("POST", "/v1/toys/break")
     assert (status, body["code"]) == (500, "internal-error")

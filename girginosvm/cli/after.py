@@ -90,15 +90,15 @@ def settled(
         return None
     ends = now() + (_LIMIT_S if limit_s is None else limit_s)
     try:
-        while not last.done and now() < ends:
-            teller.tell({"step": last.says})
+        while True:
             try:
                 last = step(verb, answer, client.get(_PLACE).value or {}) or last
             except Trouble as trouble:
                 if trouble.family not in _BEGINS:
                     return None
-            if not last.done:
-                pause(_PAUSE_S)
+            if last.done or now() >= ends:
+                return last
+            teller.tell({"step": last.says})
+            pause(_PAUSE_S)
     finally:
         teller.end()
-    return last

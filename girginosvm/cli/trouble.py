@@ -29,6 +29,9 @@ _NEXT: Final = {
     "Bug": "search the node's log for that reference: journalctl -u girginosvm",
 }
 
+# Where the family's says too little: to wait is no help to a node that was removed, or is left alone.
+_NEXT_OF: Final = {"no-fresh-read": "girginosvm quorum says who is reached; then send it again"}
+
 
 class Trouble(Exception):
     """A problem for a person. ``family`` decides the exit code; ``hint`` is the next command."""
@@ -40,7 +43,9 @@ class Trouble(Exception):
         self.family = family
         self.code = code
         self.detail = detail
-        self.hint = hint or _NEXT.get(family, "") or (f"girginosvm explain {code}" if code else "")
+        self.hint = (
+            hint or _NEXT_OF.get(code, "") or _NEXT.get(family, "") or (f"girginosvm explain {code}" if code else "")
+        )
         self.faults = faults
 
     @property

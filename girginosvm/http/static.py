@@ -83,7 +83,7 @@ def serve(request: web.Request, files: dict[str, File]) -> web.Response | None:
         return None
     headers = {
         "ETag": file.etag,
-        "Vary": "Accept-Encoding",
+        "Vary": "Accept, Accept-Encoding",
         "Cache-Control": "public, max-age=31536000, immutable" if file.immutable else "no-cache",
     }
     known = [tag.strip().removeprefix("W/") for tag in request.headers.get("If-None-Match", "").split(",")]

@@ -45,6 +45,7 @@ def test_a_wrong_password_is_said_in_a_sentence_and_the_right_one_opens(visit: A
     page.keyboard.press("Enter")
     page.locator("[name=new-password]").wait_for()
     expect(page.get_by_role("alert")).to_be_hidden()
+    expect(page.locator("[name=password]")).not_to_have_attribute("aria-invalid", "true")
     page.reload()
     page.fill("[name=username]", "operator")
     page.fill("[name=password]", "right")

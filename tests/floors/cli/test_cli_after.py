@@ -45,6 +45,13 @@ def test_one_that_votes_on_is_not_said_to_be_ready(agent: Any, say: Callable[...
     assert "do not switch it off yet; it goes on: girginosvm membership status" in said.talk
 
 
+def test_what_is_so_already_is_not_said_to_be_otherwise_first(agent: Any, say: Callable[..., Any]) -> None:
+    agent.on("POST", "/v1/membership/drain", (200, {"node": "h3", "machines": []}))
+    agent.on("GET", PLACE, (200, seen("observer")))
+    said = say("membership drain --node h3")
+    assert (said.code, said.talk) == (0, "h3 neither leads nor votes any more: its host may be switched off\n")
+
+
 def test_no_wait_asks_nothing_more(agent: Any, say: Callable[..., Any]) -> None:
     agent.on("POST", "/v1/membership/drain", (200, DRAINED))
     assert say("membership drain --node h3 --no-wait").code == 0

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from girginosvm.cli.trouble import trouble_of
+
 MEMBER = {
     "name": "n1", "role": "leader", "reached": True, "address": "192.0.2.1:1995", "panel": True,
     "api": "192.0.2.1:1996", "lag": 0, "heard_ms": 0, "witness": False, "drained": False, "here": True, "id": "0190",
@@ -61,3 +63,9 @@ def test_the_doctor_ends_with_the_worst_of_its_checks(
     lines = said.out.splitlines()
     assert lines[-2:] == [f"{worst}  raft  n1 leads", f"{' ' * len(worst)}        next: girginosvm quorum"]
     assert say("doctor -f json").code == code
+
+
+def test_who_gets_no_fresh_read_is_told_to_look_at_the_quorum() -> None:
+    said = trouble_of(503, {"code": "no-fresh-read", "family": "Busy", "detail": "not in time"})
+    assert said.hint.startswith("girginosvm quorum")
+    assert trouble_of(503, {"code": "starting", "family": "Busy"}).hint == "send it again in a moment"

@@ -217,5 +217,5 @@ async def test_the_panel_comes_strict_compressed_and_cached(house: House):
     script = await house.ask("GET", "/app-0123abcd.js", token="")
     assert "immutable" in script[2]["Cache-Control"]
     assert script[2]["X-Content-Type-Options"] == "nosniff"
-    assert (await house.ask("GET", "/machines/web01", token=""))[1] == text
+    assert (await house.ask("GET", "/machines/web01", token="", Accept="text/html"))[1] == text
     assert (await house.ask("GET", "/missing.js", token=""))[0] == 404

@@ -15,6 +15,7 @@ body and the CLI's flags; a query's are the query string.
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, Final, TypeVar
 
@@ -77,9 +78,9 @@ class Command(Request, frozen=True, kw_only=True):
 
     keyed: ClassVar[bool] = True
 
+    @abstractmethod
     def apply(self, tx: Any) -> object:
         """Change the database; the value is the answer's body."""
-        raise NotImplementedError
 
 
 class Query(Request, frozen=True, kw_only=True):
@@ -88,9 +89,9 @@ class Query(Request, frozen=True, kw_only=True):
 
     rows: ClassVar[tuple[tuple[str, str], ...]] = ()
 
+    @abstractmethod
     def fetch(self, reader: Any) -> object:
         """The answer's body."""
-        raise NotImplementedError
 
 
 class Walk(Query, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ The first frame each way is a ``Hello`` with the release; another release is ref
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from typing import Any, Final, Literal
 
 import msgspec
@@ -134,7 +135,7 @@ def _size(head: bytes | bytearray) -> int:
     return size
 
 
-class Line(asyncio.Protocol):
+class Line(asyncio.Protocol, ABC):
     """One connection. What is written in one round of the event loop leaves in one piece, since the outcomes of a batch
     come together. Subclasses hear frames, and why the line has ended."""
 
@@ -145,10 +146,11 @@ class Line(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
 
+    @abstractmethod
     def heard(self, data: bytes) -> None:
         """A whole frame. msgspec.MsgspecError or ValueError ends the line."""
-        raise NotImplementedError
 
+    @abstractmethod
     def garbage(self, fault: Exception) -> None:
         """What came is no frame of ours; the line ends."""
 

@@ -9,8 +9,8 @@ a cut (what follows an index is void: another leader's log won), a base (the ent
 the members; each segment begins with vote, members and base, so that those before it may go. Opening reads
 everything. A record that does not fit ends the log. If that is the torn end of a write that was never flushed, it is
 cut (the records were never acknowledged). If a whole record behind it belongs to a later batch, then a flush had
-succeeded in between and the disk has lost acknowledged data: ``JournalDamaged``, and this node must not go on by
-itself.
+succeeded in between and the disk has lost acknowledged data: HostFault ``journal-damaged``, and this node must not
+go on by itself.
 """
 
 from __future__ import annotations

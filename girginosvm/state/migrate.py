@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from typing import Any
 
 import apsw
 import msgspec
@@ -42,6 +43,10 @@ class MigrateSchema(Command, frozen=True, kw_only=True):
     """The log's words for "from here on the tables are these". The machine runs it: it alone has the steps."""
 
     steps: tuple[Step, ...]
+
+    def apply(self, tx: Any) -> object:
+        """TypeError: run like any other command it would find no steps."""
+        raise TypeError("MigrateSchema is run by the machine")
 
 
 def checksum(step: Migration) -> str:

@@ -33,6 +33,15 @@ class Sight(NamedTuple):
     cut_off: bool = False
 
 
+class _Stood(NamedTuple):
+    """Where the database stands, in the columns' order."""
+
+    applied_index: int
+    at_ms: int
+    incarnation: str
+    level: int
+
+
 _STATE: Final = "SELECT applied_index, at_ms, incarnation, feature_level FROM machine_state"
 # Virtual machine steps between two looks at the clock: about a millisecond.
 _STEPS: Final = 20_000
@@ -47,34 +56,34 @@ class Reader:
 
     def __init__(self, db: apsw.Connection) -> None:
         self._db = db
-        self._stood: tuple[int, int, str, int] | None = None
+        self._stood: _Stood | None = None
         self.sight = Sight()
 
-    def _stands(self) -> tuple[int, int, str, int]:
+    def _stands(self) -> _Stood:
         """Read when it is asked for: whose token it is needs none of it."""
         if self._stood is None:
-            self._stood = next(iter(self._db.execute(_STATE)))
+            self._stood = _Stood._make(next(iter(self._db.execute(_STATE))))
         return self._stood
 
     @property
     def applied_index(self) -> int:
         """The last entry in this state."""
-        return self._stands()[0]
+        return self._stands().applied_index
 
     @property
     def at_ms(self) -> int:
         """Its stamp."""
-        return self._stands()[1]
+        return self._stands().at_ms
 
     @property
     def incarnation(self) -> str:
         """Which history this is a state of."""
-        return self._stands()[2]
+        return self._stands().incarnation
 
     @property
     def level(self) -> int:
         """The active feature level."""
-        return self._stands()[3]
+        return self._stands().level
 
     def all(self, sql: str, params: Iterable[Any] = ()) -> list[dbs.Row]:
         """All rows as dictionaries."""

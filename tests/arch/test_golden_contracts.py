@@ -179,6 +179,8 @@ def wanting(kind: type[Request]) -> list[str]:
     changes = action.method != "GET" and kind.__name__ in REGISTRY.commands
     missing += ["audit"] if changes and not action.audit else []
     missing += ["verb"] if changes and not platform and not action.cli else []
+    bodies = (name for name in ("apply", "fetch") if hasattr(kind, name))
+    missing += [name for name in bodies if getattr(getattr(kind, name), "__isabstractmethod__", False)]
     words = extra_of(kind)
     missing += [f"help of {name}" for name in kind.__struct_fields__ if not words[name].get("description")]
     return missing
@@ -191,4 +193,4 @@ def test_the_golden_rule_sees_what_it_is_for() -> None:
     class Mute(Command, frozen=True, kw_only=True):
         size: int = 1
 
-    assert wanting(Mute) == ["permission", "summary", "doc", "help of size"]
+    assert wanting(Mute) == ["permission", "summary", "doc", "apply", "help of size"]

@@ -67,7 +67,7 @@ class Neighbours:
             raise Busy("node-unreachable", f"{node} is not reached: the line broke", retry_after_s=2)
 
     def forward(self, node: str, call: Call) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        raise NotImplementedError
+        raise AssertionError(f"nothing here asks {node} for {call.path}")
 
 
 def _append(path: Path, piece: bytes) -> None:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Self
 
 
-class Started:
+class Started(ABC):
     """``stop`` may be called again, and after a start that failed."""
 
+    @abstractmethod
     def start(self) -> None:
         """Ready when this returns."""
-        raise NotImplementedError
 
+    @abstractmethod
     def stop(self) -> None:
         """Nothing of it is left."""
-        raise NotImplementedError
 
     def __enter__(self) -> Self:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -45,7 +46,7 @@ def reasons(node: str) -> list[dict[str, Any]]:
     return [reason(node, "best", of=2, share=25), *(one for one in found if one["node"] != node)]
 
 
-class Members:
+class Members(ABC):
     """Nodes and members. ``away``: names that n1 does not reach; ``unseen``: at which it does not look; ``lone``: n1 is
     alone; ``witness``: as one."""
 
@@ -65,9 +66,9 @@ class Members:
         self.deeds: list[tuple[str, str, str]] = []  # method, path, X-Why
         self.asked: list[dict[str, str]] = []  # of placement
 
+    @abstractmethod
     def publish(self, table: str, events: list[Any]) -> None:
         """Tell everybody."""
-        raise NotImplementedError
 
     def membership(self) -> dict[str, Any]:
         """The cluster as n1 sees it: three voters and what else there is, n1 leads while it reaches two."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Protocol
 
@@ -21,7 +22,7 @@ class Memory(StateMachine, Protocol):
         ...
 
 
-class Machine:
+class Machine(ABC):
     """``life`` counts its processes. ``slow_ms`` is what each task of its disks takes longer; -1 is for ever."""
 
     def __init__(self, time: Timeline, name: str, memory: Memory, *, honest: bool = True) -> None:
@@ -69,9 +70,9 @@ class Machine:
             self.paused, self._due = False, -1
             self.wake()
 
+    @abstractmethod
     def turn(self, events: list[Event]) -> int | None:
         """What its process does with them; when its next turn is due, if one is."""
-        raise NotImplementedError
 
     def _turn(self, when: int) -> None:
         if self.paused or self._due != when:

@@ -30,7 +30,8 @@ from tests.bench import crowd
 from tests.bench.lists import TOKEN
 from tests.bench.rest import of_nodes, shares, three
 from tests.bench.table import line
-from tests.scenarios.node import Node, free_port, qcow2
+from tests.ports import free_port
+from tests.scenarios.node import Node, qcow2
 
 CREATES = 500
 CLIENTS = 16

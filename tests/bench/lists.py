@@ -15,7 +15,8 @@ from typing import Any
 import aiohttp
 
 from tests.bench.table import line, ratio
-from tests.scenarios.node import Node, free_port
+from tests.ports import free_port
+from tests.scenarios.node import Node
 
 TOKEN = "bench-token-of-this-run-only"
 BARE = """

@@ -22,7 +22,8 @@ from tests.bench.lists import TOKEN
 from tests.bench.processes import Meter
 from tests.bench.table import line, ratio, times
 from tests.floors.raft.pki import Authority
-from tests.scenarios.node import Node, free_port
+from tests.ports import free_port
+from tests.scenarios.node import Node
 
 _numbers = itertools.count()
 Client = Callable[[aiohttp.ClientSession], Awaitable[None]]

@@ -20,6 +20,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from tests.ports import free_port
+
 REPO = Path(__file__).parents[2]
 PATIENCE_S = 40
 
@@ -35,13 +37,6 @@ class UnixLink(http.client.HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(20)
         self.sock.connect(self._path)
-
-
-def free_port() -> int:
-    """A port nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def qcow2(path: Path, size_mib: int = 64, *, full: bool = False) -> Path:

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.scenarios.node import Node, free_port
+from tests.ports import free_port
+from tests.scenarios.node import Node
 
 
 @pytest.fixture

@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from tests.lab import mirror
+from tests.ports import free_port
 from tests.scenarios import audit
-from tests.scenarios.node import REPO, Node, free_port, qcow2
+from tests.scenarios.node import REPO, Node, qcow2
 
 pytestmark = pytest.mark.host
 WEB = {"name": "web", "image": "tiny", "memory_mb": 256}

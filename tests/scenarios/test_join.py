@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 from cryptography import x509
 
+from tests.ports import free_port
 from tests.scenarios.deeds import create, running
-from tests.scenarios.node import Node, free_port, qcow2
+from tests.scenarios.node import Node, qcow2
 
 # Every step of the joining node: what it writes, and what its next life does with that.
 JOINING = (
@@ -92,7 +93,11 @@ def joined(node: Node, center: Node, name: str, **more: Any) -> Any:
 
 def test_a_center_whose_clock_has_jumped_ahead_lets_in_whom_it_gave_a_token(start: Start) -> None:
     center, node = start("n1", module="tests.scenarios.agent_ahead").ready(), start("n2").ready()
-    joined(node, center, "n2")
+    status, answer = asked(node, center, token(center))
+    assert status == 202, answer
+    center.wait(lambda: is_member(center, "n2"), "n2 to join")
+    seen = node.until("/v1/membership", lambda found: found["cluster"] == answer["cluster"])
+    assert "n2" in {one["name"] for one in seen["members"] if one["here"]}
 
 
 def test_three_nodes_become_one_cluster_and_each_takes_writes_and_shows_all(start: Start) -> None:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
 from tests.scenarios.deeds import running
-from tests.scenarios.node import REPO, Node, free_port, qcow2
+from tests.scenarios.node import REPO, Node, qcow2
 from tests.scenarios.test_disk_full import Room
 from tests.scenarios.test_join import Start, joined, membership, start
 from tests.scenarios.test_voters import settled
@@ -294,6 +295,7 @@ def test_a_full_disk_on_the_way_is_said_it_votes_meanwhile_and_goes_on_when_ther
     write(second, "with-its-vote")
     room.sized(ROOM_KIB)
     whole(first, names | {"with-its-vote"})
+    assert names | {"with-its-vote"} <= written(first)
 
 
 @pytest.mark.parametrize("name", ["ca.crt", "server.pem"])

@@ -8,6 +8,7 @@ import json
 
 import pytest
 
+from tests.ports import free_port
 from tests.scenarios.deeds import running
 from tests.scenarios.last_resort import (
     PROOF,
@@ -22,7 +23,7 @@ from tests.scenarios.last_resort import (
     write,
     written,
 )
-from tests.scenarios.node import Node, free_port, qcow2
+from tests.scenarios.node import Node, qcow2
 from tests.scenarios.test_join import Start, joined, membership, start
 from tests.scenarios.test_voters import settled
 

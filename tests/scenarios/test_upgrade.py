@@ -13,8 +13,9 @@ import pytest
 from girginosvm import __version__
 from girginosvm.state import db as dbs
 from girginosvm.state.fingerprint import Fingerprint, fingerprint
+from tests.ports import free_port
 from tests.scenarios.next_release import RELEASE
-from tests.scenarios.node import Node, free_port
+from tests.scenarios.node import Node
 from tests.scenarios.test_join import joined, membership
 
 THIS = "tests.scenarios.this_release"

@@ -112,7 +112,7 @@ def test_a_machine_that_is_not_ours_is_marked_in_the_list_and_says_where_it_was_
         expect(row).to_have_count(1)
         expect(row.locator(".k-name .tag")).to_have_text("Not ours")
         row.locator("a").click()
-        page.wait_for_selector("#detail .verdict:has-text('Found on n2, and not managed here.')")
+        expect(page.locator("#detail .verdict")).to_contain_text("Found on n2, and not managed here.")
     finally:
         daemon.drop("vms", "vm_foreign", "vm-found")
 
@@ -130,7 +130,7 @@ def test_a_menu_that_is_open_stays_while_machines_change(visit: Any, daemon: Any
     page.wait_for_timeout(500)
     expect(item).to_be_visible()  # though its page would say something else by now
     page.keyboard.press("Escape")
-    page.wait_for_selector("h1:has-text('Cordoned')")
+    expect(page.locator("h1")).to_contain_text("Cordoned")
 
 
 def test_removing_a_node_from_its_page_lists_what_is_lost(visit: Any) -> None:
@@ -264,7 +264,7 @@ def test_a_machine_says_why_it_is_where_it_is(visit: Any) -> None:
     why.locator("summary").click()
     expect(why).to_contain_text("n3 is cordoned: its disks are changed.")
     why.get_by_role("link", name="n2").first.click()
-    page.wait_for_selector("h1:has-text('n2')")
+    expect(page.locator("h1")).to_contain_text("n2")
 
 
 def test_the_palette_finds_nodes_and_says_what_waits_for_a_quorum(visit: Any, daemon: Any) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.scenarios.node import Node, free_port, qcow2
+from tests.ports import free_port
+from tests.scenarios.node import Node, qcow2
 from tests.scenarios.test_center import promoted
 from tests.scenarios.test_join import Start, joined, start
 from tests.scenarios.test_places import created
@@ -96,6 +97,7 @@ def test_every_panel_shows_the_same_and_what_one_node_can_still_do_alone(start: 
     second.stop()
     _says_that_it_is_alone(panel)
     _offers_nothing_that_it_could_not_do(panel)
+    expect(panel.locator(".stuck")).to_be_visible()  # and still says so
     panel.screenshot(path=str(SHOTS / "three-alone.png"))
 
 

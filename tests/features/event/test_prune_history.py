@@ -23,7 +23,7 @@ from girginosvm.daemon.retention import RetentionReconciler, due
 from girginosvm.features.cluster.commands import FoundCluster
 from girginosvm.features.event import api
 from girginosvm.features.event.commands import PruneHistory, SetRetention
-from girginosvm.features.event.queries import ShowRetention, Verified, VerifyEvents
+from girginosvm.features.event.queries import ShowRetention, VerifyEvents
 from girginosvm.features.lanes import Lanes
 from girginosvm.features.node.commands import CordonNode, UncordonNode
 from girginosvm.features.operation import api as operations
@@ -31,6 +31,7 @@ from girginosvm.features.vm.power import StartVm, StopVm
 from girginosvm.features.vm.reports import ReportVm
 from girginosvm.raft.standing import Status
 from girginosvm.state.history import verify
+from tests.features.event.test_verify_events import walked
 from tests.features.vm.test_list_plans import Planned
 
 LONG_MS = 500 * api.DAY_MS
@@ -78,13 +79,6 @@ def prune(engine: Engine, **fields: int) -> dict[str, int]:
 
 def count(engine: Engine) -> int:
     return int(engine.rows("SELECT count(*) AS n FROM event")[0]["n"])
-
-
-def walked(engine: Engine, limit: int = 20_000) -> Verified:
-    done = VerifyEvents(limit=limit).fetch(engine.reader)
-    while done.next:
-        done = VerifyEvents(limit=limit, after=done.next).fetch(engine.reader)
-    return done
 
 
 def test_a_batch_goes_with_each_entry_the_oldest_first_and_the_rest_hangs_on_the_anchor(old: Engine) -> None:

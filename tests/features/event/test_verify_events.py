@@ -7,7 +7,8 @@ from girginosvm.core.errors import HostFault, Invalid
 from girginosvm.features.event.queries import Verified, VerifyEvents
 
 
-def walked(engine: Engine, limit: int) -> Verified:
+def walked(engine: Engine, limit: int = 20_000) -> Verified:
+    """The history checked from end to end, in pieces of so many events."""
     done = VerifyEvents(limit=limit).fetch(engine.reader)
     while done.next:
         done = VerifyEvents(limit=limit, after=done.next).fetch(engine.reader)

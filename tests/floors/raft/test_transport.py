@@ -21,7 +21,7 @@ from girginosvm.raft.messages import FRAME_BYTES
 from girginosvm.raft.transport import Transport
 from tests.floors.raft.pki import Authority
 from tests.floors.raft.ring import PATIENCE_S, Ring, authority, closed, dial, lines, pair, ring, roster
-from tests.floors.raft.trio import free_port
+from tests.ports import free_port
 
 __all__ = ["authority", "pair", "ring"]
 

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -21,13 +20,9 @@ from girginosvm.raft.changes import Change
 from girginosvm.raft.client import Client
 from girginosvm.raft.standing import Status
 from tests.floors.raft.pki import Authority
+from tests.ports import free_port
 
 REPOSITORY = Path(__file__).parents[3]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return int(one.getsockname()[1])
 
 
 class Trio:

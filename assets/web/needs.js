@@ -61,7 +61,8 @@ function ofCluster() {
     return { kind: "fault", title: t("need.away", { name: one.name }), why: why.filter(Boolean).join(" "), text: open(one.name), address: to("nodes", one.name) };
   });
   const centers = cluster.centers.filter((one) => one.problem).map((one) => ({ kind: "attn", title: t("need.center", { name: one.name }), why: one.problem, text, address }));
-  return [shut && { kind: "fault", title: shut, why: t("need.shut.say"), text, address }, ...away, ...centers];
+  const parted = cluster.now?.parted;
+  return [parted && { kind: "fault", title: t("need.parted"), why: t("need.parted.say", { names: parted }), text, address }, shut && { kind: "fault", title: shut, why: t("need.shut.say"), text, address }, ...away, ...centers];
 }
 
 const ofImage = (image) => image.problem && { kind: "fault", title: t("need.image", { name: image.name }), why: image.problem.detail, text: open(image.name), address: to("images", image.id) };

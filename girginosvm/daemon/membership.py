@@ -142,7 +142,8 @@ class Membership:
         status, away = (None, standing.detail) if isinstance(standing, Problem) else (standing, "")
         releases: Releases = await self._read(Releases.of)
         said = membership_of(Seen(rows, place, status, away, notice=self.notice), releases, out=self.removed)
-        return msgspec.structs.replace(said, recovers=self._clock.monotonic_ms() < self.recovers_until_ms)
+        recovers = self._clock.monotonic_ms() < self.recovers_until_ms
+        return msgspec.structs.replace(said, recovers=recovers, parted=self.parted)
 
     async def seen(self) -> tuple[Place, tuple[api.Row, ...], Status | Problem]:
         """This node, the members' rows (its own, too, before it has one), and how agreement stands; or why the raft

@@ -78,6 +78,12 @@ def test_a_wrong_proof_makes_two_clusters_that_do_not_mix_and_the_old_one_says_s
     for node in (first, second):
         seen = node.until("/v1/membership", lambda found: any("two clusters" in one for one in found["problems"]))
         assert any(one.startswith("n3 was recovered without this node") for one in seen["problems"])
+        assert seen["parted"] == "n3"
+        found = node.ask("GET", "/v1/doctor")
+        assert (found["verdict"], found["checks"][0]["says"][:29]) == ("fail", "n3 was recovered without this")
+        quorum = node.ask("GET", "/v1/quorum")
+        assert (quorum["quorum"], "two clusters" in quorum["says"]) == (True, True)
+    assert "parted" not in membership(third)
     write(first, "theirs")
     write(third, "ours")
     assert "ours" not in written(second)

@@ -54,6 +54,7 @@ class Members(ABC):
         self.world = world
         self.index = 200
         self.away: set[str] = set()
+        self.parted = ""  # who was recovered without n1
         self.unseen: set[str] = set()  # neither they nor n1 have a vote
         self.lone = self.leaderless = self.witness = False
         self.centers: dict[str, dict[str, Any]] = {}
@@ -89,7 +90,8 @@ class Members(ABC):
         return {"cluster": "0b9d1c52-7f6e-4f0e-9c83-4a3f4a0d2f10", "node": "n1", "leader": "n1" if quorum else "",
                 "term": 7, "applied_index": self.index, "voters": len(voters), "voters_reached": len(reached),
                 "quorum": quorum, "level": 1, "level_reason": WAITS.text,
-                "level_said": msgspec.to_builtins(WAITS), "members": members, "problems": []}  # fmt: skip
+                "level_said": msgspec.to_builtins(WAITS), "members": members, "problems": [],
+                **({"parted": self.parted} if self.parted else {})}  # fmt: skip
 
     async def show_membership(self, _: web.Request) -> web.Response:
         return web.json_response(self.membership())

@@ -60,6 +60,17 @@ def test_whom_this_node_does_not_look_at_is_not_called_away(visit: Any, daemon: 
     expect(page.locator(".needs")).not_to_contain_text("n2 is not reached")
 
 
+def test_that_there_are_two_clusters_stands_before_all_else(visit: Any, daemon: Any) -> None:
+    daemon.stand.away, daemon.stand.parted = {"n3"}, "n3"
+    try:
+        page = visit("#/overview")
+        first = page.locator(".needs li").first
+        expect(first).to_contain_text("There are two clusters of this name")
+        expect(first).to_contain_text("n3 was recovered without this node and goes on by itself")
+    finally:
+        daemon.stand.parted = ""
+
+
 def test_a_node_says_what_is_wrong_with_it_and_what_to_do(visit: Any, daemon: Any, faults: list[str]) -> None:
     page = visit("#/cluster")
     health = page.locator(".doctor")

@@ -97,6 +97,8 @@ export default {
   "need.network.say": "All {n} addresses to hand out in {cidr} are leased.",
   "need.operation": "Failed: {what}",
   "need.operations": "Show operations",
+  "need.parted": "There are two clusters of this name",
+  "need.parted.say": "{names} was recovered without this node and goes on by itself; neither sees what the other writes. Decide which one stays: each node of the other joins it, with a token of it.",
   "need.halted": "This node takes no more commands",
   "need.foreign": "{n} machines here are not ours",
   "need.foreign.one": "One machine here is not ours",

@@ -97,6 +97,8 @@ export default {
   "need.network.say": "{cidr} içinde dağıtılacak {n} adresin hepsi kirada.",
   "need.operation": "Başarısız: {what}",
   "need.operations": "İşlemleri göster",
+  "need.parted": "Bu kümeden iki tane var",
+  "need.parted.say": "{names} bu düğüm olmadan kurtarıldı ve tek başına sürüyor; biri ötekinin yazdığını görmez. Hangisinin kalacağına karar verin: ötekinin her düğümü, kalanın belirteciyle ona katılır.",
   "need.halted": "Bu düğüm artık komut almıyor",
   "need.foreign": "Buradaki {n} makine bizim değil",
   "need.foreign.one": "Buradaki bir makine bizim değil",

@@ -143,7 +143,8 @@ class Membership(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The cluster as the node that is asked sees it. ``leader`` is a node's name, empty while nobody leads; ``last_*``
     is the end of this node's log, committed or not. ``level`` is the active feature level, ``level_reason`` why it is
     not raised further, and ``level_said`` what that was made of, for whoever says it in another language. ``recovers``:
-    this node was told a moment ago to go on alone."""
+    this node was told a moment ago to go on alone. ``parted``: names of members that say that they were recovered
+    without this node, which has a majority of its own all the same: there are two clusters."""
 
     cluster: str
     node: str
@@ -161,3 +162,4 @@ class Membership(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     members: list[Member]
     problems: list[str]
     recovers: bool = False
+    parted: str = ""

@@ -1,5 +1,5 @@
 // Requests to the daemon. The bearer lives in memory and in this tab's sessionStorage, never in a cookie.
-import { t } from "./i18n.js";
+import { refusal, t } from "./i18n.js";
 
 const KEY = "girginosvm.session";
 let session = read();
@@ -21,9 +21,10 @@ export class Problem extends Error {
   constructor(status, body) {
     // What the cluster could not agree on is said the same way everywhere, and in the person's language.
     const apart = body.family === "NoQuorum" && status !== 0;
-    super(apart ? t("refused.no-quorum") : body.detail || body.title || t("problem.status", { status }));
+    const code = body.code ?? (body.type ?? "").split("/").pop();
+    super(apart ? t("refused.no-quorum") : body.detail ? refusal({ code, detail: body.detail }) : body.title || t("problem.status", { status }));
     this.status = status;
-    this.code = body.code ?? (body.type ?? "").split("/").pop();
+    this.code = code;
     this.hint = apart ? "" : body.hint ?? "";
     this.faults = body.faults ?? body.errors ?? [];
   }

@@ -48,6 +48,12 @@ function joined(sentences) {
 /** One of the server's own sentences, {code, values}; null as above, and when the server has none. */
 export const said = (one) => one && worded(`says.${one.code}`, one.values);
 
+/** A problem's name and, behind it, the server's own sentence, which is English: that alone is enough for who reads it. */
+export function refusal({ code, detail }) {
+  const title = current === "en" ? null : known(`title.${code}`);
+  return title ? `${title}: ${detail}` : detail;
+}
+
 /** A number with the language's separators. */
 export function number(value, digits = 0) {
   return new Intl.NumberFormat(current, { maximumFractionDigits: digits }).format(value);

@@ -1,6 +1,6 @@
 // What needs a person: each with why, and the one thing to do. Pure: rows in, lines out.
 import { awaySince, blocked, cluster, members } from "./cluster.js";
-import { bytes, duration, mebibytes, number, t } from "./i18n.js";
+import { bytes, duration, mebibytes, number, refusal, t } from "./i18n.js";
 import { pressure } from "./parts/capacity.js";
 import { sentence } from "./parts/drawer.js";
 import { reasonOf } from "./parts/said.js";
@@ -19,7 +19,7 @@ export const isBad = (vm) => Boolean(vm.problem) || ["fault", "attn"].includes(k
 
 function ofMachine(vm) {
   const kind = vm.problem ? "fault" : kindOf(vm.state);
-  const why = vm.problem?.detail || (vm.state_reason && t("need.reason", { reason: reasonOf(vm) })) || t("need.no-reason");
+  const why = (vm.problem && refusal(vm.problem)) || (vm.state_reason && t("need.reason", { reason: reasonOf(vm) })) || t("need.no-reason");
   return { kind, title: t("need.vm", { name: vm.name, state: wordOf(vm.problem ? "failed" : vm.state).toLowerCase() }), why, text: open(vm.name), address: to("machines", vm.id) };
 }
 
@@ -65,7 +65,7 @@ function ofCluster() {
   return [parted && { kind: "fault", title: t("need.parted"), why: t("need.parted.say", { names: parted }), text, address }, shut && { kind: "fault", title: shut, why: t("need.shut.say"), text, address }, ...away, ...centers];
 }
 
-const ofImage = (image) => image.problem && { kind: "fault", title: t("need.image", { name: image.name }), why: image.problem.detail, text: open(image.name), address: to("images", image.id) };
+const ofImage = (image) => image.problem && { kind: "fault", title: t("need.image", { name: image.name }), why: refusal(image.problem), text: open(image.name), address: to("images", image.id) };
 
 const ofNetwork = (net) => net.cidr && !net.free && { kind: "attn", title: t("need.network", { name: net.name }), why: t("need.network.say", { n: number(net.leased), cidr: net.cidr }), text: open(net.name), address: to("network", net.id) };
 
@@ -74,7 +74,7 @@ function ofOperation(one, all, named) {
   if (one.state !== "failed" || one.problem?.code === "overtaken" || Date.now() - Date.parse(one.finished_at) > HOUR_MS) return null;
   if (named.has(one.subject_id) || all.some((other) => other.subject_id === one.subject_id && other.created_at > one.created_at)) return null;
   const known = one.noun === "vm" && rowsOf("vms").has(one.subject_id);
-  return { kind: "attn", title: t("need.operation", { what: sentence(one) }), why: one.problem?.detail ?? "", text: known ? open(one.subject_name) : t("need.operations"), address: known ? to("machines", one.subject_id) : `${to("operations")}?show=failed` };
+  return { kind: "attn", title: t("need.operation", { what: sentence(one) }), why: one.problem ? refusal(one.problem) : "", text: known ? open(one.subject_name) : t("need.operations"), address: known ? to("machines", one.subject_id) : `${to("operations")}?show=failed` };
 }
 
 /** Lines {kind, title, why, text, address}, the worst first. `halted`: why this node takes no more commands. */

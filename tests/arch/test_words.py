@@ -124,3 +124,13 @@ def test_every_word_of_libvirts_for_a_state_is_in_both_languages() -> None:
     wanted = {f"reason.{word.replace(' ', '-')}" for word in said | {"no domain on the host"}}
     for language in ("en", "tr"):
         assert {key for key in catalogue(language) if key.startswith("reason.")} == wanted
+
+
+def test_every_problem_has_the_name_of_its_page_and_one_in_turkish() -> None:
+    names = {
+        f"title.{page.stem}": page.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
+        for page in (ROOT / "assets/problems").glob("*.md")
+    }
+    english, turkish = catalogue("en"), catalogue("tr")
+    assert {key: text for key, text in english.items() if key.startswith("title.")} == names
+    assert [key for key in names if turkish[key] == english[key]] == []

@@ -97,3 +97,17 @@ def test_why_a_node_has_acceleration_and_what_is_wrong_with_a_field_are_turkish(
     page.fill("[name=vcpu]", "600")
     page.locator("button[type=submit]").click()
     expect(page.locator("#e-vcpu")).to_have_text("en çok 512 olabilir, 600 olmaz")
+
+
+def test_a_problem_begins_with_its_turkish_name(visit: Any) -> None:
+    full = "Havuzda yeterli yer kalmadı: pool default on n1 would pass its reserve: 64 GiB asked, 41 GiB free"
+    page = visit("#/operations", locale="tr-TR")
+    expect(page.locator("td .bad")).to_have_text(full)
+    page = visit("#/overview", locale="tr-TR")
+    expect(page.locator("main")).to_contain_text(full)
+    page = visit("#/machines/new", locale="tr-TR")
+    page.fill("[name=name]", "shop-db-00001")
+    page.locator("button[type=submit]").click()
+    expect(page.locator("#e-name")).to_contain_text("Projede bu adda bir makine var: project default")
+    page = visit("#/operations")
+    expect(page.locator("td .bad")).to_have_text(full.partition(": ")[2])

@@ -1,6 +1,6 @@
 // Images: what machines start from.
 import { may } from "../access.js";
-import { bytes, number, t } from "../i18n.js";
+import { bytes, number, refusal, t } from "../i18n.js";
 import { h } from "../parts/dom.js";
 import { empty } from "../parts/empty.js";
 import { gate } from "../parts/gate.js";
@@ -18,7 +18,7 @@ export const usersOf = (image) => [...rowsOf("vms").values()].filter((vm) => vm.
 function body(image) {
   const users = usersOf(image);
   return [
-    image.problem && h("div", { class: "verdict fault" }, h("p", {}, h("b", {}, image.problem.detail))),
+    image.problem && h("div", { class: "verdict fault" }, h("p", {}, h("b", {}, refusal(image.problem)))),
     h("dl", { class: "facts" }, fact(t("col.version"), image.version), fact(t("col.signature"), image.signed ? t("signed") : stateMark("unsigned")), fact(t("col.format"), image.format),
       fact(t("col.size"), bytes(image.size_bytes)), fact(t("fact.grows"), `${number(image.virtual_gb)} GiB`), fact(t("fact.firmware"), image.firmware?.toUpperCase()), fact(t("col.source"), image.source),
       fact("SHA-256", h("span", { class: "mono" }, image.sha256)), fact(t("fact.created"), time(image.created_at)), fact(t("fact.id"), h("span", { class: "mono" }, image.id))),
@@ -40,7 +40,7 @@ export const images = (rest) => room({
       column("size_bytes", "col.size", (image) => bytes(image.size_bytes), { class: "num k-b" }),
       column("virtual_gb", "col.disk", (image) => `${number(image.virtual_gb)} GiB`, { class: "num" }),
       { key: "users", label: t("image.users"), class: "num p2", value: (image) => usersOf(image).length, cell: (image) => number(usersOf(image).length) },
-      column("source", "col.source", (image) => image.problem?.detail ?? image.source, { class: "p4" }),
+      column("source", "col.source", (image) => (image.problem ? refusal(image.problem) : image.source), { class: "p4" }),
     ],
   },
   detail: {

@@ -1,5 +1,5 @@
 // Operations and events: the newest first.
-import { ago, duration, moment, number, t } from "../i18n.js";
+import { ago, duration, moment, number, refusal, t } from "../i18n.js";
 import { h } from "../parts/dom.js";
 import { sentence } from "../parts/drawer.js";
 import { empty } from "../parts/empty.js";
@@ -17,8 +17,8 @@ function took(operation) {
 }
 
 // Why it failed, or what it is doing; what is done says nothing more.
-const saying = (one) => one.problem?.detail ?? (one.state === "running" ? stepOf(one) : "");
-const saidOf = (one) => (one.problem ? h("span", { class: "bad", lang: "en" }, one.problem.detail) : one.state === "running" ? told(one.step_said, one.step) : "");
+const saying = (one) => (one.problem ? refusal(one.problem) : one.state === "running" ? stepOf(one) : "");
+const saidOf = (one) => (one.problem ? h("span", { class: "bad", title: refusal(one.problem) }, refusal(one.problem)) : one.state === "running" ? told(one.step_said, one.step) : "");
 
 function page(name, options) {
   const title = t(`place.${name}`);
@@ -29,7 +29,7 @@ function page(name, options) {
 
 /** Operations. */
 export const operations = () => page("operations", {
-  sort: "started.down", text: (one) => `${sentence(one)} ${one.node} ${one.actor} ${one.problem?.detail ?? ""}`,
+  sort: "started.down", text: (one) => `${sentence(one)} ${one.node} ${one.actor} ${one.problem ? refusal(one.problem) : ""}`,
   views: [{ id: "all", label: t("view.all"), keep: () => true }, { id: "running", label: t("view.active"), keep: (one) => one.state === "running" }, { id: "failed", label: t("view.failed"), keep: (one) => one.state === "failed" }],
   columns: [
     { key: "state", label: t("col.state"), class: "k-state", value: (one) => wordOf(stateOf(one)), cell: (one) => stateMark(stateOf(one)) },

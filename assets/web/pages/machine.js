@@ -2,7 +2,7 @@
 import { may } from "../access.js";
 import { get, list } from "../api.js";
 import { watchCluster } from "../cluster.js";
-import { mebibytes, number, t, worded } from "../i18n.js";
+import { mebibytes, number, refusal, t, worded } from "../i18n.js";
 import { h, icon, shape } from "../parts/dom.js";
 import { operationLine } from "../parts/drawer.js";
 import { gate } from "../parts/gate.js";
@@ -108,7 +108,7 @@ function deeds(vm, visit) {
 function verdict(vm) {
   const kind = unheard(vm) ? "attn" : vm.problem ? "fault" : kindOf(vm.state);
   const [bold, rest] = unheard(vm) ? [t("verdict.unheard", { node: vm.node }), t("verdict.unheard.say", { state: wordOf(vm.state) })]
-    : vm.problem ? [vm.problem.detail, t("problem.code", { code: vm.problem.code })]
+    : vm.problem ? [refusal(vm.problem), t("problem.code", { code: vm.problem.code })]
     : vm.ours === false ? [t("verdict.foreign", { node: vm.node }), reasonOf(vm)]
     : [t(`verdict.${vm.desired === "on" ? (vm.state === "running" ? "on" : "to-on") : vm.state === "stopped" ? "off" : "to-off"}`, { node: vm.node, state: wordOf(vm.state) }), reasonOf(vm)];
   const tint = ["fault", "attn"].includes(kind) ? kind : "";

@@ -1,5 +1,5 @@
 // Running work at the foot of every page, and why what failed has failed.
-import { ago, duration, known, t } from "../i18n.js";
+import { ago, duration, known, refusal, t } from "../i18n.js";
 import { rowsOf, watch } from "../store.js";
 import { h, icon, shape, svg } from "./dom.js";
 import { stepOf, told } from "./said.js";
@@ -33,7 +33,7 @@ export function operationLine(operation) {
     meter(operation),
     h("time", { class: "hide-n", title: operation.created_at }, operation.finished_at ? ago(operation.finished_at) : duration((end - Date.parse(operation.created_at)) / 1000)),
     h("span", { class: "hide-n clip by" }, operation.actor),
-    operation.problem && h("p", { class: "why" }, operation.problem.detail)), ...steps];
+    operation.problem && h("p", { class: "why" }, refusal(operation.problem))), ...steps];
 }
 
 /** The drawer; lives as long as the frame. */

@@ -29,7 +29,7 @@ class Circle:
         self._told = Roster(())  # as the lines have it
         self._introductions = Introductions()
         self._news = False  # somebody was introduced
-        self._farewell_ms = 0  # until then whoever was removed may hear of it
+        self._farewells: dict[str, int] = {}  # until when each that was removed may hear of it
 
     def came(self, peer: str, committed: int) -> None:
         """The line to a member is up."""
@@ -58,12 +58,14 @@ class Circle:
     def turn(self, core: Core, now_ms: int, knows: Callable[[str], int]) -> None:
         """Let in who was introduced; let go of who was removed and has heard it, or had its time. ``knows``: up to
         where a member was told that the log is committed."""
-        if self._news or (self._farewell_ms and (now_ms >= self._farewell_ms or self._heard(core, knows))):
+        if self._news or (self._farewells and self._heard(core, now_ms, knows)):
             self.reach(core.committed)
 
-    def _heard(self, core: Core, knows: Callable[[str], int]) -> bool:
+    def _heard(self, core: Core, now_ms: int, knows: Callable[[str], int]) -> bool:
+        """Each has, or had its moment."""
         has = core.matches() if core.leading else {}
-        return all(min(has.get(peer, 0), knows(peer)) >= self._log.changed_at for peer in self._going())
+        waits = {peer for peer in self._going() if now_ms < self._farewells.get(peer, 0)}
+        return all(min(has.get(peer, 0), knows(peer)) >= self._log.changed_at for peer in waits)
 
     def leads(self, committed: int) -> None:
         """This member leads: its own log knows who belongs."""
@@ -78,21 +80,21 @@ class Circle:
     def settled(self, core: Core, now_ms: int) -> None:
         """And nobody can take it back. Its leader gives whoever was removed a moment to hear just that: it may wait for
         it, and hears nothing of this cluster any more afterwards."""
-        if core.leading and self._going():
-            self._farewell_ms = self._farewell_ms or now_ms + _FAREWELL_MS
+        if core.leading and (going := self._going()):
+            self._farewells = {peer: self._farewells.get(peer, now_ms + _FAREWELL_MS) for peer in sorted(going)}
         else:
             self.reach(core.committed)
 
     def left(self, peer: str) -> bool:
         """It was removed, and is only told so now: but for what it has heard, it has nothing to say any more."""
-        return self._farewell_ms > 0 and peer not in self._log.roster.ids
+        return bool(self._farewells) and peer not in self._log.roster.ids
 
     def _going(self) -> set[str]:
         return self.up - self._log.roster.ids
 
     def reach(self, committed: int) -> None:
         """Lines as the log has it, and everybody told."""
-        self._told, self._news, self._farewell_ms = self._log.roster, False, 0
+        self._told, self._news, self._farewells = self._log.roster, False, {}
         whom = self._introductions.whom(self._told, self._log.changed_at)
         self._network.set_members(whom, self._log.electable(committed), whom.ids - self._told.ids)
         for peer in sorted(self.up):

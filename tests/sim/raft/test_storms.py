@@ -284,6 +284,23 @@ def test_who_was_removed_and_does_not_hear_it_is_let_go_after_a_second_and_has_n
     assert "late" not in leader.store.executed
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_who_is_removed_while_another_has_its_second_has_one_of_its_own(seed: int) -> None:
+    world = World(seed, voters=1, observers=2)
+    leader, gone = world.led(), world.hosts["o2"]
+    world.run(world.now + 1000)
+    world.network.cut |= {(leader.name, "o1"), (leader.name, "o2")}
+    changed(world, Change("remove", "o1"))
+    world.run(world.now + 500)
+    changed(world, Change("remove", "o2"))
+    world.run(world.now + 300)  # the first one's is over
+    world.network.cut.discard((leader.name, "o2"))
+    world.run(world.now + 300)
+    assert "o2" not in gone.member.log.settled(gone.member.core.committed).ids
+    world.run(world.now + 1000)
+    assert not [*world.network.lines_of("o1"), *world.network.lines_of("o2")]
+
+
 @pytest.mark.parametrize("away", ["n3", "o1"])
 @pytest.mark.parametrize("seed", range(4))
 def test_who_was_away_follows_a_leader_that_joined_meanwhile(away: str, seed: int) -> None:

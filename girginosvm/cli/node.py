@@ -109,7 +109,7 @@ def secrets(root: str, environment: Mapping[str, str]) -> tuple[list[str], list[
         config = settings.load(root, environment)
         known += [config.token, config.advertise_panel_token]
     for path in sorted(config.path("pki").rglob("*")) + sorted(config.path("join").rglob("*")):
-        with contextlib.suppress(OSError, UnicodeDecodeError):
+        with contextlib.suppress(OSError, UnicodeDecodeError):  # what cannot be read here is in no bundle either
             text = path.read_text() if path.is_file() else ""
             known += private_lines(text)
             if path.name.startswith(("cluster.key", "first-password")):

@@ -103,12 +103,17 @@ class Agent:
             self._rounds.end()
             await self._close()
             if self._again:  # nobody of this process has the database open any more
-                with contextlib.suppress(Problem, TimeoutError):
-                    async with asyncio.timeout(_TURN_S):
-                        await self._client.turn("again")
-                        await self._client.left()
+                await self._turn_raft()
             line.cancel()
         return AGAIN if self._again else 0
+
+    async def _turn_raft(self) -> None:
+        try:
+            async with asyncio.timeout(_TURN_S):
+                await self._client.turn("again")
+                await self._client.left()
+        except (Problem, TimeoutError) as fault:  # it may be on its way already; the next life finds out
+            self._log.warning("agent.raft-not-turned", fault=repr(fault))
 
     def _become(self) -> None:
         """This life ends, for what lies prepared on the disk, or for what the raft process has become already."""

@@ -42,12 +42,11 @@ class Upgrade:
 
     def __init__(
         self, agreement: Alone | Cluster, machine: Machine, database: Path, member: str, clock: Clock, chance: Chance,
-        log: Log, *, settle_ms: int = _SETTLE_MS,
+        log: Log,
     ) -> None:  # fmt: skip
         self._agreement, self._machine, self._member = agreement, machine, member
         self._clock, self._chance, self._log = clock, chance, log
         self._readers = Readers(database, count=1)
-        self._settle_ms = settle_ms
         self._led: tuple[int, int] | None = None  # the term that this node leads in, and since when
         self._migrated = 0  # the term in which it has looked whether the tables are this release's
         self._look_ms = 0  # when its own row is looked at again
@@ -82,7 +81,7 @@ class Upgrade:
             return
         if self._led is not None and self._migrated != self._led[0]:
             await self._tried(self._migrate)
-        due = led_ms >= self._settle_ms and now_ms >= self._rise_ms
+        due = led_ms >= _SETTLE_MS and now_ms >= self._rise_ms
         if due and self._machine.level < self._machine.supported and not await self._tried(self._rise):
             self._rise_ms = now_ms + _AGAIN_MS
 
@@ -94,7 +93,7 @@ class Upgrade:
             return None
         if self._led is None or self._led[0] != status.term:
             self._led = (status.term, now_ms)
-        return self._settle_ms if isinstance(self._agreement, Alone) else now_ms - self._led[1]
+        return _SETTLE_MS if isinstance(self._agreement, Alone) else now_ms - self._led[1]
 
     async def _tried(self, step: Callable[[], Awaitable[None]]) -> bool:
         """Whether it went well. A later look is the retry; what stands against it is said once."""

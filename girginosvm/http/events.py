@@ -24,6 +24,7 @@ from girginosvm.http.static import SECURITY
 
 HEARTBEAT_S: Final = 15.0
 _QUEUE: Final = 256
+_MOST: Final = 200  # streams at once
 _WRITE_S: Final = 10.0
 _FRAMES: Final = 256
 _ID: Final = re.compile(r"([A-Za-z0-9-]{1,64})\.([0-9]{1,18})\.([0-9]{1,9})")
@@ -77,7 +78,6 @@ class Hub:
         *,
         keep: int = 4096,
         room: int = _QUEUE,
-        listeners: int = 200,
         look_s: float = HEARTBEAT_S,
         lines: Lines = _none,
     ) -> None:
@@ -86,7 +86,6 @@ class Hub:
         self.incarnation = incarnation
         self.index = index
         self._room = room
-        self._most = listeners
         self._ring: deque[Change] = deque(maxlen=keep)
         # The index after which the ring holds everything.
         self._floor = index
@@ -120,8 +119,8 @@ class Hub:
 
     def open(self) -> Listener:
         """A new listener; Busy when there are too many."""
-        if len(self._listeners) >= self._most:
-            raise Busy("too-many-listeners", f"{self._most} live streams are open on this node", retry_after_s=5)
+        if len(self._listeners) >= _MOST:
+            raise Busy("too-many-listeners", f"{_MOST} live streams are open on this node", retry_after_s=5)
         listener = Listener(self._room)
         self._listeners.add(listener)
         return listener

@@ -21,6 +21,7 @@ from girginosvm.core.host import DomainEvent
 from girginosvm.hypervisor.libvirt.states import event_of
 
 AnswerT = TypeVar("AnswerT")
+_WORKERS: Final = 16  # calls at once
 _KEEPALIVE_S: Final = 5
 _KEEPALIVE_COUNT: Final = 3
 _BACKOFF_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
@@ -66,9 +67,9 @@ def fault_of(error: libvirt.libvirtError, doing: str) -> HostFault:
 class Link:
     """The connection of one port set. Made outside of any loop, used in one loop; opened by the first call."""
 
-    def __init__(self, uri: str, *, workers: int = 16) -> None:
+    def __init__(self, uri: str) -> None:
         self.uri = uri
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="libvirt")
+        self._pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="libvirt")
         self._connection: libvirt.virConnect | None = None
         self._callbacks: list[int] = []
         self._opening = asyncio.Lock()
@@ -224,7 +225,7 @@ def _release(connection: Any, callbacks: list[int]) -> None:
     """Callbacks hold the connection: with one left, close() would not close it. What libvirt does not know any more is
     gone."""
     for callback in callbacks:
-        with contextlib.suppress(libvirt.libvirtError):
+        with contextlib.suppress(libvirt.libvirtError):  # gone with libvirtd
             connection.domainEventDeregisterAny(callback)
     with contextlib.suppress(libvirt.libvirtError):
         connection.unregisterCloseCallback()

@@ -106,13 +106,12 @@ def opened(path: str) -> BinaryIO:
 
 
 class Patience:
-    """Cuts a connection over which less than ``least_bytes`` came in ``window_s``. ``came`` tells of what did; 0 to
+    """Cuts a connection over which less than 64 KiB came in ``window_s``. ``came`` tells of what did; 0 to
     begin with. After a cut the connection looks ended: ``lost`` says that it was cut."""
 
-    def __init__(self, end: socket.socket, *, window_s: float = _WINDOW_S, least_bytes: int = _WINDOW_BYTES) -> None:
+    def __init__(self, end: socket.socket, *, window_s: float = _WINDOW_S) -> None:
         self._end = end
         self._window_s = window_s
-        self._least_bytes = least_bytes
         self._came = 0
         self._began = time.monotonic()
         self.lost = False
@@ -121,7 +120,7 @@ class Patience:
     def came(self, count: int) -> None:
         """So many bytes more; enough of them, and a new window begins (a timer is a thread: not for every piece)."""
         self._came += count
-        if self._came >= self._least_bytes and time.monotonic() - self._began > self._window_s / 4:
+        if self._came >= _WINDOW_BYTES and time.monotonic() - self._began > self._window_s / 4:
             self.stop()
             self._came, self._began = 0, time.monotonic()
             self._arm()

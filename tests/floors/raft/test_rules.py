@@ -109,9 +109,9 @@ class Asked:
         self.answers: list[bytes | Problem] = []
         self.proposals = Proposals("n1", 3)
 
-    def add(self, *texts: bytes, until_ms: int = 1000) -> None:
+    def add(self, *texts: bytes) -> None:
         for text in texts:
-            self.proposals.add(Command(text, self.answers.append, until_ms))
+            self.proposals.add(Command(text, self.answers.append, 1000))
 
     def sent(self, term: int) -> tuple[bytes, ...]:
         batch = self.proposals.next(term)

@@ -46,15 +46,7 @@ def page(
     if len(request.filter) > MAX_FILTER or not _is_text(request.filter):
         raise _bad("/filter", f"a filter is text of at most {MAX_FILTER} characters")
     where, params = _conditions(request.filter, columns, indexed)
-    descending = request.sort.startswith("-")
-    name = request.sort.removeprefix("-")
-    if name and name not in columns:
-        raise _bad("/sort", f"no field {name!r}; one of {', '.join(sorted(columns))}")
-    # Bare, so that an index serves the order; other columns may be NULL.
-    if name in ("", "created_at"):  # what was made later has the later entry of the log
-        key = "created_index"
-    else:
-        key = columns[name] if name in indexed else f"ifnull({columns[name]}, '')"
+    descending, key = request.sort.startswith("-"), _key(request.sort.removeprefix("-"), columns, indexed)
     if request.cursor:
         last, last_id = _decoded(request.cursor, request)
         where.append(f"({key}, id) {'<' if descending else '>'} (?, ?)")
@@ -71,6 +63,16 @@ def page(
     for row in found:
         del row["page_key"]
     return found, following
+
+
+def _key(name: str, columns: dict[str, str], indexed: frozenset[str]) -> str:
+    """What the field ``name`` is sorted by."""
+    if name and name not in columns:
+        raise _bad("/sort", f"no field {name!r}; one of {', '.join(sorted(columns))}")
+    if name in ("", "created_at"):  # what was made later has the later entry of the log
+        return "created_index"
+    # Bare, so that an index serves the order; other columns may be NULL.
+    return columns[name] if name in indexed else f"ifnull({columns[name]}, '')"
 
 
 def _conditions(text: str, columns: dict[str, str], indexed: frozenset[str]) -> tuple[list[str], list[Any]]:

@@ -59,6 +59,8 @@ HARMED = {
 async def test_a_sound_image_passes_and_an_image_with_lost_clusters_too(tmp_path: Path) -> None:
     await qemu_img.check(image(tmp_path / "sound"))
     await qemu_img.check(image(tmp_path / "leaked", **{f"at{L2}": 0}))
+    with pytest.raises(Invalid):  # of the same image with one word that is wrong
+        await qemu_img.check(image(tmp_path / "harmed", **{f"at{L2}": COPIED | 1 << 50}))
 
 
 @pytest.mark.parametrize("harm", HARMED)

@@ -53,8 +53,10 @@ async def test_without_a_leader_the_node_is_not_said_to_be_reached(two: Engine) 
 
 
 async def test_whom_the_leader_does_not_reach_is_given_up(two: Engine) -> None:
+    with pytest.raises(Unsafe, match="the node is reached"):
+        await asked(two, cut_off=False)
     two.run(ReportAway(node=OTHER, away=True))
-    await asked(two, cut_off=False)
+    await asked(two, cut_off=False)  # and now nothing stands against it
 
 
 @pytest.mark.parametrize(("age_ms", "code"), [(60, "node-answers"), (9_000, "no-leader"), (None, "no-leader")])

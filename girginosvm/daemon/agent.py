@@ -83,13 +83,14 @@ class Agent:
         self._tasks: tuple[asyncio.Task[None], ...] = ()
         self._stop = asyncio.Event()
         self._again = False
+        self._told = False  # to end: also while this life ends for the next one
 
     async def run(self) -> int:
         """Until SIGTERM or SIGINT, or until a part that must live has died. ``AGAIN``: this node has become another
         member, and the next life begins as that one."""
         stop = self._stop
         for sign in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(sign, stop.set)
+            asyncio.get_running_loop().add_signal_handler(sign, self._end)
         async with asyncio.TaskGroup() as group:
             line = group.create_task(self._client.run())
             waiter = group.create_task(stop.wait())
@@ -105,7 +106,11 @@ class Agent:
             if self._again:  # nobody of this process has the database open any more
                 await self._turn_raft()
             line.cancel()
-        return AGAIN if self._again else 0
+        return AGAIN if self._again and not self._told else 0
+
+    def _end(self) -> None:
+        self._told = True
+        self._stop.set()
 
     async def _turn_raft(self) -> None:
         try:

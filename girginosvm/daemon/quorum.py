@@ -143,7 +143,9 @@ def _goes(leader: str, votes: Voices, spare: int, here: bool) -> Sentence:
     values: dict[str, str | int] = {"leader": leader, "here": len(votes.here), "voters": total}
     if votes.spare < 0:
         return Sentence("quorum.from-afar", values)
-    return Sentence("quorum.leads", values | {"spare": spare}) if spare else Sentence("quorum.leads-none", values)
+    if spare:
+        return Sentence("quorum.leads", values | {"spare": spare})
+    return Sentence("quorum.leads-two", {"leader": leader}) if total == 2 else Sentence("quorum.leads-none", values)
 
 
 def _member(row: Row, seen: Seen, leader: str, voters: frozenset[str]) -> QuorumMember:

@@ -23,7 +23,7 @@ _encoder: Final = msgspec.msgpack.Encoder()
 
 
 class Timing(msgspec.Struct, frozen=True):
-    """Milliseconds. ``fallback``: a leader that a majority has not answered for so long steps down."""
+    """Milliseconds. ``fallback_ms``: a leader that a majority has not answered for so long steps down."""
 
     election_ms: int = 400
     election_spread_ms: int = 400

@@ -23,7 +23,7 @@ CHECKS = PACKAGE / "features/diagnostics/checks.py"
 SAID = {"check.": words.TEXTS, "advice.": words.ADVICE, "placed.": PLACED, "says.": core.TEXTS}
 LINE = re.compile(r'^  ("(?:[^"\\]|\\.)+"): ("(?:[^"\\]|\\.)*"),$', re.M)
 # What a piece of advice may consist of and still be the same in every language.
-PROGRAMS = ("girginosvm", "systemctl", "journalctl", "grep", "dmesg", "tail", "df", "ls", "ss", "virsh", "apt",
+PROGRAMS = ("girginosvm", "systemctl", "journalctl", "grep", "dmesg", "tail", "df", "ls", "ss", "virsh", "dnf",
             "timedatectl")  # fmt: skip
 
 

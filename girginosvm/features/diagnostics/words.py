@@ -29,6 +29,8 @@ TEXTS: Final = {
     "quorum.only": "{leader} is the only voter: changes are possible as long as it runs",
     "quorum.from-afar": "{leader} leads and reaches a majority; from here {here} of {voters} voters are reached",
     "quorum.leads": "{leader} leads, {here} of {voters} voters are reached: {spare} of {voters} voters may fail",
+    "quorum.leads-two": "{leader} leads, and both voters are reached: neither may fail; a third node, or a witness, "
+    "would let one fail (girginosvm witness add)",
     "quorum.leads-none": "{leader} leads, {here} of {voters} voters are reached: no further voter may fail",
     "agent.away": "{why}",
     "raft.away": "{why}",
@@ -63,7 +65,7 @@ TEXTS: Final = {
     "certificate.server-ends": "this node's certificate ends in {days} days, and was not renewed",
     "certificate.server-ok": "this node's certificate is {age} days old and ends in {days} days",
     "key.age": "it was last changed {days} days ago",
-    "clock.ok": "within {seconds} s of {count} other nodes",
+    "clock.ok": "within {seconds} s of every other node ({count})",
     "clock.log": "the log's time is {minutes} min ahead of this node's clock: this clock is behind, or a leader once "
     "began with one that was ahead; what happens from now on is stamped with the log's time",
     "clock.ahead": "the clock of {name} is {seconds} s ahead of this node's",
@@ -132,7 +134,7 @@ ADVICE: Final = {
     "clock": "timedatectl, on both; systemctl restart chronyd where it is wrong",
     "clock.log": "timedatectl",
     "libvirt": "systemctl status libvirtd virtqemud; virsh -c qemu:///system list",
-    "libvirt.qemu": "apt install qemu-system-x86",
+    "libvirt.qemu": "dnf install qemu-kvm",
     "libvirt.tcg": "ls -l /dev/kvm; grep -c -E 'vmx|svm' /proc/cpuinfo",
     "machines.twice": "girginosvm vm show {id}; where it does not belong, once that is sure: virsh destroy {domain}; "
     "virsh undefine --nvram {domain}",

@@ -346,7 +346,9 @@ def test_a_joining_killed_at_any_step_leaves_the_node_alone_or_joined(start: Sta
     ]
 
 
-def test_a_node_that_was_removed_before_it_came_says_so_and_becomes_what_it_was(start: Start) -> None:
+@pytest.mark.parametrize("point", ["", *JOINING])
+def test_a_node_that_was_removed_before_it_came_says_so_and_becomes_what_it_was(start: Start, point: str) -> None:
+    """Also when it is killed on its way back, at any step."""
     # It does not get further than being let in, however often it starts.
     first, second = start("n1").ready(), start("n2", GIRGINOSVM_POINTS_KILL="raft/join.archive-pki:before").ready()
     second.upload("tiny", qcow2(second.root / "tiny.qcow2"))
@@ -368,7 +370,19 @@ def test_a_node_that_was_removed_before_it_came_says_so_and_becomes_what_it_was(
 
     second.wait(waits, "n2 to say that it waits")
     assert "membership leave --confirm" in told[-1]["hint"]
-    second.ask("POST", "/v1/membership/leave", {"confirm": True})  # refused for some seconds: it may come yet
+    if point:
+        (second.root / "fuse").write_text(point)
+
+    def back() -> Any:
+        """Asked again while it is what it was not: refused for some seconds, since the state may come yet."""
+        with contextlib.suppress(OSError, json.JSONDecodeError):
+            if second.once("GET", "/v1/membership")[1].get("cluster") == mine:
+                return not (second.root / "fuse").exists()
+            second.once("POST", "/v1/membership/leave", {"confirm": True})
+        return False
+
+    second.wait(back, "n2 to be what it was")
+    assert second.deaths == (["raft" if point.startswith("raft") else "agent"] if point else [])
     second.until("/v1/membership", lambda found: found["cluster"] == mine and found["quorum"])
     assert second.until(f"/v1/vms/{vm}", lambda found: found["state"] == "running")["name"] == name
     assert [one for one in second.host()["happened"]["events"] if one[1] == vm] == happened

@@ -35,8 +35,9 @@ PEOPLE = {role.value: Actor("session", role.value, role.value, role) for role in
 ACTORS = {**PEOPLE, "platform": Actor("node", "node:1", "node", Role.ADMIN)}
 
 
-def same(files: dict[str, str], under: str = "") -> None:
-    """The golden files are these texts, and below ``under`` there are no others."""
+def stale(files: dict[str, str], under: str = "") -> list[str]:
+    """Of the golden files those that are not these texts, and below ``under`` those that should not be there: for all
+    of them, `make golden`."""
     folder = GOLDEN / under
     if WRITE:
         folder.mkdir(exist_ok=True)
@@ -44,10 +45,13 @@ def same(files: dict[str, str], under: str = "") -> None:
             old.unlink()
         for name, text in files.items():
             (folder / name).write_text(text, encoding="utf-8")
-    for name, text in files.items():
-        assert (folder / name).read_text(encoding="utf-8") == text, f"{name} is another one: run `make golden`"
-    if under:
-        assert {one.name for one in folder.iterdir()} == set(files), "run `make golden`"
+    kept = {one.name for one in folder.iterdir()} if under else set(files)
+    other = {name for name, text in files.items() if kept_text(folder / name) != text}
+    return sorted(other | (kept ^ set(files)))
+
+
+def kept_text(path: Path) -> str | None:
+    return path.read_text(encoding="utf-8") if path.exists() else None
 
 
 def pretty(value: Any) -> str:
@@ -74,7 +78,7 @@ def test_the_golden_permission_matrix_says_who_may_do_what() -> None:
         + ["yes" if kind.action.public else may(actor, kind.action) for actor in ACTORS.values()]
         for kind in REGISTRY.actions
     ]
-    same({"permissions.txt": aligned([["permission", "action", "route", *ACTORS], *sorted(rows)])})
+    assert stale({"permissions.txt": aligned([["permission", "action", "route", *ACTORS], *sorted(rows)])}) == []
 
 
 def test_the_golden_openapi_document_is_valid_and_only_holds_what_it_names() -> None:
@@ -90,7 +94,7 @@ def test_the_golden_openapi_document_is_valid_and_only_holds_what_it_names() -> 
         found: Any = document
         for step in target.removeprefix("#/").split("/"):
             found = found[step]
-    same({"openapi.json": pretty(document)})
+    assert stale({"openapi.json": pretty(document)}) == []
 
 
 def refs(value: Any) -> Iterator[str]:
@@ -103,7 +107,7 @@ def refs(value: Any) -> Iterator[str]:
 
 
 def test_the_golden_forms_are_what_the_panel_draws() -> None:
-    same({"forms.json": pretty(openapi.forms(REGISTRY))})
+    assert stale({"forms.json": pretty(openapi.forms(REGISTRY))}) == []
 
 
 def test_the_golden_help_is_what_the_command_line_says(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,7 +118,7 @@ def test_the_golden_help_is_what_the_command_line_says(monkeypatch: pytest.Monke
     for verb in (*VERBS, *verbs.LOCAL):
         made = verbs.parser(verb, "girginosvm", argparse.RawDescriptionHelpFormatter)
         files[f"{str(verb['cli']).replace(' ', '-')}.txt"] = made.format_help()
-    same(files, "cli-help")
+    assert stale(files, "cli-help") == []
 
 
 def test_the_golden_log_shapes_only_ever_grow() -> None:
@@ -126,7 +130,7 @@ def test_the_golden_log_shapes_only_ever_grow() -> None:
         info = inspect.type_info(kind)
         assert isinstance(info, inspect.StructType)
         lines += [f"  {one.encode_name}: {shape(one.type)}{default(one)}{since(kind, one)}" for one in info.fields]
-    same({"commands.txt": "\n".join(lines) + "\n"})
+    assert stale({"commands.txt": "\n".join(lines) + "\n"}) == []
 
 
 def since(kind: type[Request], one: inspect.Field) -> str:
@@ -160,7 +164,7 @@ def test_the_golden_schema_is_what_the_migrations_make() -> None:
     schema.open(db, "golden", REGISTRY.level)
     schema.run(db, schema.missing(db, REGISTRY.level))
     rows = db.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY tbl_name, type DESC, name")
-    same({"schema.sql": "".join(f"{sql};\n" for (sql,) in rows.fetchall())})
+    assert stale({"schema.sql": "".join(f"{sql};\n" for (sql,) in rows.fetchall())}) == []
 
 
 @pytest.mark.parametrize("kind", REGISTRY.actions, ids=lambda kind: kind.__name__)

@@ -105,7 +105,7 @@ class Link:
         except TimeoutError:
             return False
         except OSError:
-            pass
+            pass  # a reset is an end, too
         self.writer.close()
         return True
 
